@@ -1,0 +1,92 @@
+"""Backward pass: the output layer's delta, and the delta recursion through the layers below."""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fastnn.kernels.compile import kernel
+from fastnn.kernels.forward import panel_vectors, tile_bounds
+from fastnn.kernels.functions import activation_derivative, keep_first
+from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
+from fastnn.kernels.simd import Vector, lane_count, load, load_at, splat, store, store_at
+from fastnn.kernels.tiles import Matrix, Pointer, TileShape, product_tile
+
+
+@intrinsic
+def transpose_block(_, source, target):  # type: ignore[no-untyped-def]
+    """``target[j, i] = source[i, j]`` on one block of lanes x lanes, inside the registers."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        a, b = (
+            Pointer(context, builder, type_, value) for type_, value in zip(signature.args, args, strict=True)
+        )
+        lanes = a.vector.lanes
+        rows = [load_at(builder, a.vector, a.vector_at(r, 0)).value for r in range(lanes)]
+        step = 1
+        while step < lanes:  # swap the off-diagonal step x step blocks of every pair of rows
+            low = [lane if not lane & step else lanes + lane - step for lane in range(lanes)]
+            high = [lane + step if not lane & step else lanes + lane for lane in range(lanes)]
+            mask = ir.VectorType(ir.IntType(32), lanes)
+            for r in range(lanes):
+                if not r & step:
+                    pair = rows[r], rows[r | step]
+                    rows[r] = builder.shuffle_vector(*pair, ir.Constant(mask, low))
+                    rows[r | step] = builder.shuffle_vector(*pair, ir.Constant(mask, high))
+            step *= 2
+        for r in range(lanes):
+            store_at(b.vector_at(r, 0), Vector(builder, a.vector, rows[r]))
+        return context.get_dummy_value()
+
+    return types.none(source, target), codegen
+
+
+@kernel
+def turn_weights(layer, params, first, vectors, work, turned):
+    """``turned[j, i] = W[first + i, j]`` for one panel's width of inputs i; (n_out, vectors * lanes), padded rows too.
+
+    Columns past ``n_in`` hold whatever follows in ``params``: the recursion masks them.
+    """
+    lanes = lane_count(work)
+    width = vectors * lanes
+    for column in range(0, layer.n_out, lanes):
+        panel = column - column % (PANEL_VECTORS * lanes)
+        panel_width = panel_vectors(layer.n_out - panel, lanes) * lanes
+        panel_at = layer.weights + panel * (layer.n_in + 1) + (column - panel)
+        for v in range(vectors):
+            source = Matrix(params, panel_at + (first + v * lanes) * panel_width, panel_width)
+            transpose_block(source, Matrix(work, turned + column * width + v * lanes, width))
+
+
+@kernel
+def times_derivative(code, delta, outputs, shape, columns):
+    """``delta *= f'(A)`` on one tile, and zero past ``columns``."""
+    lanes = lane_count(delta.data)
+    zero = splat(delta.data, 0)
+    for r in range(shape.rows):
+        for v in range(shape.vectors):
+            at = delta.at + r * delta.stride + v * lanes
+            a = load(outputs.data, outputs.at + r * outputs.stride + v * lanes)
+            product = load(delta.data, at) * activation_derivative(code, a)
+            store(delta.data, at, keep_first(product, splat(delta.data, columns - v * lanes), zero))
+
+
+@kernel
+def recur(layer, below, net, rows):
+    """``delta_below = (delta @ W.T) * f'(A_below)``; (rows, n_out) by (n_out, n_in) to (rows, n_in)."""
+    work, turned = net.work, net.scratch.turned
+    lanes = lane_count(work)
+    panel = PANEL_VECTORS * lanes
+    zeros = Matrix(work, net.scratch.zeros, 0)
+    for column in range(0, layer.n_in, panel):
+        vectors = panel_vectors(layer.n_in - column, lanes)
+        turn_weights(layer, net.params, column, vectors, work, turned)
+        weights = Matrix(work, turned, vectors * lanes)
+        for tile in range((rows + PRODUCT_ROWS - 1) // PRODUCT_ROWS):
+            first, end = tile_bounds(rows, PRODUCT_ROWS, tile)
+            shape = TileShape(end - first, vectors, layer.n_out)
+            deltas = Matrix(work, layer.delta + first * layer.stride, layer.stride)
+            block = Matrix(work, below.delta + first * below.stride + column, below.stride)
+            outputs = Matrix(work, below.output + first * below.stride + column, below.stride)
+            product_tile(shape, deltas, weights, zeros, block)
+            times_derivative(below.activation, block, outputs, shape, layer.n_in - column)
+

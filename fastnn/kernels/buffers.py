@@ -1,0 +1,96 @@
+"""What lies where in the flat buffers: plain records shared by the Python side and the kernels. Imports nothing heavy.
+
+``params`` holds the weights panel by panel. A panel is a group of output columns as wide as a tile, stored as ``n_in``
+rows of weights and one row of biases, so that a tile reads and writes one contiguous stretch::
+
+    panel 0: (n_in + 1, width)   panel 1: (n_in + 1, width)   ...   last panel: (n_in + 1, one or more vectors)
+
+``work`` holds one batch: activations and deltas as (rows, stride) matrices. Strides are an odd number of vectors, so
+that the rows of a column do not fall into the same few cache sets. Columns past ``n_out`` are padding: weights and
+deltas are kept at zero there.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Layer(NamedTuple):
+    """One dense layer; a row of the ``layers`` table. Offsets and strides count elements."""
+
+    n_in: int
+    n_out: int
+    activation: int  # code, see functions.ACTIVATION_CODES
+    weights: int  # offset in params of panel 0
+    input: int  # offset in work of the (rows, input_stride) inputs
+    input_stride: int
+    output: int  # offset in work of the (rows, stride) activations
+    delta: int  # offset in work of the (rows, stride) deltas
+    stride: int
+
+
+class Scratch(NamedTuple):
+    """Offsets in ``work`` of what belongs to no single layer."""
+
+    rows: int  # how many samples fit
+    weighted: int  # (rows, stride of the output layer): the output layer's weighted input Z
+    targets: int  # (rows, stride of the output layer)
+    turned: int  # (widest padded layer, panel): one transposed panel of weights
+    zeros: int  # one panel's width of zeros
+    one: int  # the number 1: the input that a bias sees
+
+
+class Net(NamedTuple):
+    """A network as the kernels see it."""
+
+    layers: Any  # (n_layers, len(Layer._fields)) int64
+    params: Any  # flat weights and biases
+    work: Any  # flat scratch
+    scratch: Scratch
+    cost: int  # code, see functions.COST_CODES
+
+
+class Data(NamedTuple):
+    """Samples as the kernels see them. Of ``pixels`` and ``features`` one is empty, as of ``labels`` and ``targets``."""
+
+    pixels: Any  # flat (n * n_in) uint8, fractions of 255
+    features: Any  # flat (n * n_in) of the network's dtype
+    labels: Any  # (n,) int64
+    targets: Any  # flat (n * n_out) of the network's dtype
+    sample_weight: Any  # (n,) of the network's dtype, or empty: all one
+    classify: bool  # whether argmax hits are worth counting
+
+
+class Batches(NamedTuple):
+    """Which batches of an epoch to run."""
+
+    order: Any  # (n,) int64, the samples in the order of the epoch
+    size: int  # samples in a batch; the last one may be smaller
+    first: int
+    last: int  # one past the last batch to run
+
+
+class Ahead(NamedTuple):
+    """The samples that the next batch will read, to be fetched while this one is at work."""
+
+    data: Data
+    order: Any
+    first: int
+    count: int
+
+
+class Stepper(NamedTuple):
+    """The optimizer's numbers and memory."""
+
+    settings: Any  # (k,) float64, the optimizer's own, see optimizers.py
+    l1: float
+    l2: float
+    state: Any  # flat, as many params-sized buffers as the optimizer keeps
+    gradient: Any  # flat params-sized, for batches too large for one pass, or empty
+    step: int  # steps taken before this call
+    hyper: Any  # (16,) scratch for the numbers of one step
+
+
+# Where in the float64 array ``totals`` a kernel adds up what it saw.
+TOTAL_COST = 0  # over samples
+TOTAL_HITS = 1  # samples whose largest output is the target's
+TOTAL_BATCHES = 2  # batches completed
+N_TOTALS = 3

@@ -1,0 +1,359 @@
+"""A vector type for Numba, and vector arithmetic that reads like the formula.
+
+Two views of the same thing:
+
+* ``Vector`` wraps an LLVM value while code is being generated. Its operators emit instructions, so an ordinary Python
+  function on ``Vector`` arguments *is* a code generator.
+* ``VectorType`` is what Numba sees. ``@vector_function`` turns such a Python function into an intrinsic that compiled
+  kernels call on values of this type. Nothing is type-inferred or compiled twice, and everything is inlined.
+"""
+
+import inspect
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.datamodel import models
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, register_model
+
+from fastnn.kernels.host import lanes_of
+
+FLOAT_NAMES = {types.float32: "f32", types.float64: "f64"}
+_I8 = ir.IntType(8)
+_I32 = ir.IntType(32)
+_I64 = ir.IntType(64)
+
+
+class VectorType(types.Type):  # type: ignore[misc]
+    """The Numba type of one register of ``dtype`` elements."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        self.lanes = lanes_of(dtype.bitwidth // 8)
+        super().__init__(name=f"Vector({dtype} x {self.lanes})")
+
+
+@register_model(VectorType)
+class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, dmm: Any, fe_type: VectorType) -> None:
+        super().__init__(dmm, fe_type, ir_vector(fe_type))
+
+
+def ir_float(dtype: Any) -> Any:
+    """LLVM's type for a Numba float."""
+    return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+
+
+def ir_vector(vector: VectorType) -> Any:
+    """LLVM's type for a Numba vector."""
+    return ir.VectorType(ir_float(vector.dtype), vector.lanes)
+
+
+class Vector:
+    """One register while code is generated; arithmetic on it emits instructions."""
+
+    def __init__(self, builder: Any, type_: VectorType, value: Any) -> None:
+        self.builder, self.type, self.value = builder, type_, value
+
+    def lift(self, other: Any) -> "Vector":
+        """``other`` as a vector of this type: unchanged, or a Python number in every lane."""
+        return other if isinstance(other, Vector) else self.constant([float(other)] * self.type.lanes)
+
+    def constant(self, numbers: list[float]) -> "Vector":
+        """A constant with one number per lane."""
+        return self.wrap(ir.Constant(ir_vector(self.type), numbers))
+
+    def wrap(self, value: Any) -> "Vector":
+        """An LLVM value of this vector's type."""
+        return Vector(self.builder, self.type, value)
+
+    def call(self, name: str, *args: Any) -> "Vector":
+        """LLVM's overloaded math intrinsic ``llvm.<name>`` on this vector and others like it."""
+        vector = ir_vector(self.type)
+        full_name = f"llvm.{name}.v{self.type.lanes}{FLOAT_NAMES[self.type.dtype]}"
+        values = [self.value, *(self.lift(arg).value for arg in args)]
+        function_type = ir.FunctionType(vector, [vector] * len(values))
+        function = self.builder.module.globals.get(full_name) or ir.Function(
+            self.builder.module, function_type, full_name
+        )
+        return self.wrap(self.builder.call(function, values))
+
+    def _binary(self, emit: str, other: Any) -> "Vector":
+        return self.wrap(getattr(self.builder, emit)(self.value, self.lift(other).value))
+
+    def __add__(self, other: Any) -> "Vector":
+        return self._binary("fadd", other)
+
+    def __sub__(self, other: Any) -> "Vector":
+        return self._binary("fsub", other)
+
+    def __mul__(self, other: Any) -> "Vector":
+        return self._binary("fmul", other)
+
+    def __truediv__(self, other: Any) -> "Vector":
+        return self._binary("fdiv", other)
+
+    def __radd__(self, other: Any) -> "Vector":
+        return self.lift(other) + self
+
+    def __rsub__(self, other: Any) -> "Vector":
+        return self.lift(other) - self
+
+    def __rmul__(self, other: Any) -> "Vector":
+        return self.lift(other) * self
+
+    def __rtruediv__(self, other: Any) -> "Vector":
+        return self.lift(other) / self
+
+    def __neg__(self) -> "Vector":
+        return self.wrap(self.builder.fneg(self.value))
+
+    def __abs__(self) -> "Vector":
+        return self.call("fabs")
+
+    # Comparisons give a mask for ``where``; a comparison with NaN is false.
+    def __gt__(self, other: Any) -> Any:
+        return self.builder.fcmp_ordered(">", self.value, self.lift(other).value)
+
+    def __lt__(self, other: Any) -> Any:
+        return self.builder.fcmp_ordered("<", self.value, self.lift(other).value)
+
+    def equal(self, other: Any) -> Any:
+        """Mask of the lanes that agree."""
+        return self.builder.fcmp_ordered("==", self.value, self.lift(other).value)
+
+
+def where(mask: Any, yes: Any, no: Any) -> Vector:
+    """``yes`` in the lanes where ``mask`` holds, ``no`` in the others (one of them a ``Vector``)."""
+    like = yes if isinstance(yes, Vector) else no
+    return like.wrap(like.builder.select(mask, like.lift(yes).value, like.lift(no).value))
+
+
+def fma(x: Vector, y: Any, z: Any) -> Vector:
+    """``x * y + z``, rounded once."""
+    return x.call("fma", y, z)
+
+
+def polynomial(x: Vector, coefficients: list[float]) -> Vector:
+    """Horner's scheme; ``coefficients`` from the highest power down to the constant."""
+    result = x.lift(coefficients[0])
+    for coefficient in coefficients[1:]:
+        result = fma(result, x, coefficient)
+    return result
+
+
+def power_of_two(n: Vector) -> Vector:
+    """``2.0 ** n`` for a whole-numbered ``n`` in the normal exponent range, by writing the exponent's bits."""
+    single = n.type.dtype == types.float32
+    integer, mantissa_bits, bias = (_I32, 23, 127) if single else (_I64, 52, 1023)
+    integers = ir.VectorType(integer, n.type.lanes)
+    exponent = n.builder.add(
+        n.builder.fptosi(n.value, integers), ir.Constant(integers, [bias] * n.type.lanes)
+    )
+    bits = n.builder.shl(exponent, ir.Constant(integers, [mantissa_bits] * n.type.lanes))
+    return n.wrap(n.builder.bitcast(bits, ir_vector(n.type)))
+
+
+def _reduce(x: Vector, combine: Callable[[Vector, Vector], Vector]) -> Any:
+    """One number from all lanes, halving the vector each time: always the same order."""
+    lanes = x.type.lanes
+    while lanes > 1:
+        lanes //= 2
+        upper = ir.Constant(ir.VectorType(_I32, x.type.lanes), [(i + lanes) % x.type.lanes for i in range(x.type.lanes)])
+        x = combine(x, x.wrap(x.builder.shuffle_vector(x.value, x.value, upper)))
+    return x.builder.extract_element(x.value, _I32(0))
+
+
+def lane_numbers(like: Vector) -> Vector:
+    """``0, 1, 2, ...``, one per lane."""
+    return like.constant([float(lane) for lane in range(like.type.lanes)])
+
+
+def broadcast(builder: Any, type_: VectorType, scalar: Any) -> Vector:
+    """An LLVM scalar in every lane."""
+    empty = ir.Constant(ir_vector(type_), ir.Undefined)
+    first = builder.insert_element(empty, scalar, _I32(0))
+    zeros = ir.Constant(ir.VectorType(_I32, type_.lanes), [0] * type_.lanes)
+    return Vector(builder, type_, builder.shuffle_vector(first, empty, zeros))
+
+
+def load_at(builder: Any, type_: VectorType, pointer: Any) -> Vector:
+    """Read the vector that starts at an element pointer."""
+    value = builder.load(builder.bitcast(pointer, ir_vector(type_).as_pointer()))
+    value.align = type_.dtype.bitwidth // 8
+    return Vector(builder, type_, value)
+
+
+def store_at(pointer: Any, vector: Vector) -> None:
+    """Write a vector to where an element pointer points."""
+    builder = vector.builder
+    target = builder.bitcast(pointer, ir_vector(vector.type).as_pointer())
+    builder.store(vector.value, target).align = vector.type.dtype.bitwidth // 8
+
+
+def data_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Pointer to element ``index`` of a contiguous one-dimensional array; no wrap-around, no bounds check."""
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+
+
+def vector_function(function: Callable[..., Any]) -> Any:
+    """Make a Python function on ``Vector`` arguments callable from compiled kernels.
+
+    Every argument is a ``Vector``, or a float of the same precision, which is put in every lane. Inside other such
+    functions call ``name.emit``.
+    """
+    def typing(_: Any, *args: Any) -> Any:
+        vectors = [arg for arg in args if isinstance(arg, VectorType)]
+        if not vectors:
+            return None
+        vector = vectors[0]
+
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            lifted = [
+                Vector(builder, vector, value)
+                if isinstance(arg, VectorType)
+                else broadcast(builder, vector, context.cast(builder, value, arg, vector.dtype))
+                for arg, value in zip(signature.args, values, strict=True)
+            ]
+            return function(*lifted).value
+
+        return vector(*args), codegen
+
+    # Numba binds an intrinsic's arguments by its signature, so it must show the function's own.
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
+    parameters = [p.replace(kind=p.POSITIONAL_ONLY) for p in inspect.signature(function).parameters.values()]
+    typing.__signature__ = inspect.Signature([context, *parameters])  # type: ignore[attr-defined]
+    typing.__name__ = function.__name__
+    typing.__doc__ = function.__doc__
+    result = intrinsic(typing)
+    result.emit = function
+    return result
+
+
+@intrinsic
+def load(_, array, index):  # type: ignore[no-untyped-def]
+    """The vector starting at ``array[index]``; in compiled kernels."""
+    vector = VectorType(array.dtype)
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return load_at(builder, vector, data_pointer(context, builder, signature.args[0], *args)).value
+
+    return vector(array, types.intp), codegen
+
+
+@intrinsic
+def store(_, array, index, vector):  # type: ignore[no-untyped-def]
+    """Write ``vector`` to ``array[index:index + lanes]``; in compiled kernels."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        value = Vector(builder, signature.args[2], args[2])
+        store_at(data_pointer(context, builder, signature.args[0], *args[:2]), value)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, vector), codegen
+
+
+@intrinsic
+def load_bytes(_, array, index, like):  # type: ignore[no-untyped-def]
+    """Bytes ``array[index:index + lanes]`` as numbers in a vector of ``like``'s dtype; in compiled kernels."""
+    vector = VectorType(like.dtype)
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        pointer = data_pointer(context, builder, signature.args[0], *args[:2])
+        packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, vector.lanes).as_pointer()))
+        packed.align = 1
+        wide = builder.zext(packed, ir.VectorType(_I32, vector.lanes))
+        return builder.sitofp(wide, ir_vector(vector))
+
+    return vector(array, types.intp, like), codegen
+
+
+@intrinsic
+def lane_count(_, array):  # type: ignore[no-untyped-def]
+    """Elements of ``array`` in one register; in compiled kernels."""
+    lanes = VectorType(array.dtype).lanes
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return _I64(lanes)
+
+    return types.intp(array), codegen
+
+
+@intrinsic
+def first_lane_equal(_, vector, other):  # type: ignore[no-untyped-def]
+    """Number of the first lane in which two vectors agree; the number of lanes if there is none."""
+    lanes = vector.lanes
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        equal = builder.fcmp_ordered("==", *args)
+        # A bit above the last lane ends the search where no lane agrees.
+        bits = builder.zext(builder.bitcast(equal, ir.IntType(lanes)), _I64)
+        return builder.cttz(builder.or_(bits, _I64(1 << lanes)), ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(vector, other), codegen
+
+
+@intrinsic
+def prefetch(_, array, index):  # type: ignore[no-untyped-def]
+    """Ask for the cache line of ``array[index]`` ahead of its use; harmless at any address."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        pointer = builder.bitcast(data_pointer(context, builder, signature.args[0], *args), _I8.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        builder.call(function, [pointer, _I32(0), _I32(2), _I32(1)])  # for reading, into the second-level cache, data
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp), codegen
+
+
+@intrinsic
+def splat(_, array, number):  # type: ignore[no-untyped-def]
+    """``number`` in every lane of a vector of ``array``'s dtype; in compiled kernels."""
+    vector = VectorType(array.dtype)
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return broadcast(builder, vector, args[1]).value
+
+    return vector(array, array.dtype), codegen
+
+
+def _enable_operator(function: Callable[[Any, Any], Any]) -> None:
+    """Let compiled kernels write ``x + y`` and the like on two vectors."""
+
+    @infer_global(function)
+    class Operator(AbstractTemplate):  # type: ignore[misc]
+        def generic(self, args: Any, kws: Any) -> Any:
+            if len(args) == 2 and all(isinstance(arg, VectorType) for arg in args):
+                return signature(args[0], *args)
+            return None
+
+    @lower_builtin(function, VectorType, VectorType)  # type: ignore[untyped-decorator]
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, y = (Vector(builder, signature.return_type, value) for value in args)
+        return function(x, y).value
+
+
+for _function in (operator.add, operator.sub, operator.mul):
+    _enable_operator(_function)
+
+
+def _reduction(name: str, combine: Callable[[Vector, Vector], Vector]) -> Any:
+    """An intrinsic that folds the lanes of a vector into one number."""
+
+    def typing(_: Any, vector: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _reduce(Vector(builder, vector, args[0]), combine)
+
+        return vector.dtype(vector), codegen
+
+    typing.__name__ = name
+    return intrinsic(typing)
+
+
+lane_sum = _reduction("lane_sum", lambda x, y: x + y)
+lane_max = _reduction("lane_max", lambda x, y: where(x > y, x, y))

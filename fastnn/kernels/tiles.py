@@ -1,0 +1,137 @@
+"""Register-tiled multiply-accumulate: one generator, a tile for every shape.
+
+A tile holds ``rows x vectors`` sums in registers while it walks along the depth ``k``; each step loads ``vectors``
+registers of the right-hand matrix and broadcasts ``rows`` numbers of the left-hand one. The loops over the tile's
+shape run in Python while the code is generated, so every shape is straight-line code.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
+from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, load_at, store_at
+
+_I64 = ir.IntType(64)
+
+
+class Matrix(NamedTuple):
+    """A matrix inside a flat buffer: element (i, j) is ``data[at + i * stride + j]``."""
+
+    data: Any
+    at: int
+    stride: int
+
+
+class TileShape(NamedTuple):
+    """Rows and registers per row of the sums, and the number of products in each sum."""
+
+    rows: int
+    vectors: int
+    depth: int
+
+
+class Pointer:
+    """A ``Matrix`` while code is generated: gives element pointers."""
+
+    def __init__(self, context: Any, builder: Any, type_: Any, value: Any) -> None:
+        array_type = type_.types[0]
+        array = context.make_array(array_type)(context, builder, builder.extract_value(value, 0))
+        self.builder = builder
+        self.vector = VectorType(array_type.dtype)
+        self.start = builder.gep(array.data, [builder.extract_value(value, 1)])
+        self.stride = builder.extract_value(value, 2)
+
+    def element(self, row: Any, column: Any) -> Any:
+        """Pointer to element (row, column), which are LLVM integers."""
+        line = self.builder.gep(self.start, [self.builder.mul(row, self.stride)])
+        return self.builder.gep(line, [column])
+
+    def vector_at(self, row: int, number: int) -> Any:
+        """Pointer to register ``number`` of row ``row`` of the tile."""
+        return self.element(_I64(row), _I64(number * self.vector.lanes))
+
+
+def for_each_shape(builder: Any, shape: Any, max_rows: int, emit: Callable[[int, int], None]) -> None:
+    """Branch on the run-time tile shape to straight-line code made by ``emit(rows, vectors)``."""
+    done = builder.append_basic_block("done")
+    code = builder.add(
+        builder.mul(builder.extract_value(shape, 0), _I64(PANEL_VECTORS + 1)), builder.extract_value(shape, 1)
+    )
+    switch = builder.switch(code, done)
+    for rows in range(1, max_rows + 1):
+        for vectors in range(1, PANEL_VECTORS + 1):
+            block = builder.append_basic_block(f"tile_{rows}x{vectors}")
+            switch.add_case(_I64(rows * (PANEL_VECTORS + 1) + vectors), block)
+            builder.position_at_end(block)
+            emit(rows, vectors)
+            builder.branch(done)
+    builder.position_at_end(done)
+
+
+def _keep_rolled(builder: Any) -> None:
+    """Tell LLVM not to unroll the loop around: a tile is long enough, and compiling its copies takes seconds.
+
+    Its x86 cost model leaves loops alone that hold a call it cannot see into, such as this empty one.
+    """
+    builder.asm(ir.FunctionType(ir.VoidType(), []), "", "", [], True)
+
+
+def accumulate(
+    slots: list[list[Any]], depth: Any, left: Callable[[int, Any], Any], right: Pointer
+) -> list[list[Vector]]:
+    """``slots[r][v] + sum_k left(r, k) * right[k, v]``; ``left`` gives a pointer to the number to broadcast.
+
+    The slots are stack variables that hold what the sums start with; LLVM turns them into registers.
+    """
+    builder, vector = right.builder, right.vector
+    with cgutils.for_range(builder, depth) as loop:
+        _keep_rolled(builder)
+        columns = [
+            load_at(builder, vector, right.element(loop.index, _I64(v * vector.lanes)))
+            for v in range(len(slots[0]))
+        ]
+        for r, row in enumerate(slots):
+            number = broadcast(builder, vector, builder.load(left(r, loop.index)))
+            for slot, column in zip(row, columns, strict=True):
+                builder.store(fma(number, column, Vector(builder, vector, builder.load(slot))).value, slot)
+    return [[Vector(builder, vector, builder.load(slot)) for slot in row] for row in slots]
+
+
+@intrinsic
+def product_tile(_, shape, left, right, start, out):  # type: ignore[no-untyped-def]
+    """``out[r, :] = start[r, :] + sum_k left[r, k] * right[k, :]`` on one tile.
+
+    shape: TileShape; left: (rows, depth); right: (depth, vectors * lanes); start, out: (rows, vectors * lanes),
+    where a ``start`` of stride 0 gives every row the same start, such as the bias.
+    """
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        a, b, s, c = (
+            Pointer(context, builder, type_, value)
+            for type_, value in zip(signature.args[1:], args[1:], strict=True)
+        )
+
+        def emit(rows: int, vectors: int) -> None:
+            slots = [
+                [
+                    cgutils.alloca_once_value(builder, load_at(builder, s.vector, s.vector_at(r, v)).value)
+                    for v in range(vectors)
+                ]
+                for r in range(rows)
+            ]
+            sums = accumulate(
+                slots, builder.extract_value(args[0], 2), lambda r, k: a.element(_I64(r), k), b
+            )
+            for r in range(rows):
+                for v in range(vectors):
+                    store_at(c.vector_at(r, v), sums[r][v])
+
+        for_each_shape(builder, args[0], PRODUCT_ROWS, emit)
+        return context.get_dummy_value()
+
+    return types.none(shape, left, right, start, out), codegen

@@ -1,0 +1,277 @@
+"""Gradient and optimizer step in one: the gradient of a tile of weights lives and dies in registers.
+
+An optimizer's kernel is three formulas. ``scale`` multiplies every gradient (and the penalties' gradients). ``start``
+is what the sum over the batch begins with, and ``finish`` turns the finished sum into new weights and new state.
+Plain gradient descent starts with the weights themselves and scales by minus the learning rate: no step is left over.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.kernels.compile import kernel
+from fastnn.kernels.forward import panel_vectors, tile_bounds
+from fastnn.kernels.host import PANEL_VECTORS, UPDATE_ROWS
+from fastnn.kernels.rows import fetch_ahead
+from fastnn.kernels.simd import (
+    Vector,
+    VectorType,
+    broadcast,
+    data_pointer,
+    fma,
+    lane_count,
+    load_at,
+    store_at,
+    where,
+)
+from fastnn.kernels.tiles import Matrix, Pointer, TileShape, accumulate, for_each_shape
+
+_I64 = ir.IntType(64)
+COMMON_HYPER = 3  # hyper[0:3] = scale, scale * l1, scale * l2; an optimizer's own numbers follow
+State = list[Vector]
+
+
+class OptimizerKernel(NamedTuple):
+    """The formulas of one optimizer, on vectors of parameters ``p``, state ``s`` and own numbers ``h``."""
+
+    states: int  # buffers it keeps, each as large as the parameters
+    numbers: int  # how many own numbers ``prepare`` writes to hyper[3:]
+    prepare: Any  # (settings, step, hyper): compiled; writes scale to hyper[0] and the own numbers
+    start: Callable[[Vector, State, State], Vector]  # (p, s, h)
+    finish: Callable[[Vector, Vector, State, State], tuple[Vector, State]]  # (sum, p, s, h)
+
+
+@kernel
+def _prepare_sgd(settings, step, hyper):
+    hyper[0] = -settings[0]
+
+
+@kernel
+def _prepare_momentum(settings, step, hyper):
+    hyper[0] = 1
+    hyper[3] = settings[0]
+    hyper[4] = settings[1]
+
+
+@kernel
+def _prepare_adam(settings, step, hyper):
+    rate, beta1, beta2, epsilon = settings[0], settings[1], settings[2], settings[3]
+    hyper[0] = 1
+    hyper[3] = rate / (1 - beta1**step)
+    hyper[4] = beta1
+    hyper[5] = 1 - beta1
+    hyper[6] = beta2
+    hyper[7] = 1 - beta2
+    hyper[8] = 1 / (1 - beta2**step) ** 0.5
+    hyper[9] = epsilon
+
+
+def _finish_momentum(g: Vector, p: Vector, s: State, h: State) -> tuple[Vector, State]:
+    rate, _ = h
+    return p - rate * g, [g]  # the sum began with momentum * v: it is the new v
+
+
+def _finish_nesterov(g: Vector, p: Vector, s: State, h: State) -> tuple[Vector, State]:
+    rate, momentum = h
+    v = fma(momentum, s[0], g)
+    return p - rate * fma(momentum, v, g), [v]
+
+
+def _finish_adam(g: Vector, p: Vector, s: State, h: State) -> tuple[Vector, State]:
+    rate, beta1, rest1, beta2, rest2, correction, epsilon = h
+    m = fma(beta1, s[0], rest1 * g)
+    v = fma(beta2, s[1], rest2 * (g * g))
+    return p - rate * m / fma(v.call("sqrt"), correction, epsilon), [m, v]
+
+
+OPTIMIZERS = {
+    "sgd": OptimizerKernel(0, 0, _prepare_sgd, lambda p, s, h: p, lambda g, p, s, h: (g, [])),
+    "momentum": OptimizerKernel(1, 2, _prepare_momentum, lambda p, s, h: h[1] * s[0], _finish_momentum),
+    "nesterov": OptimizerKernel(1, 2, _prepare_momentum, lambda p, s, h: p.lift(0.0), _finish_nesterov),
+    "adam": OptimizerKernel(2, 7, _prepare_adam, lambda p, s, h: p.lift(0.0), _finish_adam),
+}
+
+class _Hyper:
+    """The numbers of one step in registers, while code is generated."""
+
+    def __init__(self, context: Any, builder: Any, type_: Any, array: Any, numbers: int) -> None:
+        vector = VectorType(type_.dtype)
+        values = [
+            broadcast(builder, vector, builder.load(data_pointer(context, builder, type_, array, _I64(i))))
+            for i in range(COMMON_HYPER + numbers)
+        ]
+        _, self.l1, self.l2 = values[:COMMON_HYPER]
+        self.own = values[COMMON_HYPER:]
+
+    def penalty(self, p: Vector) -> Vector:
+        """Gradient of the l1 and l2 penalties, scaled like every gradient."""
+        sign = where(p > 0.0, 1.0, where(p < 0.0, p.lift(-1.0), 0.0))
+        return fma(self.l2, p, self.l1 * sign)
+
+
+class _Cell:
+    """One register's worth of parameters with its optimizer state, while code is generated."""
+
+    def __init__(self, pointers: list[Any], vector: VectorType, optimizer: OptimizerKernel, h: _Hyper) -> None:
+        self.pointers, self.vector, self.optimizer, self.h = pointers, vector, optimizer, h
+
+    def read(self, builder: Any) -> tuple[Vector, State]:
+        p, *s = (load_at(builder, self.vector, pointer) for pointer in self.pointers)
+        return p, s
+
+    def start(self, builder: Any) -> Vector:
+        p, s = self.read(builder)
+        return self.optimizer.start(p, s, self.h.own)
+
+    def penalty(self, builder: Any) -> Vector:
+        return self.h.penalty(self.read(builder)[0])
+
+    def finish(self, builder: Any, total: Vector) -> None:
+        p, s = self.optimizer.finish(total, *self.read(builder), self.h.own)
+        for pointer, vector in zip(self.pointers, [p, *s], strict=True):
+            store_at(pointer, vector)
+
+
+def _state_pointers(context: Any, builder: Any, type_: Any, array: Any, states: int, at: Any) -> list[Any]:
+    """Pointers to element ``at`` of each of the optimizer's buffers, which lie one after the other."""
+    if not states:
+        return []
+    size = builder.udiv(context.make_array(type_)(context, builder, array).nitems, _I64(states))
+    places = [builder.add(at, builder.mul(_I64(i), size)) for i in range(states)]
+    return [data_pointer(context, builder, type_, array, place) for place in places]
+
+
+def make_step_vector(optimizer: OptimizerKernel) -> Any:
+    """One register of an optimizer's step from a gradient in memory: an intrinsic.
+
+    Arguments: ``(params, gradient, state, at, hyper, penalise)``.
+    """
+
+    @intrinsic
+    def step_vector(_, params, gradient, state, at, hyper, penalise):  # type: ignore[no-untyped-def]
+        """Step ``params[at:at + lanes]`` by ``gradient[at:at + lanes]``, which is scaled already."""
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            vector = VectorType(signature.args[0].dtype)
+            h = _Hyper(context, builder, signature.args[4], args[4], optimizer.numbers)
+            p = data_pointer(context, builder, signature.args[0], args[0], args[3])
+            g = load_at(builder, vector, data_pointer(context, builder, signature.args[1], args[1], args[3]))
+            states = _state_pointers(context, builder, signature.args[2], args[2], optimizer.states, args[3])
+            cell = _Cell([p, *states], vector, optimizer, h)
+            slot = cgutils.alloca_once_value(builder, (cell.start(builder) + g).value)
+            with builder.if_then(args[5]):
+                total = Vector(builder, vector, builder.load(slot)) + cell.penalty(builder)
+                builder.store(total.value, slot)
+            cell.finish(builder, Vector(builder, vector, builder.load(slot)))
+            return context.get_dummy_value()
+
+        return types.none(params, gradient, state, types.intp, hyper, penalise), codegen
+
+    return step_vector
+
+
+def make_update_tile(optimizer: OptimizerKernel) -> Any:
+    """The fused tile of an optimizer: an intrinsic ``(shape, inputs, deltas, params, state, hyper, penalise)``."""
+
+    @intrinsic
+    def update_tile(_, shape, inputs, deltas, params, state, hyper, penalise):  # type: ignore[no-untyped-def]
+        """One step for ``params[k, :]``, whose gradient is ``sum_b inputs[b, k] * deltas[b, :]``.
+
+        shape: (rows k, vectors, batch); inputs: (batch, rows); deltas: (batch, vectors * lanes);
+        params: (rows, vectors * lanes); state: flat, buffers the size of all parameters.
+        """
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            x, d, p = (
+                Pointer(context, builder, type_, value)
+                for type_, value in zip(signature.args[1:4], args[1:4], strict=True)
+            )
+            h = _Hyper(context, builder, signature.args[5], args[5], optimizer.numbers)
+            at = builder.extract_value(args[3], 1)
+            states = _state_pointers(context, builder, signature.args[4], args[4], optimizer.states, at)
+
+            def emit(rows: int, vectors: int) -> None:
+                def cell(r: int, v: int) -> _Cell:
+                    offset = builder.add(builder.mul(_I64(r), p.stride), _I64(v * p.vector.lanes))
+                    pointers = [builder.gep(start, [offset]) for start in (p.start, *states)]
+                    return _Cell(pointers, p.vector, optimizer, h)
+
+                cells = [[cell(r, v) for v in range(vectors)] for r in range(rows)]
+                sums = [
+                    [cgutils.alloca_once_value(builder, c.start(builder).value) for c in row] for row in cells
+                ]
+                with builder.if_then(args[6], likely=False):
+                    for row, slots in zip(cells, sums, strict=True):
+                        for c, slot in zip(row, slots, strict=True):
+                            total = Vector(builder, p.vector, builder.load(slot)) + c.penalty(builder)
+                            builder.store(total.value, slot)
+                totals = accumulate(
+                    sums, builder.extract_value(args[0], 2), lambda r, k: x.element(k, _I64(r)), d
+                )
+                for row, vectors_of_row in zip(cells, totals, strict=True):
+                    for c, total in zip(row, vectors_of_row, strict=True):
+                        c.finish(builder, total)
+
+            for_each_shape(builder, args[0], UPDATE_ROWS, emit)
+            return context.get_dummy_value()
+
+        return types.none(shape, inputs, deltas, params, state, hyper, penalise), codegen
+
+    return update_tile
+
+
+
+
+@lru_cache(maxsize=None)
+def make_layer_update(optimizer: OptimizerKernel) -> Any:
+    """The kernel ``(layer, params, work, scratch, rows, state, hyper, ahead)`` that steps one layer.
+
+    It has the longest streak of pure arithmetic, and fetches the next batch's samples during it.
+    """
+    update_tile = make_update_tile(optimizer)
+
+    @kernel
+    def update_layer(layer, params, work, scratch, rows, state, hyper, ahead):
+        lanes = lane_count(work)
+        penalised = hyper[1] != 0 or hyper[2] != 0
+        for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
+            vectors = panel_vectors(layer.n_out - column, lanes)
+            width = vectors * lanes
+            at = layer.weights + column * (layer.n_in + 1)
+            deltas = Matrix(work, layer.delta + column, layer.stride)
+            for tile in range((layer.n_in + UPDATE_ROWS - 1) // UPDATE_ROWS):
+                first, end = tile_bounds(layer.n_in, UPDATE_ROWS, tile)
+                if column == 0 and ahead.count > 0:
+                    fetch_ahead(ahead, layer.n_in, first, end)
+                inputs = Matrix(work, layer.input + first, layer.input_stride)
+                block = Matrix(params, at + first * width, width)
+                update_tile(TileShape(end - first, vectors, rows), inputs, deltas, block, state, hyper, penalised)
+            ones = Matrix(work, scratch.one, 0)
+            biases = Matrix(params, at + layer.n_in * width, width)
+            update_tile(TileShape(1, vectors, rows), ones, deltas, biases, state, hyper, False)
+
+    return update_layer
+
+
+def make_layer_step(optimizer: OptimizerKernel) -> Any:
+    """The kernel ``(layer, params, gradient, state, hyper)`` that steps one layer by a gradient in memory."""
+    step_vector = make_step_vector(optimizer)
+
+    @kernel
+    def step_layer(layer, params, gradient, state, hyper):
+        lanes = lane_count(params)
+        penalised = hyper[1] != 0 or hyper[2] != 0
+        for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
+            width = panel_vectors(layer.n_out - column, lanes) * lanes
+            at = layer.weights + column * (layer.n_in + 1)
+            for i in range(0, layer.n_in * width, lanes):
+                step_vector(params, gradient, state, at + i, hyper, penalised)
+            for i in range(layer.n_in * width, (layer.n_in + 1) * width, lanes):
+                step_vector(params, gradient, state, at + i, hyper, False)
+
+    return step_layer

@@ -1,0 +1,145 @@
+"""From layer sizes to flat buffers: offsets, padding and alignment, and the views people see.
+
+The picture of the buffers is in ``fastnn.kernels.buffers``; here are the numbers.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.kernels.buffers import Layer, Scratch
+from fastnn.kernels.host import PANEL_VECTORS, lanes_of
+
+CACHE_LINE = 64
+MAX_ROWS = 256
+"""A batch of up to this many samples is taken in one piece."""
+CHUNK_ROWS = 128
+"""A larger one in chunks of this many."""
+
+
+class Layout(NamedTuple):
+    """Where everything lies, in elements."""
+
+    layers: tuple[Layer, ...]
+    scratch: Scratch
+    params_size: int
+    work_size: int
+
+    @property
+    def table(self) -> NDArray[np.int64]:
+        """The layers as the kernels read them."""
+        return np.array(self.layers, dtype=np.int64)
+
+
+def aligned_zeros(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros that begin on a cache line; NumPy alone promises 16 bytes."""
+    raw = np.zeros(size * dtype.itemsize + CACHE_LINE, dtype=np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
+    return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+def padded(columns: int, lanes: int) -> int:
+    """``columns`` rounded up to whole registers."""
+    return -(-columns // lanes) * lanes
+
+
+def row_stride(columns: int, lanes: int) -> int:
+    """Distance of the rows of an activation matrix: an odd number of registers, so that rows spread over cache sets."""
+    return (padded(columns, lanes) // lanes | 1) * lanes
+
+
+def rows_for(batch_size: int) -> int:
+    """How many samples ``work`` holds at a time for batches of this size."""
+    return batch_size if batch_size <= MAX_ROWS else CHUNK_ROWS
+
+
+class _Cursor:
+    """Hands out stretches of a buffer, each on a cache line."""
+
+    def __init__(self, line: int) -> None:
+        self.line, self.size = line, 0
+
+    def take(self, size: int) -> int:
+        start, self.size = self.size, self.size + padded(size, self.line)
+        return start
+
+
+def plan_layout(sizes: Sequence[int], activations: Sequence[int], rows: int, dtype: np.dtype[Any]) -> Layout:
+    """The layout of a network of ``sizes`` for ``rows`` samples at a time; ``activations`` are kernel codes."""
+    lanes = lanes_of(dtype.itemsize)
+    panel = PANEL_VECTORS * lanes
+    work = _Cursor(CACHE_LINE // dtype.itemsize)
+    params = _Cursor(CACHE_LINE // dtype.itemsize)
+    strides = [row_stride(size, lanes) for size in sizes]
+    # The transposition of weights reads up to a panel past a layer's last row: it must find memory there.
+    outputs = [work.take(rows * stride) for stride in strides]
+    deltas = [work.take(rows * stride) for stride in strides[1:]]
+    layers = tuple(
+        Layer(
+            n_in=n_in,
+            n_out=n_out,
+            activation=activations[i],
+            weights=params.take((n_in + 1) * padded(n_out, lanes)),
+            input=outputs[i],
+            input_stride=strides[i],
+            output=outputs[i + 1],
+            delta=deltas[i],
+            stride=strides[i + 1],
+        )
+        for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+    )
+    widest = max(padded(size, lanes) for size in sizes[1:])
+    scratch = Scratch(
+        rows=rows,
+        weighted=work.take(rows * strides[-1]),
+        targets=work.take(rows * strides[-1]),
+        turned=work.take(widest * panel),
+        zeros=work.take(panel),
+        one=work.take(1),
+    )
+    return Layout(layers, scratch, params.size + panel * panel, work.size)
+
+
+def new_work(layout: Layout, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A scratch buffer for the layout."""
+    work = aligned_zeros(layout.work_size, dtype)
+    work[layout.scratch.one] = 1
+    return work
+
+
+def _panels(layer: Layer, params: NDArray[Any]) -> list[tuple[int, NDArray[Any]]]:
+    """First column and (n_in + 1, columns) view of each panel of a layer, padding left out."""
+    lanes = lanes_of(params.itemsize)
+    panel = PANEL_VECTORS * lanes
+    views = []
+    for column in range(0, layer.n_out, panel):
+        columns = min(panel, layer.n_out - column)
+        width = padded(columns, lanes)
+        start = layer.weights + column * (layer.n_in + 1)
+        block = params[start : start + (layer.n_in + 1) * width].reshape(layer.n_in + 1, width)
+        views.append((column, block[:, :columns]))
+    return views
+
+
+def read_layer(layer: Layer, params: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Copies of a layer's weights (n_out, n_in) and biases (n_out,)."""
+    weights = np.empty((layer.n_out, layer.n_in), params.dtype)
+    biases = np.empty(layer.n_out, params.dtype)
+    for column, block in _panels(layer, params):
+        weights[column : column + block.shape[1]] = block[:-1].T
+        biases[column : column + block.shape[1]] = block[-1]
+    return weights, biases
+
+
+def write_weights(layer: Layer, params: NDArray[Any], weights: NDArray[Any]) -> None:
+    """Put weights (n_out, n_in) into the buffer."""
+    for column, block in _panels(layer, params):
+        block[:-1] = weights[column : column + block.shape[1]].T
+
+
+def write_biases(layer: Layer, params: NDArray[Any], biases: NDArray[Any]) -> None:
+    """Put biases (n_out,) into the buffer."""
+    for column, block in _panels(layer, params):
+        block[-1] = biases[column : column + block.shape[1]]
