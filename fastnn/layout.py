@@ -4,6 +4,7 @@ The picture of the buffers is in ``fastnn.kernels.buffers``; here are the number
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,7 +89,7 @@ def plan_layout(sizes: Sequence[int], activations: Sequence[int], rows: int, dty
             delta=deltas[i],
             stride=strides[i + 1],
         )
-        for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        for i, (n_in, n_out) in enumerate(pairwise(sizes))
     )
     widest = max(padded(size, lanes) for size in sizes[1:])
     scratch = Scratch(

@@ -5,8 +5,6 @@ Arrays are sample-major: `X` is (n, in), the targets `T` are (n, out). `weights[
 to float64 first.
 """
 
-# ruff: noqa: PLR0917
-
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -278,10 +276,8 @@ class SGD:
 
     def step(self, params: Sequence[Array], grads: Sequence[Array]) -> list[Array]:
         self.v = [self.momentum * v + g for v, g in zip(self.v, grads, strict=True)]
-        if self.nesterov:
-            directions = [g + self.momentum * v for v, g in zip(self.v, grads, strict=True)]
-        else:
-            directions = self.v
+        ahead = [g + self.momentum * v for v, g in zip(self.v, grads, strict=True)]
+        directions = ahead if self.nesterov else self.v
         return [w - self.learning_rate * d for w, d in zip(params, directions, strict=True)]
 
 
@@ -311,8 +307,7 @@ class Adam:
         mhat = [m / (1 - self.beta1**self.t) for m in self.m]
         vhat = [v / (1 - self.beta2**self.t) for v in self.v]
         return [
-            w - self.learning_rate * m / (np.sqrt(v) + self.epsilon)
-            for w, m, v in zip(params, mhat, vhat, strict=True)
+            w - self.learning_rate * m / (np.sqrt(v) + self.epsilon) for w, m, v in zip(params, mhat, vhat, strict=True)
         ]
 
 

@@ -15,9 +15,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 HIDDEN = ["sigmoid", "tanh", "relu", "identity"]
 PAIRS = sorted(naive.OUTPUT_DELTAS)
 LARGEST = np.finfo(np.float64).max
-EXTREMES = np.array(
-    [-LARGEST, -1e308, -1e3, -745.2, -40.0, -1e-308, 0.0, 5e-324, 40.0, 710.0, 1e308, LARGEST]
-)
+EXTREMES = np.array([-LARGEST, -1e308, -1e3, -745.2, -40.0, -1e-308, 0.0, 5e-324, 40.0, 710.0, 1e308, LARGEST])
 
 
 def random_network(sizes: list[int], seed: int = 0) -> tuple[list[Array], list[Array]]:
@@ -43,9 +41,7 @@ def test_activations_by_hand() -> None:
 def test_derivatives_by_central_differences(name: str) -> None:
     Z = np.array([[-3.0, -0.5, -0.1, 0.2, 1.0, 2.5]])
     f = naive.ACTIVATIONS[name]
-    np.testing.assert_allclose(
-        naive.DERIVATIVES[name](f(Z)), (f(Z + 1e-6) - f(Z - 1e-6)) / 2e-6, rtol=1e-7, atol=1e-9
-    )
+    np.testing.assert_allclose(naive.DERIVATIVES[name](f(Z)), (f(Z + 1e-6) - f(Z - 1e-6)) / 2e-6, rtol=1e-7, atol=1e-9)
 
 
 def test_relu_derivative_is_zero_at_zero() -> None:
@@ -54,9 +50,7 @@ def test_relu_derivative_is_zero_at_zero() -> None:
 
 @pytest.mark.parametrize("name", sorted(naive.ACTIVATIONS))
 def test_activations_are_finite_at_the_extremes(name: str) -> None:
-    Z = np.stack(
-        [EXTREMES, EXTREMES[::-1], np.full_like(EXTREMES, -LARGEST), np.full_like(EXTREMES, LARGEST)]
-    )
+    Z = np.stack([EXTREMES, EXTREMES[::-1], np.full_like(EXTREMES, -LARGEST), np.full_like(EXTREMES, LARGEST)])
     A = naive.ACTIVATIONS[name](Z)
     assert np.isfinite(A).all()
     if name == "softmax":
@@ -101,9 +95,7 @@ def test_costs_by_hand() -> None:
     np.testing.assert_allclose(naive.cross_entropy(Z, Z, [[1.0, 0.0]]), cross_entropy, rtol=1e-15)
     # softmax gives 3/4 and 1/4
     np.testing.assert_allclose(naive.log_likelihood(Z, Z, [[0.0, 1.0]]), np.log(4), rtol=1e-15)
-    np.testing.assert_allclose(
-        naive.log_likelihood(Z, Z, [[1.0, 2.0]]), 3 * np.log(4) - np.log(3), rtol=1e-15
-    )
+    np.testing.assert_allclose(naive.log_likelihood(Z, Z, [[1.0, 2.0]]), 3 * np.log(4) - np.log(3), rtol=1e-15)
 
 
 def test_costs_from_z_agree_with_the_textbook_formulas() -> None:

@@ -13,13 +13,11 @@ from fastnn.kernels.tiles import Matrix, Pointer, TileShape, product_tile
 
 
 @intrinsic
-def transpose_block(_, source, target):  # type: ignore[no-untyped-def]
+def transpose_block(_, source, target):
     """``target[j, i] = source[i, j]`` on one block of lanes x lanes, inside the registers."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        a, b = (
-            Pointer(context, builder, type_, value) for type_, value in zip(signature.args, args, strict=True)
-        )
+    def codegen(context, builder, signature, args):
+        a, b = (Pointer(context, builder, type_, value) for type_, value in zip(signature.args, args, strict=True))
         lanes = a.vector.lanes
         rows = [load_at(builder, a.vector, a.vector_at(r, 0)).value for r in range(lanes)]
         step = 1
@@ -89,4 +87,3 @@ def recur(layer, below, net, rows):
             outputs = Matrix(work, below.output + first * below.stride + column, below.stride)
             product_tile(shape, deltas, weights, zeros, block)
             times_derivative(below.activation, block, outputs, shape, layer.n_in - column)
-

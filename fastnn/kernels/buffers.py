@@ -49,7 +49,7 @@ class Net(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Samples as the kernels see them. Of ``pixels`` and ``features`` one is empty, as of ``labels`` and ``targets``."""
+    """Samples as the kernels see them; one of ``pixels`` and ``features`` is empty, and of ``labels`` and ``targets``."""
 
     pixels: Any  # flat (n * n_in) uint8, fractions of 255
     features: Any  # flat (n * n_in) of the network's dtype
@@ -74,7 +74,7 @@ class Ahead(NamedTuple):
     data: Data
     order: Any
     first: int
-    count: int
+    samples: int
 
 
 class Stepper(NamedTuple):

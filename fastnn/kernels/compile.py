@@ -48,7 +48,7 @@ def source_digest() -> bytes:
     return digest.digest()
 
 
-class KernelCache(_Cache):  # type: ignore[misc]
+class KernelCache(_Cache):
     """Disk cache of one kernel, plugged into its Numba dispatcher."""
 
     def __init__(self, name: str) -> None:
@@ -119,7 +119,7 @@ class KernelCache(_Cache):  # type: ignore[misc]
             Path(temporary).unlink(missing_ok=True)
 
 
-class _InnerLibrary(JITCodeLibrary):  # type: ignore[misc]
+class _InnerLibrary(JITCodeLibrary):
     """Code that only other kernels call: neither optimised nor turned into machine code by itself.
 
     Numba does both for every function, and again for its copy inside every caller above it. Only the entry's copy
@@ -146,7 +146,7 @@ class _InnerLibrary(JITCodeLibrary):  # type: ignore[misc]
         return ctypes.cast(ctypes.pythonapi.PyErr_NoMemory, ctypes.c_void_p).value or 0
 
 
-class _InnerCompiler(compiler.Compiler):  # type: ignore[misc]
+class _InnerCompiler(compiler.Compiler):
     """Numba's pipeline, but for the library that the code goes into."""
 
     def define_pipelines(self) -> Any:

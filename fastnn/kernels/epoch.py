@@ -10,7 +10,7 @@ memory and one step follows.
 """
 
 import math
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,15 @@ from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_HITS, Ahead
 from fastnn.kernels.compile import entry, kernel, woven
 from fastnn.kernels.forward import forward_hidden, forward_rows, layer_at
 from fastnn.kernels.functions import activate
-from fastnn.kernels.rows import cost_row, delta_row, gather_input, gather_target, is_hit, output_row, softmax_row
+from fastnn.kernels.rows import (
+    cost_row,
+    delta_row,
+    gather_input,
+    gather_target,
+    is_hit,
+    output_row,
+    softmax_row,
+)
 from fastnn.kernels.simd import lane_count, load, store
 from fastnn.kernels.update import OPTIMIZERS, make_layer_step, make_layer_update
 
@@ -71,7 +79,7 @@ def output_delta(net, data, order, first, rows, scale):
 
 
 def make_backward(update_layer: Any) -> Any:
-    """The kernel ``(net, target, rows, state, hyper, ahead)``: recursion and update from the last layer to the first."""
+    """The kernel ``(net, target, rows, state, hyper, ahead)``: recursion and update, from the last layer down."""
 
     @woven
     def backward(net, target, rows, state, hyper, ahead):
@@ -106,7 +114,7 @@ def accumulate_gradient(net, data, order, first, samples, scale, stepper, totals
     return total
 
 
-@lru_cache(maxsize=None)
+@cache
 def run_batches(optimizer_name: str) -> Any:
     """The entry ``(net, data, batches, stepper, totals)`` that trains on a stretch of batches of one epoch.
 

@@ -172,7 +172,7 @@ def _switch(name: str, functions: list[Callable[..., Vector]], arity: int) -> An
     from inspect import Parameter, Signature
 
     names = ["context", "code", "x", "y", "z"][: arity + 2]
-    typing.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_ONLY) for n in names])  # type: ignore[attr-defined]
+    typing.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_ONLY) for n in names])
     typing.__name__ = name
     return intrinsic(typing)
 

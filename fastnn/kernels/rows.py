@@ -61,7 +61,7 @@ def fetch_ahead(ahead, n_in, first, end):
     per_line = CACHE_LINE if ahead.data.pixels.size else CACHE_LINE // ahead.data.features.itemsize
     if (first - 1) // per_line == (end - 1) // per_line and first > 0:
         return
-    for r in range(ahead.first, ahead.first + ahead.count):
+    for r in range(ahead.first, ahead.first + ahead.samples):
         at = ahead.order[np.uint64(r)] * n_in + first
         if ahead.data.pixels.size:
             prefetch(ahead.data.pixels, at)

@@ -27,7 +27,7 @@ _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
 
 
-class VectorType(types.Type):  # type: ignore[misc]
+class VectorType(types.Type):
     """The Numba type of one register of ``dtype`` elements."""
 
     def __init__(self, dtype: Any) -> None:
@@ -37,7 +37,7 @@ class VectorType(types.Type):  # type: ignore[misc]
 
 
 @register_model(VectorType)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: VectorType) -> None:
         super().__init__(dmm, fe_type, ir_vector(fe_type))
 
@@ -150,9 +150,7 @@ def power_of_two(n: Vector) -> Vector:
     single = n.type.dtype == types.float32
     integer, mantissa_bits, bias = (_I32, 23, 127) if single else (_I64, 52, 1023)
     integers = ir.VectorType(integer, n.type.lanes)
-    exponent = n.builder.add(
-        n.builder.fptosi(n.value, integers), ir.Constant(integers, [bias] * n.type.lanes)
-    )
+    exponent = n.builder.add(n.builder.fptosi(n.value, integers), ir.Constant(integers, [bias] * n.type.lanes))
     bits = n.builder.shl(exponent, ir.Constant(integers, [mantissa_bits] * n.type.lanes))
     return n.wrap(n.builder.bitcast(bits, ir_vector(n.type)))
 
@@ -162,7 +160,9 @@ def _reduce(x: Vector, combine: Callable[[Vector, Vector], Vector]) -> Any:
     lanes = x.type.lanes
     while lanes > 1:
         lanes //= 2
-        upper = ir.Constant(ir.VectorType(_I32, x.type.lanes), [(i + lanes) % x.type.lanes for i in range(x.type.lanes)])
+        upper = ir.Constant(
+            ir.VectorType(_I32, x.type.lanes), [(i + lanes) % x.type.lanes for i in range(x.type.lanes)]
+        )
         x = combine(x, x.wrap(x.builder.shuffle_vector(x.value, x.value, upper)))
     return x.builder.extract_element(x.value, _I32(0))
 
@@ -205,6 +205,7 @@ def vector_function(function: Callable[..., Any]) -> Any:
     Every argument is a ``Vector``, or a float of the same precision, which is put in every lane. Inside other such
     functions call ``name.emit``.
     """
+
     def typing(_: Any, *args: Any) -> Any:
         vectors = [arg for arg in args if isinstance(arg, VectorType)]
         if not vectors:
@@ -225,7 +226,7 @@ def vector_function(function: Callable[..., Any]) -> Any:
     # Numba binds an intrinsic's arguments by its signature, so it must show the function's own.
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
     parameters = [p.replace(kind=p.POSITIONAL_ONLY) for p in inspect.signature(function).parameters.values()]
-    typing.__signature__ = inspect.Signature([context, *parameters])  # type: ignore[attr-defined]
+    typing.__signature__ = inspect.Signature([context, *parameters])
     typing.__name__ = function.__name__
     typing.__doc__ = function.__doc__
     result = intrinsic(typing)
@@ -234,21 +235,21 @@ def vector_function(function: Callable[..., Any]) -> Any:
 
 
 @intrinsic
-def load(_, array, index):  # type: ignore[no-untyped-def]
+def load(_, array, index):
     """The vector starting at ``array[index]``; in compiled kernels."""
     vector = VectorType(array.dtype)
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         return load_at(builder, vector, data_pointer(context, builder, signature.args[0], *args)).value
 
     return vector(array, types.intp), codegen
 
 
 @intrinsic
-def store(_, array, index, vector):  # type: ignore[no-untyped-def]
+def store(_, array, index, vector):
     """Write ``vector`` to ``array[index:index + lanes]``; in compiled kernels."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         value = Vector(builder, signature.args[2], args[2])
         store_at(data_pointer(context, builder, signature.args[0], *args[:2]), value)
         return context.get_dummy_value()
@@ -257,11 +258,11 @@ def store(_, array, index, vector):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def load_bytes(_, array, index, like):  # type: ignore[no-untyped-def]
+def load_bytes(_, array, index, like):
     """Bytes ``array[index:index + lanes]`` as numbers in a vector of ``like``'s dtype; in compiled kernels."""
     vector = VectorType(like.dtype)
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         pointer = data_pointer(context, builder, signature.args[0], *args[:2])
         packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, vector.lanes).as_pointer()))
         packed.align = 1
@@ -272,22 +273,22 @@ def load_bytes(_, array, index, like):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def lane_count(_, array):  # type: ignore[no-untyped-def]
+def lane_count(_, array):
     """Elements of ``array`` in one register; in compiled kernels."""
     lanes = VectorType(array.dtype).lanes
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         return _I64(lanes)
 
     return types.intp(array), codegen
 
 
 @intrinsic
-def first_lane_equal(_, vector, other):  # type: ignore[no-untyped-def]
+def first_lane_equal(_, vector, other):
     """Number of the first lane in which two vectors agree; the number of lanes if there is none."""
     lanes = vector.lanes
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         equal = builder.fcmp_ordered("==", *args)
         # A bit above the last lane ends the search where no lane agrees.
         bits = builder.zext(builder.bitcast(equal, ir.IntType(lanes)), _I64)
@@ -297,10 +298,10 @@ def first_lane_equal(_, vector, other):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def prefetch(_, array, index):  # type: ignore[no-untyped-def]
+def prefetch(_, array, index):
     """Ask for the cache line of ``array[index]`` ahead of its use; harmless at any address."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         pointer = builder.bitcast(data_pointer(context, builder, signature.args[0], *args), _I8.as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
         name = "llvm.prefetch.p0"
@@ -312,11 +313,11 @@ def prefetch(_, array, index):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def splat(_, array, number):  # type: ignore[no-untyped-def]
+def splat(_, array, number):
     """``number`` in every lane of a vector of ``array``'s dtype; in compiled kernels."""
     vector = VectorType(array.dtype)
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         return broadcast(builder, vector, args[1]).value
 
     return vector(array, array.dtype), codegen
@@ -326,13 +327,13 @@ def _enable_operator(function: Callable[[Any, Any], Any]) -> None:
     """Let compiled kernels write ``x + y`` and the like on two vectors."""
 
     @infer_global(function)
-    class Operator(AbstractTemplate):  # type: ignore[misc]
+    class Operator(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:
             if len(args) == 2 and all(isinstance(arg, VectorType) for arg in args):
                 return signature(args[0], *args)
             return None
 
-    @lower_builtin(function, VectorType, VectorType)  # type: ignore[untyped-decorator]
+    @lower_builtin(function, VectorType, VectorType)
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x, y = (Vector(builder, signature.return_type, value) for value in args)
         return function(x, y).value

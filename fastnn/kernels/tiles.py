@@ -92,8 +92,7 @@ def accumulate(
     with cgutils.for_range(builder, depth) as loop:
         _keep_rolled(builder)
         columns = [
-            load_at(builder, vector, right.element(loop.index, _I64(v * vector.lanes)))
-            for v in range(len(slots[0]))
+            load_at(builder, vector, right.element(loop.index, _I64(v * vector.lanes))) for v in range(len(slots[0]))
         ]
         for r, row in enumerate(slots):
             number = broadcast(builder, vector, builder.load(left(r, loop.index)))
@@ -103,17 +102,16 @@ def accumulate(
 
 
 @intrinsic
-def product_tile(_, shape, left, right, start, out):  # type: ignore[no-untyped-def]
+def product_tile(_, shape, left, right, start, out):
     """``out[r, :] = start[r, :] + sum_k left[r, k] * right[k, :]`` on one tile.
 
     shape: TileShape; left: (rows, depth); right: (depth, vectors * lanes); start, out: (rows, vectors * lanes),
     where a ``start`` of stride 0 gives every row the same start, such as the bias.
     """
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         a, b, s, c = (
-            Pointer(context, builder, type_, value)
-            for type_, value in zip(signature.args[1:], args[1:], strict=True)
+            Pointer(context, builder, type_, value) for type_, value in zip(signature.args[1:], args[1:], strict=True)
         )
 
         def emit(rows: int, vectors: int) -> None:
@@ -124,9 +122,7 @@ def product_tile(_, shape, left, right, start, out):  # type: ignore[no-untyped-
                 ]
                 for r in range(rows)
             ]
-            sums = accumulate(
-                slots, builder.extract_value(args[0], 2), lambda r, k: a.element(_I64(r), k), b
-            )
+            sums = accumulate(slots, builder.extract_value(args[0], 2), lambda r, k: a.element(_I64(r), k), b)
             for r in range(rows):
                 for v in range(vectors):
                     store_at(c.vector_at(r, v), sums[r][v])

@@ -6,7 +6,7 @@ Plain gradient descent starts with the weights themselves and scales by minus th
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -96,6 +96,7 @@ OPTIMIZERS = {
     "adam": OptimizerKernel(2, 7, _prepare_adam, lambda p, s, h: p.lift(0.0), _finish_adam),
 }
 
+
 class _Hyper:
     """The numbers of one step in registers, while code is generated."""
 
@@ -153,10 +154,10 @@ def make_step_vector(optimizer: OptimizerKernel) -> Any:
     """
 
     @intrinsic
-    def step_vector(_, params, gradient, state, at, hyper, penalise):  # type: ignore[no-untyped-def]
+    def step_vector(_, params, gradient, state, at, hyper, penalise):
         """Step ``params[at:at + lanes]`` by ``gradient[at:at + lanes]``, which is scaled already."""
 
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):
             vector = VectorType(signature.args[0].dtype)
             h = _Hyper(context, builder, signature.args[4], args[4], optimizer.numbers)
             p = data_pointer(context, builder, signature.args[0], args[0], args[3])
@@ -179,14 +180,14 @@ def make_update_tile(optimizer: OptimizerKernel) -> Any:
     """The fused tile of an optimizer: an intrinsic ``(shape, inputs, deltas, params, state, hyper, penalise)``."""
 
     @intrinsic
-    def update_tile(_, shape, inputs, deltas, params, state, hyper, penalise):  # type: ignore[no-untyped-def]
+    def update_tile(_, shape, inputs, deltas, params, state, hyper, penalise):
         """One step for ``params[k, :]``, whose gradient is ``sum_b inputs[b, k] * deltas[b, :]``.
 
         shape: (rows k, vectors, batch); inputs: (batch, rows); deltas: (batch, vectors * lanes);
         params: (rows, vectors * lanes); state: flat, buffers the size of all parameters.
         """
 
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):
             x, d, p = (
                 Pointer(context, builder, type_, value)
                 for type_, value in zip(signature.args[1:4], args[1:4], strict=True)
@@ -202,17 +203,13 @@ def make_update_tile(optimizer: OptimizerKernel) -> Any:
                     return _Cell(pointers, p.vector, optimizer, h)
 
                 cells = [[cell(r, v) for v in range(vectors)] for r in range(rows)]
-                sums = [
-                    [cgutils.alloca_once_value(builder, c.start(builder).value) for c in row] for row in cells
-                ]
+                sums = [[cgutils.alloca_once_value(builder, c.start(builder).value) for c in row] for row in cells]
                 with builder.if_then(args[6], likely=False):
                     for row, slots in zip(cells, sums, strict=True):
                         for c, slot in zip(row, slots, strict=True):
                             total = Vector(builder, p.vector, builder.load(slot)) + c.penalty(builder)
                             builder.store(total.value, slot)
-                totals = accumulate(
-                    sums, builder.extract_value(args[0], 2), lambda r, k: x.element(k, _I64(r)), d
-                )
+                totals = accumulate(sums, builder.extract_value(args[0], 2), lambda r, k: x.element(k, _I64(r)), d)
                 for row, vectors_of_row in zip(cells, totals, strict=True):
                     for c, total in zip(row, vectors_of_row, strict=True):
                         c.finish(builder, total)
@@ -225,9 +222,7 @@ def make_update_tile(optimizer: OptimizerKernel) -> Any:
     return update_tile
 
 
-
-
-@lru_cache(maxsize=None)
+@cache
 def make_layer_update(optimizer: OptimizerKernel) -> Any:
     """The kernel ``(layer, params, work, scratch, rows, state, hyper, ahead)`` that steps one layer.
 
@@ -246,7 +241,7 @@ def make_layer_update(optimizer: OptimizerKernel) -> Any:
             deltas = Matrix(work, layer.delta + column, layer.stride)
             for tile in range((layer.n_in + UPDATE_ROWS - 1) // UPDATE_ROWS):
                 first, end = tile_bounds(layer.n_in, UPDATE_ROWS, tile)
-                if column == 0 and ahead.count > 0:
+                if column == 0 and ahead.samples > 0:
                     fetch_ahead(ahead, layer.n_in, first, end)
                 inputs = Matrix(work, layer.input + first, layer.input_stride)
                 block = Matrix(params, at + first * width, width)

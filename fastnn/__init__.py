@@ -1,0 +1,22 @@
+"""fastnn: the fastest way to train small and medium dense neural networks on a CPU."""
+
+from fastnn import datasets, functions
+from fastnn._version import __version__
+from fastnn.callbacks import EarlyStopping
+from fastnn.history import History
+from fastnn.network import Network, load
+from fastnn.optimizers import SGD, Adam
+from fastnn.training import DivergenceError
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "DivergenceError",
+    "EarlyStopping",
+    "History",
+    "Network",
+    "__version__",
+    "datasets",
+    "functions",
+    "load",
+]

@@ -1,0 +1,71 @@
+"""Ready callbacks for ``Network.fit``. A callback is any callable ``(network, history)``; True stops training."""
+
+from typing import Any
+
+from fastnn import validation
+from fastnn.history import History
+
+_MONITORS = {
+    "train_cost": -1,
+    "val_cost": -1,
+    "train_accuracy": 1,
+    "val_accuracy": 1,
+}  # sign: what counts as better
+
+
+class EarlyStopping:
+    """Stop when a figure has not improved for some epochs, and go back to the best weights.
+
+    Parameters
+    ----------
+    monitor : str, default "val_cost"
+        "train_cost", "val_cost", "train_accuracy" or "val_accuracy".
+    patience : int, default 5
+        Epochs without improvement to wait for, >= 1.
+    min_delta : float, default 0.0
+        An improvement must be larger than this.
+    restore_best : bool, default True
+        Put the weights of the best epoch back when stopping.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong, or the monitored figure is not there.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y, Xt, yt = fastnn.datasets.load_digits()
+    >>> net = fastnn.Network([64, 16, 10])
+    >>> stop = fastnn.EarlyStopping(monitor="val_accuracy", patience=3)
+    >>> net.fit(X, y, epochs=500, validation_data=(Xt, yt), callbacks=[stop]).stopped_by
+    'callback'
+    """
+
+    def __init__(
+        self, monitor: str = "val_cost", patience: int = 5, min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
+        self.monitor = validation.check_name("monitor", monitor, _MONITORS)
+        self.patience = validation.check_whole("patience", patience)
+        self.min_delta = validation.check_number("min_delta", min_delta, at_least=0)
+        self.restore_best = validation.check_flag("restore_best", restore_best)
+        self._best, self._waited, self._layers = float("-inf"), 0, ([], [])  # type: tuple[float, int, Any]
+
+    def __call__(self, network: Any, history: History) -> bool:
+        """Look at the latest epoch."""
+        values = getattr(history, self.monitor)
+        if not values:
+            raise ValueError(f"monitor {self.monitor!r} needs validation_data in fit")
+        if len(values) == 1:  # a new run of fit
+            self._best, self._waited = float("-inf"), 0
+        score = _MONITORS[self.monitor] * values[-1]
+        if score > self._best + self.min_delta:
+            self._best, self._waited = score, 0
+            self._layers = network.weights[:], network.biases[:]
+            return False
+        self._waited += 1
+        if self._waited < self.patience:
+            return False
+        if self.restore_best:
+            network.weights, network.biases = self._layers
+        return True

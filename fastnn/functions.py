@@ -1,0 +1,263 @@
+"""The engine's activations and costs on plain arrays: stable for every finite input, and the same machine code.
+
+float32 stays float32, anything else numeric is computed in float64. NaN comes out as NaN; nothing warns.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import layout, validation
+from fastnn.kernels.host import lanes_of
+
+Array = NDArray[Any]
+
+__all__ = [
+    "cross_entropy",
+    "identity",
+    "log_likelihood",
+    "quadratic",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "sum_squares",
+    "tanh",
+]
+
+
+def _floats(argument: str, values: ArrayLike) -> Array:
+    array = validation.check_numeric(argument, values)
+    return array if array.dtype == np.float32 else array.astype(np.float64)
+
+
+def _elementwise(name: str, z: ArrayLike) -> Array:
+    from fastnn.kernels import epoch, functions
+
+    values = _floats("z", z)
+    buffer = layout.aligned_zeros(layout.padded(values.size, lanes_of(values.itemsize)), values.dtype)
+    buffer[: values.size] = values.reshape(-1)
+    epoch.apply_activation(functions.ACTIVATION_CODES[name], buffer)
+    result: Array = buffer[: values.size].reshape(values.shape)
+    return result[()]
+
+
+def _rows(argument: str, values: ArrayLike) -> tuple[Array, int]:
+    """A matrix of at least one column, and the distance of its rows in a padded buffer."""
+    array = np.atleast_1d(_floats(argument, values))
+    if array.shape[-1] == 0:
+        raise ValueError(f"{argument} must have at least one output, got shape {array.shape}")
+    return array, layout.padded(array.shape[-1], lanes_of(array.itemsize))
+
+
+def _pad(array: Array, stride: int) -> Array:
+    """Rows ``stride`` apart in an aligned flat buffer."""
+    rows = array.reshape(-1, array.shape[-1])
+    buffer = layout.aligned_zeros(len(rows) * stride, array.dtype)
+    buffer.reshape(-1, stride)[:, : rows.shape[1]] = rows
+    return buffer
+
+
+def sigmoid(z: ArrayLike) -> Array:
+    """``1 / (1 + exp(-z))``.
+
+    Parameters
+    ----------
+    z : array-like, any shape
+        Numbers.
+
+    Returns
+    -------
+    array of z's shape
+
+    Raises
+    ------
+    TypeError
+        If z is not numeric.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.functions import sigmoid
+    >>> sigmoid(np.array([-1e38, 0.0, 1e38]))
+    array([0. , 0.5, 1. ])
+    """
+    return _elementwise("sigmoid", z)
+
+
+def tanh(z: ArrayLike) -> Array:
+    """``tanh(z)``; parameters, result and errors as for :func:`sigmoid`.
+
+    Examples
+    --------
+    >>> from fastnn.functions import tanh
+    >>> float(tanh(1e-30))
+    1e-30
+    """
+    return _elementwise("tanh", z)
+
+
+def relu(z: ArrayLike) -> Array:
+    """``max(z, 0)``; parameters, result and errors as for :func:`sigmoid`.
+
+    Examples
+    --------
+    >>> from fastnn.functions import relu
+    >>> relu([-2, 3])
+    array([0., 3.])
+    """
+    return _elementwise("relu", z)
+
+
+def identity(z: ArrayLike) -> Array:
+    """``z``; parameters, result and errors as for :func:`sigmoid`.
+
+    Examples
+    --------
+    >>> from fastnn.functions import identity
+    >>> identity([-2, 3])
+    array([-2.,  3.])
+    """
+    return _elementwise("identity", z)
+
+
+def softmax(z: ArrayLike) -> Array:
+    """``exp(z_j) / sum_k exp(z_k)`` along the last axis.
+
+    Parameters
+    ----------
+    z : array-like (..., n_out)
+        Weighted inputs.
+
+    Returns
+    -------
+    array (..., n_out)
+        Probabilities.
+
+    Raises
+    ------
+    TypeError
+        If z is not numeric.
+    ValueError
+        If n_out is zero.
+
+    Examples
+    --------
+    >>> from fastnn.functions import softmax
+    >>> softmax([1000.0, 1000.0])
+    array([0.5, 0.5])
+    """
+    from fastnn.kernels import epoch
+
+    values, stride = _rows("z", z)
+    buffer = _pad(values, stride)
+    epoch.apply_softmax(buffer, values.shape[-1], stride)
+    result: Array = buffer.reshape(-1, stride)[:, : values.shape[-1]].reshape(values.shape)
+    return result
+
+
+def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
+    """Cost of every row, with ``output`` as the activation between z and the cost."""
+    from fastnn.kernels import epoch, functions
+
+    values, stride = _rows("z", z)
+    targets = np.atleast_1d(_floats("y", y)).astype(values.dtype)
+    if targets.shape != values.shape:
+        raise ValueError(f"y must have the shape of z, {values.shape}, got {targets.shape}")
+    padded = [
+        _pad(values, stride),
+        layout.aligned_zeros(values.size // values.shape[-1] * stride, values.dtype),
+    ]
+    work = np.concatenate([*padded, _pad(targets, stride)])
+    out = np.empty(values.shape[:-1], np.float64)
+    codes = functions.COST_CODES[name], functions.ACTIVATION_CODES[output]
+    epoch.apply_cost(*codes, work, out.size, values.shape[-1], stride, out.reshape(-1))
+    limit = np.finfo(values.dtype).max  # a true cost beyond the range of the dtype comes out as its largest number
+    result: Array = np.clip(out, -limit, limit).astype(values.dtype)
+    return result[()]
+
+
+def cross_entropy(z: ArrayLike, y: ArrayLike) -> Array:
+    """Bernoulli cross-entropy of sigmoid outputs, from their weighted inputs, summed over outputs.
+
+    ``sum_j max(z_j, 0) - z_j y_j + log(1 + exp(-|z_j|))``
+
+    Parameters
+    ----------
+    z : array-like (..., n_out)
+        Weighted inputs.
+    y : array-like (..., n_out)
+        Targets in [0, 1].
+
+    Returns
+    -------
+    array (...)
+
+    Raises
+    ------
+    TypeError
+        If z or y is not numeric.
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> from fastnn.functions import cross_entropy
+    >>> cross_entropy([[1000.0], [-1000.0]], [[1.0], [1.0]])
+    array([   0., 1000.])
+    """
+    return _cost("cross_entropy", "sigmoid", z, y)
+
+
+def log_likelihood(z: ArrayLike, y: ArrayLike) -> Array:
+    """Cross-entropy of softmax outputs, from their weighted inputs: ``sum_j y_j (log sum_k exp z_k - z_j)``.
+
+    Parameters
+    ----------
+    z : array-like (..., n_out)
+        Weighted inputs.
+    y : array-like (..., n_out)
+        Probabilities of the classes.
+
+    Returns
+    -------
+    array (...)
+
+    Raises
+    ------
+    TypeError
+        If z or y is not numeric.
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> from fastnn.functions import log_likelihood
+    >>> float(log_likelihood([0.0, -1000.0], [0.0, 1.0]))
+    1000.0
+    """
+    return _cost("log_likelihood", "softmax", z, y)
+
+
+def quadratic(a: ArrayLike, y: ArrayLike) -> Array:
+    """``1/2 sum_j (a_j - y_j)^2``; parameters, result and errors as for :func:`cross_entropy`, on outputs a.
+
+    Examples
+    --------
+    >>> from fastnn.functions import quadratic
+    >>> float(quadratic([3.0, 0.0], [1.0, 0.0]))
+    2.0
+    """
+    return _cost("quadratic", "identity", a, y)
+
+
+def sum_squares(a: ArrayLike, y: ArrayLike) -> Array:
+    """``sum_j (a_j - y_j)^2``; parameters, result and errors as for :func:`cross_entropy`, on outputs a.
+
+    Examples
+    --------
+    >>> from fastnn.functions import sum_squares
+    >>> float(sum_squares([3.0, 0.0], [1.0, 0.0]))
+    4.0
+    """
+    return _cost("sum_squares", "identity", a, y)

@@ -1,0 +1,554 @@
+"""The class a user holds."""
+
+import copy
+import threading
+from collections.abc import Callable, Iterable, MutableSequence, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import persistence, validation
+from fastnn.activations import ACTIVATIONS
+from fastnn.costs import COSTS
+from fastnn.engine import Engine, Penalty, pack_data
+from fastnn.history import History
+from fastnn.initializers import INITIALIZERS, draw_layers
+from fastnn.optimizers import SGD, Adam, resolve_optimizer
+from fastnn.training import FitSettings, Samples, Training, evaluate
+
+Array = NDArray[Any]
+
+
+class LayerArrays(MutableSequence[Array]):
+    """The weights or the biases of all layers, as a list of arrays.
+
+    Reading gives a copy that cannot be written to; assign to change a layer: ``net.weights[0] = W``.
+    """
+
+    def __init__(self, engine: Engine, biases: bool) -> None:
+        self._engine, self._biases = engine, biases
+
+    def __len__(self) -> int:
+        return len(self._engine.layers)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Layer ``index``, or a list of layers for a slice."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        array = self._engine.read(range(len(self))[index])[self._biases]
+        array.flags.writeable = False  # writing to a copy would be lost without a word
+        return array
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Change layer ``index``; a slice takes as many arrays as it has layers."""
+        if isinstance(index, slice):
+            layers = range(*index.indices(len(self)))
+            checked = validation.check_layers(self._name, value, [self.shapes[i] for i in layers], self._engine.dtype)
+        else:
+            layers = range(len(self))[index : index + 1 or None]
+            name = f"{self._name}[{layers[0]}]" if len(layers) else self._name
+            checked = [validation.check_parameter(name, value, self.shapes[index], self._engine.dtype)]
+        for i, array in zip(layers, checked, strict=True):
+            self._engine.write(i, *((None, array) if self._biases else (array, None)))
+
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("a network's layers cannot be deleted")
+
+    def insert(self, index: int, value: Any) -> None:
+        """Not possible: the number of layers is fixed."""
+        raise TypeError("a network's layers cannot be inserted")
+
+    @property
+    def _name(self) -> str:
+        return "biases" if self._biases else "weights"
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shape of every layer's array."""
+        return [(layer.n_out,) if self._biases else (layer.n_out, layer.n_in) for layer in self._engine.layers]
+
+    def __repr__(self) -> str:
+        return f"<{self._name} of {len(self)} layers: {', '.join(map(str, self.shapes))}>"
+
+
+class Network:
+    """A dense feedforward network.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Number of inputs, of units in each hidden layer, and of outputs; at least two numbers, each >= 1.
+    activation : str or sequence of str, default "sigmoid"
+        Activation of the hidden layers, one for all or one for each: "sigmoid", "tanh", "relu" or "identity".
+    output : str, default "sigmoid"
+        Activation of the output layer; also "softmax".
+    cost : str, default "cross_entropy"
+        "quadratic" (1/2 ||a - y||^2) or "sum_squares" (||a - y||^2) with any output but softmax;
+        "cross_entropy" (Bernoulli, over independent outputs) with sigmoid; "log_likelihood" with softmax.
+    initializer : str or (weights, biases), default "scaled"
+        "scaled" (normal, 1/sqrt(n_in)), "normal" and "uniform" (unscaled), "glorot", "he", or two lists of arrays,
+        (n_out, n_in) and (n_out,) for every layer.
+    dtype : "float32" or "float64", default "float32"
+        Of weights and arithmetic.
+    seed : int or None, default 0
+        Starts the generator of initial weights and shuffles. The same seed gives the same bits; None takes fresh
+        entropy.
+
+    Attributes
+    ----------
+    sizes, activations, cost, dtype
+        As given; ``activations`` has one name per layer, the output's last.
+    weights, biases : list-like of arrays
+        Per layer (n_out, n_in) and (n_out,). Assign to change them: ``net.weights[0] = W``.
+    history : History or None
+        Of the last ``fit``, also one that was interrupted.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; the message names it and says what was expected.
+
+    Notes
+    -----
+    Several networks may train in several threads at once. One network belongs to one ``fit`` at a time.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y, Xt, yt = fastnn.datasets.load_digits()
+    >>> net = fastnn.Network([64, 30, 10], seed=0)
+    >>> history = net.fit(X, y, epochs=20)
+    >>> net.evaluate(Xt, yt)["accuracy"] > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str | Sequence[str] = "sigmoid",
+        output: str = "sigmoid",
+        cost: str = "cross_entropy",
+        initializer: str | tuple[Sequence[ArrayLike], Sequence[ArrayLike]] = "scaled",
+        dtype: Any = "float32",
+        seed: int | None = 0,
+    ) -> None:
+        self.sizes = validation.check_sizes(sizes)
+        hidden = [name for name, row in ACTIVATIONS.items() if row.hidden]
+        hidden_names = validation.check_activations(activation, len(self.sizes) - 2, hidden)
+        self.activations = (*hidden_names, validation.check_name("output", output, ACTIVATIONS))
+        self.cost = validation.check_name("cost", cost, COSTS)
+        better = next(name for name, row in COSTS.items() if output in row.outputs)
+        validation.check_pair(cost, output, COSTS[cost].outputs, better)
+        self.dtype = validation.check_dtype(dtype)
+        if seed is not None:
+            validation.check_whole("seed", seed, at_least=0)
+        self._generator = np.random.default_rng(seed)
+        if isinstance(initializer, str):
+            validation.check_name("initializer", initializer, INITIALIZERS)
+            layers = draw_layers(initializer, self._generator, self.sizes)
+        else:
+            layers = validation.check_two("initializer", initializer, "(weights, biases), or a name")
+        self._classifier = COSTS[cost].classifies
+        self.history: History | None = None
+        self._attach_engine()
+        self.weights = layers[0]
+        self.biases = layers[1]
+
+    def _attach_engine(self) -> None:
+        self._engine = Engine(self.sizes, self.activations, self.cost, self.dtype)
+        self._fitting = threading.Lock()
+
+    # --- parameters ---
+
+    @property
+    def weights(self) -> LayerArrays:
+        """Weights of every layer, (n_out, n_in)."""
+        return LayerArrays(self._engine, biases=False)
+
+    @weights.setter
+    def weights(self, values: Iterable[ArrayLike]) -> None:
+        self.weights[:] = values
+
+    @property
+    def biases(self) -> LayerArrays:
+        """Biases of every layer, (n_out,)."""
+        return LayerArrays(self._engine, biases=True)
+
+    @biases.setter
+    def biases(self, values: Iterable[ArrayLike]) -> None:
+        self.biases[:] = values
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+    # --- training ---
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        epochs: int = 30,
+        batch_size: int = 10,
+        optimizer: SGD | Adam | str = SGD(),  # noqa: B008  (frozen)
+        l2: float = 0.0,
+        l1: float = 0.0,
+        shuffle: bool = True,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        max_time: float | None = None,
+        callbacks: Sequence[Callable[["Network", History], Any]] = (),
+        progress: bool | None = None,
+        threads: int = 1,
+    ) -> History:
+        """Train, going on from where the network stands.
+
+        Each step minimises the mean cost over a batch plus ``l2/2 ||W||^2 + l1 |W|`` (weights only).
+
+        Parameters
+        ----------
+        X : array-like (n, n_in)
+            Samples. A uint8 array is taken as it is and stands for fractions of 255, as pixels do; anything else is
+            used in the network's dtype.
+        y : array-like (n,) or (n, n_out)
+            Class labels 0 ... n_out - 1, or targets. With a single output, (n,) holds the targets.
+        epochs : int, default 30
+            Passes over the data, >= 0.
+        batch_size : int, default 10
+            Samples per step; the last batch of an epoch may be smaller.
+        optimizer : SGD, Adam or name, default SGD(learning_rate=0.5)
+            The step. Its memory (momentum and so on) carries over between calls while it stays of the same kind.
+        l2, l1 : float, default 0.0
+            Strengths of the penalties, >= 0.
+        shuffle : bool, default True
+            Take the samples in a fresh random order every epoch.
+        validation_data : (X, y), optional
+            Measured after every epoch.
+        sample_weight : array-like (n,), optional
+            Weight of every sample's cost, >= 0; a batch's cost is the mean of weight times cost.
+        max_time : float, optional
+            Stop after so many seconds, also in the middle of an epoch.
+        callbacks : sequence of callables, default ()
+            Each is called as ``callback(network, history)`` after every epoch; one that returns True stops training.
+        progress : bool, optional
+            Show a progress bar; by default only on a terminal.
+        threads : int, default 1
+            Threads that work on this network.
+
+        Returns
+        -------
+        History
+            Cost, accuracy and time of every epoch. It prints as a table.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is wrong, before anything changes.
+        DivergenceError
+            If the cost becomes infinite or NaN; the network keeps its last finite weights.
+        RuntimeError
+            If this network is in the middle of another ``fit``.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+        >>> net = fastnn.Network([2, 4, 1], activation="tanh", seed=1)
+        >>> history = net.fit(X, [0, 1, 1, 0], epochs=500, batch_size=4)
+        >>> net.predict(X)
+        array([0, 1, 1, 0])
+        """
+        settings = FitSettings(
+            epochs=validation.check_whole("epochs", epochs, at_least=0),
+            batch_size=validation.check_whole("batch_size", batch_size),
+            optimizer=resolve_optimizer(optimizer),
+            penalty=Penalty(
+                validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
+            ),
+            shuffle=validation.check_flag("shuffle", shuffle),
+            max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
+            callbacks=validation.check_callbacks(callbacks),
+            progress=None if progress is None else validation.check_flag("progress", progress),
+        )
+        validation.check_threads(threads)
+        train = self._samples(X, y, sample_weight)
+        held_out = None
+        if validation_data is not None:
+            held_out = self._samples(*validation.check_two("validation_data", validation_data, "(X, y)"))
+        if not self._fitting.acquire(blocking=False):
+            raise RuntimeError("this network is being trained by another call of fit")
+        try:
+            self._classifier = train.data.classify
+            self.history = History()
+            training = Training(self._engine, self._generator, train, held_out, settings, self.history)
+            training.run(self)
+        finally:
+            self._fitting.release()
+        return self.history
+
+    def _samples(self, X: Any, y: Any, sample_weight: Any = None) -> Samples:
+        features = validation.check_features("X", X, self.sizes[0], self.dtype)
+        n = len(features)
+        classifies = COSTS[self.cost].classifies
+        targets = validation.check_targets(y, n, self.sizes[-1], self.cost, classifies, self.dtype)
+        weights = validation.check_sample_weight(sample_weight, n, self.dtype)
+        return Samples(pack_data(features, targets, weights, self.dtype), n)
+
+    # --- use ---
+
+    def forward(self, X: ArrayLike) -> Array:
+        """Output activations.
+
+        Parameters
+        ----------
+        X : array-like (n, n_in)
+            Samples, as for ``fit``.
+
+        Returns
+        -------
+        array (n, n_out)
+            In the network's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has the wrong shape, is empty, not numeric or not finite.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> fastnn.Network([3, 2]).forward(np.zeros((1, 3)))
+        array([[0.5, 0.5]], dtype=float32)
+        """
+        features = validation.check_features("X", X, self.sizes[0], self.dtype)
+        out = np.empty((len(features), self.sizes[-1]), self.dtype)
+        data = pack_data(features, None, np.empty(0, self.dtype), self.dtype)
+        self._engine.forward(data, 0, len(features), out)
+        return out
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Class labels of a classifier, outputs of a regressor.
+
+        A network is a classifier if its cost is one over classes, or if it was last trained on labels or one-hot
+        targets. A single output is cut at one half.
+
+        Parameters
+        ----------
+        X : array-like (n, n_in)
+            Samples, as for ``fit``.
+
+        Returns
+        -------
+        array (n,) int64, or (n, n_out)
+            Labels, or outputs in the network's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``forward``.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> net = fastnn.Network([2, 2], initializer=([np.eye(2)], [np.zeros(2)]))
+        >>> net.predict([[0.1, 0.9], [5.0, -1.0]])
+        array([1, 0])
+        """
+        outputs = self.forward(X)
+        if not self._classifier:
+            return outputs
+        if self.sizes[-1] == 1:
+            return (outputs[:, 0] > 0.5).astype(np.int64)
+        labels: Array = outputs.argmax(axis=1)
+        return labels
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> dict[str, float]:
+        """Mean cost, and for classes the accuracy.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for ``fit``.
+
+        Returns
+        -------
+        dict
+            "cost" (without l1 and l2), and "accuracy" in [0, 1] where y holds classes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> net = fastnn.Network([1, 1], output="identity", cost="quadratic", initializer=([[[2.0]]], [[0.0]]))
+        >>> net.evaluate([[1.0], [2.0]], [2.0, 5.0])
+        {'cost': 0.25}
+        """
+        samples = self._samples(X, y, sample_weight)
+        seen = evaluate(self._engine, samples)
+        result = {"cost": float(seen.cost / samples.n)}
+        if samples.data.classify:
+            result["accuracy"] = float(seen.hits / samples.n)
+        return result
+
+    def gradients(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[list[Array], list[Array]]:
+        """Gradient of the mean cost over all the samples, without l1 and l2.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for ``fit``.
+
+        Returns
+        -------
+        list of array, list of array
+            For every layer dC/dW (n_out, n_in) and dC/db (n_out,).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is wrong.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Network([1, 1], output="identity", cost="quadratic", initializer=([[[2.0]]], [[0.0]]))
+        >>> net.gradients([[3.0]], [5.0])
+        ([array([[3.]], dtype=float32)], [array([1.], dtype=float32)])
+        """
+        samples = self._samples(X, y, sample_weight)
+        buffer = self._engine.gradient(samples.data, samples.n)
+        layers = [self._engine.read(i, buffer) for i in range(len(self._engine.layers))]
+        return [weights for weights, _ in layers], [biases for _, biases in layers]
+
+    # --- keeping ---
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write everything needed to go on training bit for bit: an ``.npz`` file, moved into place when complete.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; used as it is, nothing is appended.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an earlier file of that name is then left as it was.
+
+        Examples
+        --------
+        >>> import fastnn, tempfile, os
+        >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
+        >>> fastnn.Network([3, 2]).save(path)
+        >>> fastnn.load(path)
+        Network([3, 2], activation=[], output='sigmoid', cost='cross_entropy', dtype='float32'): 8 parameters
+        """
+        persistence.write(path, self._to_record())
+
+    def _to_record(self) -> persistence.Record:
+        engine = self._engine
+        arrays: dict[str, Array] = {}
+        for prefix, buffer in [
+            ("", engine.params),
+            *((f"state{i}_", b) for i, b in enumerate(engine.state_buffers())),
+        ]:
+            for index in range(len(engine.layers)):
+                arrays[f"{prefix}weights{index}"], arrays[f"{prefix}biases{index}"] = engine.read(index, buffer)
+        return persistence.Record(
+            header={
+                "sizes": list(self.sizes),
+                "activations": list(self.activations),
+                "cost": self.cost,
+                "dtype": self.dtype.name,
+                "classifier": self._classifier,
+                "optimizer": engine.memory.kernel,
+                "steps": engine.memory.steps,
+                "generator": self._generator.bit_generator.state,
+            },
+            arrays=arrays,
+        )
+
+    def _from_record(self, record: persistence.Record) -> None:
+        header = record.header
+        self.sizes, self.activations = tuple(header["sizes"]), tuple(header["activations"])
+        self.cost, self.dtype = header["cost"], np.dtype(header["dtype"])
+        self._classifier, self.history = header["classifier"], None
+        self._generator = np.random.default_rng()
+        self._generator.bit_generator.state = header["generator"]
+        self._attach_engine()
+        engine = self._engine
+        engine.memory = engine.fresh_memory(header["optimizer"])._replace(steps=header["steps"])
+        for prefix, buffer in [
+            ("", engine.params),
+            *((f"state{i}_", b) for i, b in enumerate(engine.state_buffers())),
+        ]:
+            for i in range(len(engine.layers)):
+                engine.write(i, record.arrays[f"{prefix}weights{i}"], record.arrays[f"{prefix}biases{i}"], buffer)
+
+    def __getstate__(self) -> persistence.Record:
+        return self._to_record()
+
+    def __setstate__(self, record: persistence.Record) -> None:
+        self._from_record(record)
+
+    def copy(self) -> "Network":
+        """An independent network that would go on training as this one would.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> net = fastnn.Network([3, 2])
+        >>> bool((net.copy().weights[0] == net.weights[0]).all())
+        True
+        """
+        return copy.deepcopy(self)
+
+    def __repr__(self) -> str:
+        *hidden, output = self.activations
+        return (
+            f"Network({list(self.sizes)}, activation={hidden}, output={output!r}, cost={self.cost!r}, "
+            f"dtype={self.dtype.name!r}): {self.n_parameters:,} parameters"
+        )
+
+
+def load(path: str | PathLike[str]) -> Network:
+    """Read a network that ``Network.save`` wrote; the file is only read, never executed.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    Network
+        It goes on training bit for bit as the saved one would have.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no such network, is damaged, or was written by a newer version.
+
+    Examples
+    --------
+    >>> import fastnn, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
+    >>> net = fastnn.Network([2, 2], seed=7)
+    >>> net.save(path)
+    >>> bool((fastnn.load(path).weights[0] == net.weights[0]).all())
+    True
+    """
+    network = Network.__new__(Network)
+    network._from_record(persistence.read(path))
+    return network

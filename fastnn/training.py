@@ -1,0 +1,203 @@
+"""The training loop around the kernel: shuffling, stretches of batches, stopping rules, callbacks.
+
+One kernel call runs as many batches as fit into about 50 ms. In between, Ctrl-C is answered, the clock looked at, and
+the weights checked: a stretch that went wrong is taken back.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from fastnn.engine import Engine, Penalty, Seen
+from fastnn.history import History
+from fastnn.kernels.buffers import Batches, Data
+
+_STRETCH_SECONDS = 0.05
+_MAX_GROWTH = 8  # a stretch grows at most so many times over the one before: its time is only an estimate
+_EVALUATE_SAMPLES = 1 << 13
+
+
+class DivergenceError(ArithmeticError):
+    """The cost, or a weight, is no longer finite. The network keeps its last finite weights."""
+
+
+class Samples(NamedTuple):
+    """Data with its number of samples."""
+
+    data: Data
+    n: int
+
+
+class FitSettings(NamedTuple):
+    """How to train; checked already."""
+
+    epochs: int
+    batch_size: int
+    optimizer: Any
+    penalty: Penalty
+    shuffle: bool
+    max_time: float
+    callbacks: tuple[Callable[..., Any], ...]
+    progress: bool | None
+
+
+class _Stop(Exception):  # noqa: N818  (not an error)
+    """Leaves the loops; the argument says why."""
+
+
+def evaluate(engine: Engine, samples: Samples) -> Seen:
+    """Summed cost and hits over all samples."""
+    order = np.arange(samples.n)
+    cost = hits = 0.0
+    for first in range(0, samples.n, _EVALUATE_SAMPLES):
+        seen = engine.evaluate(samples.data, order, first, min(first + _EVALUATE_SAMPLES, samples.n))
+        cost, hits = cost + seen.cost, hits + seen.hits
+    return Seen(cost, hits, 0)
+
+
+class Training:
+    """One run of ``fit``.
+
+    Parameters
+    ----------
+    engine : Engine
+        The network's buffers.
+    generator : numpy.random.Generator
+        Where the shuffles come from.
+    train, validation : Samples
+        Data; ``validation`` may be None.
+    settings : FitSettings
+        How to train.
+    history : History
+        Filled in as training goes on.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        generator: np.random.Generator,
+        train: Samples,
+        validation: Samples | None,
+        settings: FitSettings,
+        history: History,
+    ) -> None:
+        self._engine, self._generator = engine, generator
+        self._train, self._validation = train, validation
+        self._settings, self._history = settings, history
+        self._deadline = time.perf_counter() + settings.max_time
+        self._stretch = 1  # batches in the next kernel call
+        shown = None if settings.progress is None else not settings.progress  # None: only on a terminal
+        self._bar = tqdm(
+            total=settings.epochs * train.n,
+            unit=" samples",
+            unit_scale=True,
+            disable=shown,
+            dynamic_ncols=True,
+        )
+
+    def run(self, network: Any) -> None:
+        """Train to the end, or until something stops it; callbacks are given ``network``."""
+        if self._engine.memory.kernel != self._settings.optimizer.kernel:
+            self._engine.memory = self._engine.fresh_memory(self._settings.optimizer.kernel)
+        history = self._history
+        try:
+            for _ in range(self._settings.epochs):
+                self._check_clock()
+                self._run_epoch()
+                self._measure_validation()
+                self._show()
+                verdicts = [callback(network, history) for callback in self._settings.callbacks]  # every one is asked
+                if True in verdicts:
+                    raise _Stop("callback")
+            history.stopped_by = "epochs"
+        except _Stop as stop:
+            history.stopped_by = str(stop)
+        except DivergenceError:
+            history.stopped_by = "divergence"
+            raise
+        except KeyboardInterrupt:
+            history.stopped_by = "interrupt"
+            raise
+        finally:
+            self._bar.close()
+
+    def _check_clock(self) -> None:
+        if time.perf_counter() >= self._deadline:
+            raise _Stop("max_time")
+
+    def _order(self) -> NDArray[np.int64]:
+        if self._settings.shuffle:
+            return self._generator.permutation(self._train.n)
+        return np.arange(self._train.n)
+
+    def _run_epoch(self) -> None:
+        size, n = self._settings.batch_size, self._train.n
+        order = self._order()
+        last = -(-n // size)
+        began = time.perf_counter()
+        cost = hits = 0.0
+        batch = 0
+        while batch < last:
+            stretch = Batches(order, size, batch, min(batch + self._stretch, last))
+            seen = self._run_stretch(stretch)
+            cost, hits = cost + seen.cost, hits + seen.hits
+            self._bar.update(min(stretch.last * size, n) - batch * size)
+            batch = stretch.last
+            if batch < last:
+                self._check_clock()
+        self._history.train_cost.append(cost / n)
+        self._history.train_accuracy.append(hits / n if self._train.data.classify else float("nan"))
+        self._history.seconds.append(time.perf_counter() - began)
+
+    def _run_stretch(self, stretch: Batches) -> Seen:
+        """Some batches in one kernel call, taken back to the last finite weights if they go wrong."""
+        saved = self._engine.snapshot()
+        began = time.perf_counter()
+        seen = self._call(stretch)
+        elapsed = time.perf_counter() - began
+        count = stretch.last - stretch.first
+        if seen.batches < count or not np.isfinite(self._engine.params).all():
+            self._engine.restore(saved)
+            if seen.batches > 1:  # all but the step that went wrong were good
+                self._call(stretch._replace(last=stretch.first + seen.batches - 1))
+            raise DivergenceError(self._explain(stretch.first + seen.batches))
+        growth = min(_STRETCH_SECONDS / max(elapsed, 1e-9), _MAX_GROWTH)
+        self._stretch = max(1, int(count * growth))
+        return seen
+
+    def _call(self, stretch: Batches) -> Seen:
+        return self._engine.run(self._train.data, stretch, self._settings.optimizer.settings, self._settings.penalty)
+
+    def _explain(self, batch: int) -> str:
+        data = self._train.data
+        largest = 1.0 if data.pixels.size else float(max(data.features.max(), -data.features.min()))
+        cause = (
+            f"inputs as large as {largest:.3g}: scale X to about [0, 1] or to unit variance"
+            if largest > 100
+            else f"a learning rate of {self._settings.optimizer.learning_rate:g} that is too high: try a tenth of it"
+        )
+        epoch = len(self._history.train_cost) + 1
+        return (
+            f"the cost became infinite or NaN in epoch {epoch}, batch {max(batch, 1)}; likely cause: {cause}. "
+            "The network keeps its last finite weights."
+        )
+
+    def _measure_validation(self) -> None:
+        if self._validation is None:
+            return
+        seen = evaluate(self._engine, self._validation)
+        n = self._validation.n
+        self._history.val_cost.append(seen.cost / n)
+        self._history.val_accuracy.append(seen.hits / n if self._validation.data.classify else float("nan"))
+
+    def _show(self) -> None:
+        history = self._history
+        figures = {"epoch": len(history.train_cost), "cost": f"{history.train_cost[-1]:.4f}"}
+        shown = history.val_accuracy or history.train_accuracy
+        if shown[-1] == shown[-1]:
+            figures["val accuracy" if history.val_accuracy else "accuracy"] = f"{shown[-1]:.2%}"
+        self._bar.set_postfix(figures)

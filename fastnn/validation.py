@@ -1,0 +1,297 @@
+"""Every check of what a user passes in. Each error names the argument, what came and what was expected."""
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+DTYPES = ("float32", "float64")
+_PROBABILITY_TOLERANCE = 1e-3  # a row of float32 probabilities from elsewhere sums to one about this well
+_BLOCK = 1 << 22  # elements looked at together, so that a check takes little memory
+
+
+class Targets(NamedTuple):
+    """What a network is to learn: labels or a matrix, the other one empty."""
+
+    labels: Array  # (n,) int64
+    matrix: Array  # (n, n_out) of the network's dtype
+    classes: bool  # whether these are classes, so that accuracy means something
+
+
+def check_name(argument: str, value: Any, choices: Iterable[str]) -> str:
+    """``value`` if it is one of ``choices``; the error suggests the nearest."""
+    known = list(choices)
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be one of {known}, got {type(value).__name__} {value!r}")
+    if value not in known:
+        nearest = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"{argument} must be one of {known}, got {value!r}{hint}")
+    return value
+
+
+def check_number(
+    argument: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+) -> float:
+    """``value`` as a finite float within bounds."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{argument} must be a number, got {type(value).__name__} {value!r}")
+    number = float(value)
+    bounds = [
+        (above is None or number > above, f"> {above}"),
+        (at_least is None or number >= at_least, f">= {at_least}"),
+        (below is None or number < below, f"< {below}"),
+        (math.isfinite(number), "finite"),
+    ]
+    if not all(holds for holds, _ in bounds):
+        wanted = [
+            text for (_, text), bound in zip(bounds, (above, at_least, below, 0), strict=True) if bound is not None
+        ]
+        raise ValueError(f"{argument} must be {' and '.join(wanted)}, got {value!r}")
+    return number
+
+
+def check_whole(argument: str, value: Any, *, at_least: int = 1) -> int:
+    """``value`` as a whole number of at least ``at_least``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{argument} must be a whole number, got {type(value).__name__} {value!r}")
+    if value < at_least:
+        raise ValueError(f"{argument} must be >= {at_least}, got {value}")
+    return int(value)
+
+
+def check_flag(argument: str, value: Any) -> bool:
+    """``value`` as a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{argument} must be True or False, got {type(value).__name__} {value!r}")
+    return bool(value)
+
+
+def check_sizes(sizes: Any) -> tuple[int, ...]:
+    """Layer sizes, from inputs to outputs."""
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise TypeError(f"sizes must be a list such as [784, 30, 10], got {type(sizes).__name__} {sizes!r}")
+    result = tuple(check_whole(f"sizes[{i}]", size) for i, size in enumerate(sizes))
+    if len(result) < 2:
+        raise ValueError(
+            f"sizes must hold at least the inputs and the outputs, such as [784, 30, 10], got {list(result)}"
+        )
+    return result
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """The network's dtype."""
+    try:
+        result: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype must be one of {list(DTYPES)}, got {dtype!r}") from None
+    if result.name not in DTYPES:
+        raise ValueError(f"dtype must be one of {list(DTYPES)}, got {result.name!r}")
+    return result
+
+
+def check_activations(activation: Any, n_hidden: int, choices: Sequence[str]) -> tuple[str, ...]:
+    """One activation name per hidden layer, from one for all or a list."""
+    if isinstance(activation, str):
+        activation = [activation] * n_hidden or [check_name("activation", activation, choices)]
+        activation = activation[:n_hidden]
+    if not isinstance(activation, Sequence):
+        raise TypeError(f"activation must be a name or a list of names, got {type(activation).__name__}")
+    if len(activation) != n_hidden:
+        raise ValueError(
+            f"activation must be one name, or one per hidden layer: expected {n_hidden}, got {len(activation)}"
+        )
+    for name in activation:
+        if name == "softmax":
+            raise ValueError("activation 'softmax' is for the output layer alone: pass output='softmax'")
+        check_name("activation", name, choices)
+    return tuple(activation)
+
+
+def check_pair(cost: str, output: str, outputs: Sequence[str], better: str) -> None:
+    """Refuse a cost and an output activation that do not go together."""
+    if output not in outputs:
+        raise ValueError(
+            f"cost {cost!r} does not go with output {output!r}: use cost={cost!r} with output={outputs[0]!r}, "
+            f"or cost={better!r} with output={output!r}"
+        )
+
+
+def _shape_text(shape: Sequence[Any]) -> str:
+    return "(" + ", ".join(str(part) for part in shape) + ("," if len(shape) == 1 else "") + ")"
+
+
+def check_numeric(argument: str, values: Any) -> Array:
+    """``values`` as a real numeric array, not copied where it is one already."""
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"{argument} must be a dense array, got a sparse {type(values).__name__}: pass {argument}.toarray()"
+        )
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{argument} must be a rectangular array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}")
+    return array
+
+
+def check_finite(argument: str, array: Array) -> None:
+    """Refuse NaN and infinity, naming the first place."""
+    if array.dtype.kind != "f" or array.size == 0:
+        return
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK]
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = block.sum()  # finite only if every element is; much faster than asking each
+        if not np.isfinite(total) and not np.isfinite(block).all():
+            place = np.unravel_index(start + int(np.argmin(np.isfinite(block))), array.shape)
+            where = ", ".join(str(int(i)) for i in place)
+            raise ValueError(f"{argument} must be finite, got {array[place]} at [{where}]")
+
+
+def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any]) -> Array:
+    """Samples (n, n_in), contiguous: uint8 as it is, anything else in the network's dtype."""
+    array = check_numeric(argument, values)
+    if array.ndim != 2 or array.shape[1] != n_in:
+        hint = f"; for one sample pass {argument}.reshape(1, -1)" if array.shape == (n_in,) else ""
+        raise ValueError(f"{argument} must have shape (n, {n_in}), got {_shape_text(array.shape)}{hint}")
+    if array.shape[0] == 0:
+        raise ValueError(f"{argument} must hold at least one sample, got shape {_shape_text(array.shape)}")
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    return _cast(argument, array, dtype)
+
+
+def _cast(argument: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """``array`` contiguous in ``dtype`` and finite, also after the cast."""
+    with np.errstate(over="ignore"):
+        result = np.ascontiguousarray(array, dtype=dtype)
+    try:
+        check_finite(argument, result)
+    except ValueError:
+        check_finite(argument, array)  # the user's own numbers make the clearer message
+        raise ValueError(f"{argument} must fit into {dtype.name}, but holds numbers beyond its range") from None
+    return result
+
+
+def _labels(array: Array, n_out: int) -> Array:
+    """Labels (n,) as int64 within [0, n_out)."""
+    if array.dtype.kind == "f":
+        check_finite("y", array)
+        if not (array == np.floor(array)).all():
+            raise ValueError(
+                f"y must be whole-numbered class labels (n,) or targets (n, {n_out}), got fractions such as "
+                f"{array[np.argmax(array != np.floor(array))]}"
+            )
+    lowest, highest = array.min(), array.max()
+    if lowest < 0 or highest >= n_out:
+        wrong = lowest if lowest < 0 else highest
+        raise ValueError(f"y must hold labels from 0 to {n_out - 1} for {n_out} outputs, got {wrong}")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def _one_hot_rows(matrix: Array) -> bool:
+    """Whether every row is zeros and a single one."""
+    return bool(
+        matrix.shape[1] > 1 and ((matrix == 0) | (matrix == 1)).all() and (np.count_nonzero(matrix, axis=1) == 1).all()
+    )
+
+
+def _check_range(cost: str, matrix: Array) -> None:
+    """Targets that the cost can make sense of."""
+    if cost in ("cross_entropy", "log_likelihood") and (matrix.min() < 0 or matrix.max() > 1):
+        wrong = matrix.min() if matrix.min() < 0 else matrix.max()
+        raise ValueError(f"y must lie in [0, 1] for cost {cost!r}, got {wrong}")
+    if cost == "log_likelihood":
+        sums = matrix.sum(axis=1)
+        worst = int(np.argmax(abs(sums - 1)))
+        if abs(sums[worst] - 1) > _PROBABILITY_TOLERANCE:
+            raise ValueError(f"y must hold probabilities that sum to 1 in every row, got {sums[worst]} in row {worst}")
+
+
+def check_targets(values: Any, n: int, n_out: int, cost: str, classifies: bool, dtype: np.dtype[Any]) -> Targets:
+    """Labels (n,) or targets (n, n_out); with a single output, a flat y is the targets themselves."""
+    array = check_numeric("y", values)
+    if array.ndim == 1 and n_out == 1:
+        array = array.reshape(-1, 1)
+    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] != n_out):
+        raise ValueError(f"y must have shape (n,) or (n, {n_out}), got {_shape_text(array.shape)}")
+    if array.shape[0] != n:
+        raise ValueError(f"y must have as many rows as X: expected {n}, got {array.shape[0]}")
+    if array.ndim == 1:
+        return Targets(_labels(array, n_out), np.empty((0, n_out), dtype), True)
+    matrix = _cast("y", array, dtype)
+    _check_range(cost, matrix)
+    return Targets(np.empty(0, np.int64), matrix, classifies or _one_hot_rows(matrix))
+
+
+def check_sample_weight(values: Any, n: int, dtype: np.dtype[Any]) -> Array:
+    """Weights (n,), none negative, not all zero; empty where there are none."""
+    if values is None:
+        return np.empty(0, dtype)
+    array = check_numeric("sample_weight", values)
+    if array.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), got {_shape_text(array.shape)}")
+    result = _cast("sample_weight", array, dtype)
+    if result.min() < 0:
+        raise ValueError(f"sample_weight must not be negative, got {result.min()}")
+    if result.max() == 0:
+        raise ValueError("sample_weight must not be all zero")
+    return result
+
+
+def check_parameter(argument: str, values: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A layer's weights or biases."""
+    array = check_numeric(argument, values)
+    if array.shape != shape:
+        raise ValueError(f"{argument} must have shape {_shape_text(shape)}, got {_shape_text(array.shape)}")
+    return _cast(argument, array, dtype)
+
+
+def check_layers(argument: str, values: Any, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> list[Array]:
+    """All layers' weights, or all layers' biases."""
+    layers = list(values)
+    if len(layers) != len(shapes):
+        raise ValueError(f"{argument} must hold one array per layer: expected {len(shapes)}, got {len(layers)}")
+    return [
+        check_parameter(f"{argument}[{i}]", layer, shape, dtype)
+        for i, (layer, shape) in enumerate(zip(layers, shapes, strict=True))
+    ]
+
+
+def check_two(argument: str, values: Any, expected: str) -> tuple[Any, Any]:
+    """A pair."""
+    if not isinstance(values, (tuple, list)) or len(values) != 2:
+        raise TypeError(f"{argument} must be a pair {expected}, got {type(values).__name__}")
+    return values[0], values[1]
+
+
+def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
+    """Callables, in a sequence."""
+    if callable(callbacks):
+        raise TypeError("callbacks must be a list of callables: pass callbacks=[callback]")
+    result = tuple(callbacks)
+    for i, callback in enumerate(result):
+        if not callable(callback):
+            raise TypeError(f"callbacks[{i}] must be callable, got {type(callback).__name__}")
+    return result
+
+
+def check_threads(threads: Any) -> int:
+    """How many threads work on one network."""
+    number = check_whole("threads", threads)
+    if number != 1:
+        raise ValueError(f"threads must be 1, got {number}: training one network on several threads is not built yet")
+    return number
