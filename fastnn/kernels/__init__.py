@@ -1,1 +1,1 @@
-"""The compiled engine: no validation, no Python objects, no allocation. Nothing here imports from outside the folder."""
+"""The compiled engine: no validation, no Python objects, no allocation, and no import from outside."""

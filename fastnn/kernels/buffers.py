@@ -49,7 +49,7 @@ class Net(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Samples as the kernels see them; one of ``pixels`` and ``features`` is empty, and of ``labels`` and ``targets``."""
+    """Samples as the kernels see them; ``pixels`` or ``features`` is empty, and so is ``labels`` or ``targets``."""
 
     pixels: Any  # flat (n * n_in) uint8, fractions of 255
     features: Any  # flat (n * n_in) of the network's dtype

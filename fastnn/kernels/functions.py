@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from fastnn.kernels.simd import (
     Vector,
     fma,
     lane_numbers,
+    named_intrinsic,
     polynomial,
     power_of_two,
     vector_function,
@@ -169,12 +169,7 @@ def _switch(name: str, functions: list[Callable[..., Vector]], arity: int) -> An
 
         return vector(types.intp, *args[1:]), codegen
 
-    from inspect import Parameter, Signature
-
-    names = ["context", "code", "x", "y", "z"][: arity + 2]
-    typing.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_ONLY) for n in names])
-    typing.__name__ = name
-    return intrinsic(typing)
+    return named_intrinsic(name, ["code", "x", "y", "z"][: arity + 1], typing)
 
 
 activate = _switch("activate", [f.value for f in ACTIVATIONS.values()], 1)

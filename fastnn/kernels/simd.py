@@ -199,6 +199,14 @@ def data_pointer(context: Any, builder: Any, array_type: Any, array: Any, index:
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
+def named_intrinsic(name: str, parameters: list[str], typing: Any) -> Any:
+    """An intrinsic of a function with ``*args``: Numba binds arguments by the signature, so it must show names."""
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    typing.__signature__ = inspect.Signature([inspect.Parameter(p, kind) for p in ["context", *parameters]])
+    typing.__name__ = name
+    return intrinsic(typing)
+
+
 def vector_function(function: Callable[..., Any]) -> Any:
     """Make a Python function on ``Vector`` arguments callable from compiled kernels.
 
@@ -223,13 +231,9 @@ def vector_function(function: Callable[..., Any]) -> Any:
 
         return vector(*args), codegen
 
-    # Numba binds an intrinsic's arguments by its signature, so it must show the function's own.
-    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
-    parameters = [p.replace(kind=p.POSITIONAL_ONLY) for p in inspect.signature(function).parameters.values()]
-    typing.__signature__ = inspect.Signature([context, *parameters])
-    typing.__name__ = function.__name__
     typing.__doc__ = function.__doc__
-    result = intrinsic(typing)
+    parameters = list(inspect.signature(function).parameters)
+    result = named_intrinsic(function.__name__, parameters, typing)
     result.emit = function
     return result
 
