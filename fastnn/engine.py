@@ -20,11 +20,14 @@ from fastnn.kernels.buffers import (
     Net,
     Stepper,
 )
-from fastnn.kernels.host import lanes_of
+from fastnn.kernels.host import WIDTH, lanes_of
 from fastnn.validation import Targets
 
 Array = NDArray[Any]
 _HYPER_NUMBERS = 16
+_DENSITY_SAMPLES = 256
+_SPARSE_SHARE = 0.35
+_SPARSE_INPUTS = 64
 
 
 class Penalty(NamedTuple):
@@ -54,8 +57,30 @@ def _empty(dtype: Any) -> Array:
     return np.empty(0, dtype)
 
 
+class Plan(NamedTuple):
+    """How training will go through the first layer, and why."""
+
+    sparse: bool
+    reason: str
+
+
+def plan_first_layer(data: Data, n_in: int, kernel: str, penalty: Penalty) -> Plan:
+    """Skip the zeros of the inputs where they are many; judged by up to 256 samples spread over the data."""
+    X = (data.pixels if data.pixels.size else data.features).reshape(-1, n_in)
+    sample = X[:: max(1, len(X) // _DENSITY_SAMPLES)]
+    share = np.count_nonzero(sample) / sample.size
+    finding = f"{share:.0%} of the inputs are not zero"
+    if n_in < _SPARSE_INPUTS:
+        return Plan(False, f"dense: fewer than {_SPARSE_INPUTS} inputs")
+    if share > _SPARSE_SHARE:
+        return Plan(False, f"dense: {finding}")
+    if kernel == "sgd" and penalty.l1 > 0:
+        return Plan(False, f"dense: {finding}, but l1 moves every weight in every step")
+    return Plan(True, f"sparse: {finding}")
+
+
 def pack_data(X: Array, targets: Targets | None, sample_weight: Array, dtype: np.dtype[Any]) -> Data:
-    """Checked arrays as the kernels take them, without copying."""
+    """Checked arrays as the kernels take them, without copying; for a dense first layer."""
     flat = X.reshape(-1)
     pixels = X.dtype == np.uint8
     return Data(
@@ -65,6 +90,7 @@ def pack_data(X: Array, targets: Targets | None, sample_weight: Array, dtype: np
         targets=targets.matrix.reshape(-1) if targets else _empty(dtype),
         sample_weight=sample_weight,
         classify=bool(targets and targets.classes),
+        sparse=False,
     )
 
 
@@ -104,7 +130,17 @@ class Engine:
         return layout.plan_layout(self._sizes, self._codes, rows, self.dtype)
 
     def _make_net(self, plan: layout.Layout) -> Net:
-        return Net(plan.table, self.params, layout.new_work(plan, self.dtype), plan.scratch, self._cost_code)
+        rows, stride = plan.scratch.rows, layout.padded(self._sizes[0] + WIDTH, WIDTH)
+        return Net(
+            layers=plan.table,
+            params=self.params,
+            work=layout.new_work(plan, self.dtype),
+            scratch=plan.scratch,
+            cost=self._cost_code,
+            indices=np.zeros(rows * stride, np.int32),
+            indices_stride=stride,
+            counts=np.zeros(rows, np.int64),
+        )
 
     def _net_for(self, rows: int) -> Net:
         """The network with scratch for exactly so many rows at a time; the last one made is kept."""
@@ -155,7 +191,8 @@ class Engine:
         totals = np.zeros(N_TOTALS)
         with self._lock:
             net = self._net_for(layout.rows_for(batches.size))
-            if batches.size > net.scratch.rows and self._gradient.size == 0:
+            in_memory = batches.size > net.scratch.rows or (data.sparse and self.memory.kernel != "sgd")
+            if in_memory and self._gradient.size == 0:
                 self._gradient = layout.aligned_zeros(self.params.size, self.dtype)
             stepper = Stepper(
                 np.array(settings),

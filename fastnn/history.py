@@ -19,6 +19,8 @@ class History:
         Wall time of each epoch's training, validation and callbacks not included.
     stopped_by : str
         Why training ended: "epochs", "max_time", "callback", "interrupt" or "divergence".
+    first_layer : str
+        Which code ran the first layer, "dense" or "sparse" (skipping zeros), and why.
 
     Examples
     --------
@@ -38,6 +40,7 @@ class History:
     val_accuracy: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     stopped_by: str = "epochs"
+    first_layer: str = ""
 
     @property
     def epochs(self) -> list[int]:

@@ -75,7 +75,8 @@ def plan_layout(sizes: Sequence[int], activations: Sequence[int], rows: int, dty
     params = _Cursor(CACHE_LINE // dtype.itemsize)
     strides = [row_stride(size, lanes) for size in sizes]
     # The transposition of weights reads up to a panel past a layer's last row: it must find memory there.
-    outputs = [work.take(rows * stride) for stride in strides]
+    # A sparse first layer's lists end in a register of rubbish.
+    outputs = [work.take(rows * stride + panel) for stride in strides]
     deltas = [work.take(rows * stride) for stride in strides[1:]]
     layers = tuple(
         Layer(

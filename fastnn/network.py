@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import persistence, validation
 from fastnn.activations import ACTIVATIONS
 from fastnn.costs import COSTS
-from fastnn.engine import Engine, Penalty, pack_data
+from fastnn.engine import Engine, Penalty, pack_data, plan_first_layer
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS, draw_layers
 from fastnn.optimizers import SGD, Adam, resolve_optimizer
@@ -282,7 +282,9 @@ class Network:
             raise RuntimeError("this network is being trained by another call of fit")
         try:
             self._classifier = train.data.classify
-            self.history = History()
+            plan = plan_first_layer(train.data, self.sizes[0], settings.optimizer.kernel, settings.penalty)
+            train = train._replace(data=train.data._replace(sparse=plan.sparse))
+            self.history = History(first_layer=plan.reason)
             training = Training(self._engine, self._generator, train, held_out, settings, self.history)
             training.run(self)
         finally:

@@ -46,6 +46,9 @@ class Net(NamedTuple):
     work: Any  # flat scratch
     scratch: Scratch
     cost: int  # code, see functions.COST_CODES
+    indices: Any  # flat (rows * indices_stride) int32: for every row the numbers of its inputs that are not zero
+    indices_stride: int
+    counts: Any  # (rows,) int64: how many
 
 
 class Data(NamedTuple):
@@ -57,6 +60,7 @@ class Data(NamedTuple):
     targets: Any  # flat (n * n_out) of the network's dtype
     sample_weight: Any  # (n,) of the network's dtype, or empty: all one
     classify: bool  # whether argmax hits are worth counting
+    sparse: bool  # whether training skips the zeros of the inputs
 
 
 class Batches(NamedTuple):

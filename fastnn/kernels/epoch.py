@@ -19,7 +19,7 @@ from fastnn.kernels.backward import recur
 from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_HITS, Ahead
 from fastnn.kernels.compile import entry, kernel, woven
 from fastnn.kernels.forward import forward_hidden, forward_rows, layer_at
-from fastnn.kernels.functions import activate
+from fastnn.kernels.functions import IDENTITY, activate
 from fastnn.kernels.rows import (
     cost_row,
     delta_row,
@@ -30,7 +30,12 @@ from fastnn.kernels.rows import (
     softmax_row,
 )
 from fastnn.kernels.simd import lane_count, load, store
+from fastnn.kernels.sparse import add_sparse, forward_sparse, gather_nonzero, scale_weights
 from fastnn.kernels.update import OPTIMIZERS, make_layer_step, make_layer_update
+
+
+SHRINK = 15  # place in ``stepper.hyper`` of the factor between a sparse first layer's weights and what is stored
+SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before they lose range
 
 
 @kernel
@@ -40,8 +45,32 @@ def gather(net, data, order, first, rows):
     last = layer_at(net.layers, net.layers.shape[0] - 1)
     for r in range(rows):
         sample = order[np.uint64(first + r)]
-        gather_input(data, sample, layer.n_in, net.work, layer.input + r * layer.input_stride)
+        at = layer.input + r * layer.input_stride
+        if data.sparse:
+            gather_nonzero(data, sample, layer.n_in, net, r, at)
+        else:
+            gather_input(data, sample, layer.n_in, net.work, at)
         gather_target(data, sample, last.n_out, net.work, net.scratch.targets + r * last.stride)
+
+
+@kernel
+def write_out_shrink(net, stepper):
+    """Make the first layer's weights what they stand for, see ``run``."""
+    if stepper.hyper[SHRINK] != 1:
+        scale_weights(layer_at(net.layers, 0), net.params, stepper.hyper[SHRINK])
+        stepper.hyper[SHRINK] = 1
+
+
+@woven
+def forward_batch(net, data, rows, scale):
+    """All layers but the output activation, the first one from lists if the data are sparse."""
+    if data.sparse:
+        first = layer_at(net.layers, 0)
+        only = net.layers.shape[0] == 1
+        forward_sparse(first, np.int64(IDENTITY) if only else first.activation, net, rows, scale)
+        forward_hidden(net, rows, 1)
+    else:
+        forward_hidden(net, rows, 0)
 
 
 @kernel
@@ -78,39 +107,56 @@ def output_delta(net, data, order, first, rows, scale):
         delta_row(net.cost, last.activation, net.work, a, t, delta, last.n_out, weight)
 
 
-def make_backward(update_layer: Any) -> Any:
-    """The kernel ``(net, target, rows, state, hyper, ahead)``: recursion and update, from the last layer down."""
+@cache
+def make_backward(optimizer_name: str) -> Any:
+    """The kernel ``(net, target, rows, stepper, shrink, ahead)``: recursion and update, from the last layer down.
+
+    A sparse first layer adds its gradient to the weights directly under plain gradient descent, where no step is left
+    over; under other optimizers to ``stepper.gradient``, and a step follows. ``shrink`` is explained in ``run``.
+    """
+    update_layer = make_layer_update(OPTIMIZERS[optimizer_name])
+    step_layer = make_layer_step(OPTIMIZERS[optimizer_name])
+    in_place = optimizer_name == "sgd"
 
     @woven
-    def backward(net, target, rows, state, hyper, ahead):
+    def backward(net, target, rows, stepper, shrink, ahead):
         for index in range(net.layers.shape[0] - 1, -1, -1):
             layer = layer_at(net.layers, index)
             if index > 0:
                 recur(layer, layer_at(net.layers, index - 1), net, rows)
-            wanted = ahead if index == 0 else Ahead(ahead.data, ahead.order, 0, 0)
-            update_layer(layer, target, net.work, net.scratch, rows, state, hyper, wanted)
+            if index == 0 and ahead.data.sparse:
+                if in_place:
+                    add_sparse(layer, net, target, rows, 1 / shrink, ahead)
+                else:
+                    stepper.gradient[:] = 0
+                    add_sparse(layer, net, stepper.gradient, rows, 1 / shrink, ahead)
+                    step_layer(layer, net.params, stepper.gradient, stepper.state, stepper.hyper)
+            else:
+                wanted = ahead if index == 0 else Ahead(ahead.data, ahead.order, 0, 0)
+                update_layer(layer, target, net.work, net.scratch, rows, stepper.state, stepper.hyper, wanted)
 
     return backward
 
 
 # Gradient descent on a buffer of gradients with scale 1 adds the gradient to it.
-add_gradient = make_backward(make_layer_update(OPTIMIZERS["sgd"]))
+add_gradient = make_backward("sgd")
 
 
 @woven
 def accumulate_gradient(net, data, order, first, samples, scale, stepper, totals):
     """Add ``scale`` times the gradient, summed over the samples, to ``stepper.gradient``; returns their cost."""
     total = 0.0
+    one = net.work.dtype.type(1)
     stepper.hyper[1:3] = 0
     for start in range(first, first + samples, net.scratch.rows):
         rows = min(net.scratch.rows, first + samples - start)
         gather(net, data, order, start, rows)
-        forward_hidden(net, rows)
+        forward_batch(net, data, rows, one)
         total += measure(net, data, order, start, rows, totals)
         output_delta(net, data, order, start, rows, scale)
         end = start + rows
         ahead = Ahead(data, order, end, min(net.scratch.rows, order.size - end))
-        add_gradient(net, stepper.gradient, rows, stepper.state, stepper.hyper, ahead)
+        add_gradient(net, stepper.gradient, rows, stepper, one, ahead)
     return total
 
 
@@ -122,8 +168,9 @@ def run_batches(optimizer_name: str) -> Any:
     """
     optimizer = OPTIMIZERS[optimizer_name]
     prepare = optimizer.prepare
-    backward = make_backward(make_layer_update(optimizer))
+    backward = make_backward(optimizer_name)
     step_layer = make_layer_step(optimizer)
+    in_place = optimizer_name == "sgd"
 
     @kernel
     def prepare_step(stepper, step):
@@ -134,13 +181,17 @@ def run_batches(optimizer_name: str) -> Any:
     @woven
     def run_small(net, data, order, first, samples, stepper, totals):
         gather(net, data, order, first, samples)
-        forward_hidden(net, samples)
+        forward_batch(net, data, samples, stepper.hyper[SHRINK])
         cost = measure(net, data, order, first, samples, totals)
         if math.isfinite(cost):
             output_delta(net, data, order, first, samples, stepper.hyper[0] / samples)
             end = first + samples
             ahead = Ahead(data, order, end, min(samples, order.size - end))
-            backward(net, net.params, samples, stepper.state, stepper.hyper, ahead)
+            if in_place and data.sparse:
+                stepper.hyper[SHRINK] *= 1 + stepper.hyper[2]
+                if abs(stepper.hyper[SHRINK]) < SMALLEST_SHRINK:
+                    write_out_shrink(net, stepper)
+            backward(net, net.params, samples, stepper, stepper.hyper[SHRINK], ahead)
         return cost
 
     @woven
@@ -157,6 +208,9 @@ def run_batches(optimizer_name: str) -> Any:
 
     @entry(f"run_batches_{optimizer_name}")
     def run(net, data, batches, stepper, totals):
+        # Under plain gradient descent l2 shrinks every weight in every step, also those that no sample touches. A
+        # sparse first layer keeps W / shrink instead of W, so that shrinking all of it is one multiplication.
+        stepper.hyper[SHRINK] = 1
         for batch in range(batches.first, batches.last):
             first = batch * batches.size
             samples = min(batches.size, batches.order.size - first)
@@ -169,6 +223,7 @@ def run_batches(optimizer_name: str) -> Any:
             if not math.isfinite(cost):
                 return
             totals[TOTAL_BATCHES] += 1
+        write_out_shrink(net, stepper)
 
     return run
 
@@ -186,7 +241,7 @@ def evaluate(net, data, order, first, end, totals):
     for start in range(first, end, net.scratch.rows):
         rows = min(net.scratch.rows, end - start)
         gather(net, data, order, start, rows)
-        forward_hidden(net, rows)
+        forward_batch(net, data, rows, net.work.dtype.type(1))
         measure(net, data, order, start, rows, totals)
 
 

@@ -63,12 +63,14 @@ def forward_layer(layer, activation, params, work, rows, out):
 
 
 @woven
-def forward_hidden(net, rows):
-    """All layers but the last, and the last one's weighted input into ``scratch.weighted``."""
+def forward_hidden(net, rows, first):
+    """Layers from ``first`` on but for the output activation; the weighted outputs go into ``scratch.weighted``."""
     depth = net.layers.shape[0]
-    for index in range(depth - 1):
+    for index in range(first, depth - 1):
         layer = layer_at(net.layers, index)
         forward_layer(layer, layer.activation, net.params, net.work, rows, layer.output)
+    if first == depth:
+        return
     last = layer_at(net.layers, depth - 1)
     # The output activation waits for the whole row.
     forward_layer(last, np.int64(IDENTITY), net.params, net.work, rows, net.scratch.weighted)
@@ -80,7 +82,7 @@ def forward_rows(net, data, first, end, out):
     layer = layer_at(net.layers, 0)
     for r in range(end - first):
         gather_input(data, first + r, layer.n_in, net.work, layer.input + r * layer.input_stride)
-    forward_hidden(net, end - first)
+    forward_hidden(net, end - first, 0)
     last = layer_at(net.layers, net.layers.shape[0] - 1)
     for r in range(end - first):
         at = last.output + r * last.stride

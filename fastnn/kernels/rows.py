@@ -70,6 +70,18 @@ def fetch_ahead(ahead, n_in, first, end):
 
 
 @kernel
+def fetch_sample(ahead, place, n_in):
+    """Prefetch all inputs of the sample at ``order[place]``."""
+    start = ahead.order[np.uint64(place)] * n_in
+    if ahead.data.pixels.size:
+        for i in range(start, start + n_in, CACHE_LINE):
+            prefetch(ahead.data.pixels, i)
+    else:
+        for i in range(start, start + n_in, CACHE_LINE // ahead.data.features.itemsize):
+            prefetch(ahead.data.features, i)
+
+
+@kernel
 def gather_target(data, sample, n_out, work, at):
     """Write the target row of a sample: its targets, or its label one-hot (a single output takes the label itself)."""
     lanes = lane_count(work)

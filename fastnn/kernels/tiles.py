@@ -73,7 +73,7 @@ def for_each_shape(builder: Any, shape: Any, max_rows: int, emit: Callable[[int,
     builder.position_at_end(done)
 
 
-def _keep_rolled(builder: Any) -> None:
+def keep_rolled(builder: Any) -> None:
     """Tell LLVM not to unroll the loop around: a tile is long enough, and compiling its copies takes seconds.
 
     Its x86 cost model leaves loops alone that hold a call it cannot see into, such as this empty one.
@@ -90,7 +90,7 @@ def accumulate(
     """
     builder, vector = right.builder, right.vector
     with cgutils.for_range(builder, depth) as loop:
-        _keep_rolled(builder)
+        keep_rolled(builder)
         columns = [
             load_at(builder, vector, right.element(loop.index, _I64(v * vector.lanes))) for v in range(len(slots[0]))
         ]
