@@ -33,7 +33,6 @@ from fastnn.kernels.simd import lane_count, load, store
 from fastnn.kernels.sparse import add_sparse, forward_sparse, gather_nonzero, scale_weights
 from fastnn.kernels.update import OPTIMIZERS, make_layer_step, make_layer_update
 
-
 SHRINK = 15  # place in ``stepper.hyper`` of the factor between a sparse first layer's weights and what is stored
 SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before they lose range
 

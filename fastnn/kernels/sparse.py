@@ -25,7 +25,6 @@ from fastnn.kernels.simd import (
     lane_count,
     load,
     load_at,
-    load_bytes,
     splat,
     store,
     store_at,
@@ -90,7 +89,7 @@ def append_nonzero(_, vector, first, values, at, indices, place):
 
 @intrinsic
 def append_nonzero_bytes(_, pixels, source, first, indices, place):
-    """List the bytes ``pixels[source:source + WIDTH]`` that are not zero, as ``number << 8 | byte``; returns how many."""
+    """List the bytes that are not zero among the next ``WIDTH``, as ``number << 8 | byte``; returns how many."""
 
     def codegen(context, builder, signature, args):
         wide = ir.VectorType(_I32, WIDTH)
@@ -108,7 +107,7 @@ def append_nonzero_bytes(_, pixels, source, first, indices, place):
 
 @intrinsic
 def unpack_bytes(_, indices, place, like):
-    """Take a register of ``number << 8 | byte`` apart: leaves the numbers in ``indices``, returns the bytes as floats."""
+    """Take ``number << 8 | byte`` apart: leaves the numbers in ``indices`` and returns the bytes as floats."""
     vector = VectorType(like.dtype)
 
     def codegen(context, builder, signature, args):
@@ -254,7 +253,7 @@ def forward_sparse(layer, activation, net, rows, scale):
 
 @kernel
 def add_sparse(layer, net, target, rows, scale, ahead):
-    """``target += scale * X.T @ delta`` of the first layer from the lists, and the biases' sums, which are not scaled."""
+    """``target += scale * X.T @ delta`` of the first layer from the lists; the biases' sums are not scaled."""
     lanes = lane_count(net.work)
     for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
         vectors = panel_vectors(layer.n_out - column, lanes)

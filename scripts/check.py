@@ -1,0 +1,34 @@
+"""Everything that must hold before a change is done: style, types, tests, and that the benchmarks can be read.
+
+Runs with the interpreter it is started with, which needs ``pip install -e ".[test]"``.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What, the module with its arguments, and the folder to run it in.
+STEPS = (
+    ("lint", ["ruff", "check", "."], ROOT),
+    ("format", ["ruff", "format", "--check", "."], ROOT),
+    ("types", ["mypy"], ROOT),
+    ("tests", ["pytest", "-q"], ROOT),
+    ("benchmarks", ["asv", "check", "--python=same"], ROOT / "asv_benchmarks"),
+)
+
+
+def main() -> int:
+    """Run every step, also after one has failed; the number of failures is the exit code."""
+    failed = []
+    for name, command, folder in STEPS:
+        print(f"--- {name}: {' '.join(command)}", flush=True)
+        if subprocess.run([sys.executable, "-m", *command], cwd=folder, check=False).returncode != 0:
+            failed.append(name)
+    print(f"failed: {', '.join(failed)}" if failed else "all checks passed", flush=True)
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
