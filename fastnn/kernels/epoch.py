@@ -18,7 +18,7 @@ import numpy as np
 from fastnn.kernels.backward import recur
 from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_HITS, Ahead
 from fastnn.kernels.compile import entry, kernel, woven
-from fastnn.kernels.forward import forward_hidden, forward_rows, layer_at
+from fastnn.kernels.forward import forward_layers, layer_at, predict_rows
 from fastnn.kernels.functions import IDENTITY, activate
 from fastnn.kernels.rows import (
     cost_row,
@@ -31,6 +31,7 @@ from fastnn.kernels.rows import (
 )
 from fastnn.kernels.simd import lane_count, load, store
 from fastnn.kernels.sparse import add_sparse, forward_sparse, gather_nonzero, scale_weights
+from fastnn.kernels.tiles import Matrix
 from fastnn.kernels.update import OPTIMIZERS, make_layer_step, make_layer_update
 
 SHRINK = 15  # place in ``stepper.hyper`` of the factor between a sparse first layer's weights and what is stored
@@ -63,13 +64,13 @@ def write_out_shrink(net, stepper):
 @woven
 def forward_batch(net, data, rows, scale):
     """All layers but the output activation, the first one from lists if the data are sparse."""
+    first = layer_at(net.layers, 0)
     if data.sparse:
-        first = layer_at(net.layers, 0)
         only = net.layers.shape[0] == 1
-        forward_sparse(first, np.int64(IDENTITY) if only else first.activation, net, rows, scale)
-        forward_hidden(net, rows, 1)
+        forward_sparse(first, IDENTITY if only else first.activation, net, rows, scale)
+        forward_layers(net, rows, 1, Matrix(net.work, first.output, first.stride))
     else:
-        forward_hidden(net, rows, 0)
+        forward_layers(net, rows, 0, Matrix(net.work, first.input, first.input_stride))
 
 
 @kernel
@@ -248,7 +249,7 @@ def evaluate(net, data, order, first, end, totals):
 def predict(net, data, first, end, out):
     """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out)."""
     for start in range(first, end, net.scratch.rows):
-        forward_rows(net, data, start, min(start + net.scratch.rows, end), out)
+        predict_rows(net, data, start, min(start + net.scratch.rows, end), out)
 
 
 @entry("apply_activation")

@@ -42,11 +42,10 @@ def activate_tile(code, block, shape):
 
 
 @kernel
-def forward_layer(layer, activation, params, work, rows, out):
-    """``work[out] = f(A_prev @ W + b)`` of one layer; (rows, n_in) by (n_in, n_out) to (rows, n_out)."""
-    lanes = lane_count(work)
-    panel = PANEL_VECTORS * lanes
-    for column in range(0, layer.n_out, panel):
+def forward_layer(layer, activation, params, inputs, out, rows):
+    """``out = f(inputs @ W + b)`` of one layer; (rows, n_in) by (n_in, n_out) to (rows, n_out)."""
+    lanes = lane_count(params)
+    for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
         vectors = panel_vectors(layer.n_out - column, lanes)
         width = vectors * lanes
         weights_at = layer.weights + column * (layer.n_in + 1)
@@ -55,34 +54,44 @@ def forward_layer(layer, activation, params, work, rows, out):
         for tile in range((rows + PRODUCT_ROWS - 1) // PRODUCT_ROWS):
             first, end = tile_bounds(rows, PRODUCT_ROWS, tile)
             shape = TileShape(end - first, vectors, layer.n_in)
-            inputs = Matrix(work, layer.input + first * layer.input_stride, layer.input_stride)
-            block = Matrix(work, out + first * layer.stride + column, layer.stride)
-            product_tile(shape, inputs, weights, biases, block)
+            left = Matrix(inputs.data, inputs.at + first * inputs.stride, inputs.stride)
+            block = Matrix(out.data, out.at + first * out.stride + column, out.stride)
+            product_tile(shape, left, weights, biases, block)
             if activation != IDENTITY:
                 activate_tile(activation, block, shape)
 
 
 @woven
-def forward_hidden(net, rows, first):
-    """Layers from ``first`` on but for the output activation; the weighted outputs go into ``scratch.weighted``."""
+def forward_layers(net, rows, index, inputs):
+    """Layers from ``index`` on, which is given ``inputs``; the weighted outputs end up in ``scratch.weighted``.
+
+    The output activation is left out: softmax has to wait for the whole row.
+    """
     depth = net.layers.shape[0]
-    for index in range(first, depth - 1):
+    while index < depth:
         layer = layer_at(net.layers, index)
-        forward_layer(layer, layer.activation, net.params, net.work, rows, layer.output)
-    if first == depth:
-        return
-    last = layer_at(net.layers, depth - 1)
-    # The output activation waits for the whole row.
-    forward_layer(last, np.int64(IDENTITY), net.params, net.work, rows, net.scratch.weighted)
+        hidden = index < depth - 1
+        out = Matrix(net.work, layer.output if hidden else net.scratch.weighted, layer.stride)
+        forward_layer(layer, layer.activation if hidden else IDENTITY, net.params, inputs, out, rows)
+        inputs = out
+        index += 1
 
 
 @kernel
-def forward_rows(net, data, first, end, out):
-    """Outputs of samples ``first`` to ``end`` (at most ``scratch.rows``) into ``out`` (n, n_out)."""
+def rows_in_place(net, data, first, rows):
+    """Samples ``first`` to ``first + rows`` as a matrix: where they lie, or bytes turned into numbers in ``work``."""
     layer = layer_at(net.layers, 0)
-    for r in range(end - first):
+    if data.pixels.size == 0:
+        return Matrix(data.features, first * layer.n_in, layer.n_in)
+    for r in range(rows):
         gather_input(data, first + r, layer.n_in, net.work, layer.input + r * layer.input_stride)
-    forward_hidden(net, end - first, 0)
+    return Matrix(net.work, layer.input, layer.input_stride)
+
+
+@kernel
+def predict_rows(net, data, first, end, out):
+    """Outputs of samples ``first`` to ``end`` (at most ``scratch.rows``) into ``out`` (n, n_out)."""
+    forward_layers(net, end - first, 0, rows_in_place(net, data, first, end - first))
     last = layer_at(net.layers, net.layers.shape[0] - 1)
     for r in range(end - first):
         at = last.output + r * last.stride
