@@ -3,7 +3,9 @@
 Kernels are imported when the first network is made, not when ``fastnn`` is: importing compiles and loads nothing.
 """
 
+import os
 import threading
+from concurrent.futures import Executor, Future, wait
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,14 +13,18 @@ from numpy.typing import NDArray
 
 from fastnn import layout
 from fastnn.kernels.buffers import (
+    ABORT,
     N_TOTALS,
+    SYNC_SIZE,
     TOTAL_BATCHES,
     TOTAL_COST,
     TOTAL_HITS,
+    TOTAL_SHRINK,
     Batches,
     Data,
     Net,
     Stepper,
+    Team,
 )
 from fastnn.kernels.host import WIDTH, lanes_of
 from fastnn.validation import Targets
@@ -28,6 +34,7 @@ _HYPER_NUMBERS = 16
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
+_PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread's waiting
 
 
 class Penalty(NamedTuple):
@@ -43,6 +50,15 @@ class Memory(NamedTuple):
     kernel: str  # whose memory it is
     state: Array  # flat, as many params-sized buffers as the kernel keeps
     steps: int  # steps taken so far
+    shrink: float = 1.0  # the first layer's stored weights times this are its weights; 1 between epochs
+
+
+class Workers(NamedTuple):
+    """Threads to call a kernel on."""
+
+    pool: Executor
+    most: int  # how many a call may ever have; the scratch is laid out for them
+    threads: int  # how many this call has
 
 
 class Seen(NamedTuple):
@@ -64,7 +80,7 @@ class Plan(NamedTuple):
     reason: str
 
 
-def plan_first_layer(data: Data, n_in: int, kernel: str, penalty: Penalty) -> Plan:
+def plan_first_layer(data: Data, n_in: int) -> Plan:
     """Skip the zeros of the inputs where they are many; judged by up to 256 samples spread over the data."""
     X = (data.pixels if data.pixels.size else data.features).reshape(-1, n_in)
     sample = X[:: max(1, len(X) // _DENSITY_SAMPLES)]
@@ -72,11 +88,7 @@ def plan_first_layer(data: Data, n_in: int, kernel: str, penalty: Penalty) -> Pl
     finding = f"{share:.0%} of the inputs are not zero"
     if n_in < _SPARSE_INPUTS:
         return Plan(False, f"dense: fewer than {_SPARSE_INPUTS} inputs")
-    if share > _SPARSE_SHARE:
-        return Plan(False, f"dense: {finding}")
-    if kernel == "sgd" and penalty.l1 > 0:
-        return Plan(False, f"dense: {finding}, but l1 moves every weight in every step")
-    return Plan(True, f"sparse: {finding}")
+    return Plan(share <= _SPARSE_SHARE, f"{'sparse' if share <= _SPARSE_SHARE else 'dense'}: {finding}")
 
 
 def pack_data(X: Array, targets: Targets | None, sample_weight: Array, dtype: np.dtype[Any]) -> Data:
@@ -92,6 +104,33 @@ def pack_data(X: Array, targets: Targets | None, sample_weight: Array, dtype: np
         classify=bool(targets and targets.classes),
         sparse=False,
     )
+
+
+def _run_together(kernel: Any, calls: list[tuple[Any, ...]], pool: Executor, sync: Array) -> None:
+    """Call a kernel on several threads that wait for each other, and see all of them home whatever happens here."""
+    running: list[Future[None]] = []
+    try:
+        for call in calls:
+            running.append(pool.submit(kernel, *call))
+    finally:
+        if len(running) < len(calls):  # Ctrl-C, or no more threads to be had: do not wait for those that never come
+            sync[ABORT] = 1
+        interrupted = _wait(running)
+    if interrupted:
+        raise KeyboardInterrupt
+    for future in running:
+        future.result()
+
+
+def _wait(running: list["Future[None]"]) -> bool:
+    """Wait to the end of a stretch, also through Ctrl-C; returns whether there was one."""
+    interrupted = False
+    while True:
+        try:
+            wait(running)
+            return interrupted
+        except KeyboardInterrupt:
+            interrupted = True
 
 
 class Engine:
@@ -117,17 +156,16 @@ class Engine:
         self._sizes, self.dtype = sizes, dtype
         self._codes = [functions.ACTIVATION_CODES[name] for name in activations]
         self._cost_code = functions.COST_CODES[cost]
-        plan = self._plan(1)
+        plan = self._plan(1, 1)
         self.layers = plan.layers
         self.params = layout.aligned_zeros(plan.params_size, dtype)
         self.memory = self.fresh_memory("sgd")
-        self._net = self._make_net(plan)
+        self._net, self._threads = self._make_net(plan), 1
         self._gradient: Array = _empty(dtype)
-        self._hyper = np.zeros(_HYPER_NUMBERS, dtype)
         self._lock = threading.Lock()  # one kernel at a time on these buffers
 
-    def _plan(self, rows: int) -> layout.Layout:
-        return layout.plan_layout(self._sizes, self._codes, rows, self.dtype)
+    def _plan(self, rows: int, threads: int) -> layout.Layout:
+        return layout.plan_layout(self._sizes, self._codes, rows, self.dtype, threads)
 
     def _make_net(self, plan: layout.Layout) -> Net:
         rows, stride = plan.scratch.rows, layout.padded(self._sizes[0] + WIDTH, WIDTH)
@@ -140,12 +178,13 @@ class Engine:
             indices=np.zeros(rows * stride, np.int32),
             indices_stride=stride,
             counts=np.zeros(rows, np.int64),
+            row_costs=np.zeros(rows),
         )
 
-    def _net_for(self, rows: int) -> Net:
+    def _net_for(self, rows: int, threads: int = 1) -> Net:
         """The network with scratch for exactly so many rows at a time; the last one made is kept."""
-        if self._net.scratch.rows != rows:
-            self._net = self._make_net(self._plan(rows))
+        if (self._net.scratch.rows, self._threads) != (rows, threads):
+            self._net, self._threads = self._make_net(self._plan(rows, threads)), threads
         return self._net
 
     # --- parameters ---
@@ -182,31 +221,66 @@ class Engine:
         with self._lock:
             self.params[:] = saved[0]
             self.memory.state[:] = saved[1].state
-            self.memory = self.memory._replace(steps=saved[1].steps)
+            self.memory = self.memory._replace(steps=saved[1].steps, shrink=saved[1].shrink)
+
+    def settle(self) -> None:
+        """Make the stored weights the weights, where training ended in the middle of an epoch."""
+        with self._lock:
+            if self.memory.shrink != 1:
+                layout.scale_weights(self.layers[0], self.params, self.memory.shrink)
+                self.memory = self.memory._replace(shrink=1.0)
 
     # --- kernel calls ---
 
-    def run(self, data: Data, batches: Batches, settings: tuple[float, ...], penalty: Penalty) -> Seen:
+    def run(
+        self,
+        data: Data,
+        batches: Batches,
+        settings: tuple[float, ...],
+        penalty: Penalty,
+        workers: Workers | None = None,
+    ) -> Seen:
         """Train on a stretch of batches with the optimizer whose memory this is."""
-        totals = np.zeros(N_TOTALS)
+        threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock:
-            net = self._net_for(layout.rows_for(batches.size))
-            in_memory = batches.size > net.scratch.rows or (data.sparse and self.memory.kernel != "sgd")
-            if in_memory and self._gradient.size == 0:
-                self._gradient = layout.aligned_zeros(self.params.size, self.dtype)
-            stepper = Stepper(
-                np.array(settings),
-                float(penalty.l1),
-                float(penalty.l2),
-                self.memory.state,
-                self._gradient,
-                self.memory.steps,
-                self._hyper,
+            net = self._net_for(layout.rows_for(batches.size), most)
+            self._clear_gradient(data, batches, penalty)
+            sync = np.zeros(SYNC_SIZE, np.int64)
+            totals = np.zeros((threads, N_TOTALS))
+            calls = []
+            for t in range(threads):
+                stepper = Stepper(
+                    np.array(settings),
+                    penalty.l1,
+                    penalty.l2,
+                    self.memory.state,
+                    self._gradient,
+                    self.memory.steps,
+                    self.memory.shrink,
+                    np.zeros(_HYPER_NUMBERS, self.dtype),
+                )
+                turned = net.scratch.turned + t * net.scratch.turned_size
+                own = net._replace(scratch=net.scratch._replace(turned=turned))
+                calls.append((own, data, batches, stepper, Team(t, threads, sync), totals[t]))
+            kernel = self._kernels.run_batches(self.memory.kernel)
+            if workers is None or threads == 1:
+                kernel(*calls[0])
+            else:
+                _run_together(kernel, calls, workers.pool, sync)
+            done = int(totals[0, TOTAL_BATCHES])
+            self.memory = self.memory._replace(
+                steps=self.memory.steps + done, shrink=float(totals[0, TOTAL_SHRINK]) or self.memory.shrink
             )
-            self._kernels.run_batches(self.memory.kernel)(net, data, batches, stepper, totals)
-            done = int(totals[TOTAL_BATCHES])
-            self.memory = self.memory._replace(steps=self.memory.steps + done)
-        return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], done)
+        return Seen(totals[0, TOTAL_COST], totals[:, TOTAL_HITS].sum(), done)
+
+    def _clear_gradient(self, data: Data, batches: Batches, penalty: Penalty) -> None:
+        """Room for gradients, at zero, where this way of training keeps them in memory."""
+        not_in_place = self.memory.kernel != "sgd" or penalty.l1 > 0
+        if batches.size <= layout.MAX_ROWS and not (data.sparse and not_in_place):
+            return
+        if self._gradient.size == 0:
+            self._gradient = layout.aligned_zeros(self.params.size, self.dtype)
+        self._gradient[:] = 0  # steps leave it so, but not one that was broken off
 
     def evaluate(self, data: Data, order: Array, first: int, end: int) -> Seen:
         """Cost and hits of samples ``order[first:end]``."""
@@ -227,10 +301,17 @@ class Engine:
         gradient = layout.aligned_zeros(self.params.size, self.dtype)
         with self._lock:
             net = self._net_for(layout.CHUNK_ROWS)
-            stepper = Stepper(np.zeros(1), 0.0, 0.0, self.memory.state, gradient, 0, self._hyper)
-            batches = Batches(np.arange(n), n, 0, 1)
-            self._kernels.gradient(net, data, batches, stepper, np.zeros(N_TOTALS))
+            hyper = np.zeros(_HYPER_NUMBERS, self.dtype)
+            stepper = Stepper(np.zeros(1), 0.0, 0.0, self.memory.state, gradient, 0, 1.0, hyper)
+            alone = Team(0, 1, np.zeros(SYNC_SIZE, np.int64))
+            self._kernels.gradient(net, data, Batches(np.arange(n), n, 0, 1), stepper, alone, np.zeros(N_TOTALS))
         return gradient
+
+    def worthwhile_threads(self, batch_size: int) -> int:
+        """Cores, as far as a batch holds enough work for each."""
+        products = batch_size * sum(layer.n_in * layer.n_out for layer in self.layers)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, min(cores, products // _PRODUCTS_PER_THREAD))
 
     @property
     def lanes(self) -> int:

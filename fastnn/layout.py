@@ -67,7 +67,9 @@ class _Cursor:
         return start
 
 
-def plan_layout(sizes: Sequence[int], activations: Sequence[int], rows: int, dtype: np.dtype[Any]) -> Layout:
+def plan_layout(
+    sizes: Sequence[int], activations: Sequence[int], rows: int, dtype: np.dtype[Any], threads: int = 1
+) -> Layout:
     """The layout of a network of ``sizes`` for ``rows`` samples at a time; ``activations`` are kernel codes."""
     lanes = lanes_of(dtype.itemsize)
     panel = PANEL_VECTORS * lanes
@@ -97,7 +99,8 @@ def plan_layout(sizes: Sequence[int], activations: Sequence[int], rows: int, dty
         rows=rows,
         weighted=work.take(rows * strides[-1]),
         targets=work.take(rows * strides[-1]),
-        turned=work.take(widest * panel),
+        turned=work.take(threads * widest * panel),
+        turned_size=widest * panel,
         zeros=work.take(panel),
         one=work.take(1),
     )
@@ -139,6 +142,12 @@ def write_weights(layer: Layer, params: NDArray[Any], weights: NDArray[Any]) -> 
     """Put weights (n_out, n_in) into the buffer."""
     for column, block in _panels(layer, params):
         block[:-1] = weights[column : column + block.shape[1]].T
+
+
+def scale_weights(layer: Layer, params: NDArray[Any], factor: float) -> None:
+    """Multiply a layer's weights, not its biases."""
+    for _, block in _panels(layer, params):
+        block[:-1] *= params.dtype.type(factor)
 
 
 def write_biases(layer: Layer, params: NDArray[Any], biases: NDArray[Any]) -> None:

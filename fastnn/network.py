@@ -4,7 +4,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -202,7 +202,7 @@ class Network:
         max_time: float | None = None,
         callbacks: Sequence[Callable[["Network", History], Any]] = (),
         progress: bool | None = None,
-        threads: int = 1,
+        threads: int | Literal["auto"] = 1,
     ) -> History:
         """Train, going on from where the network stands.
 
@@ -235,8 +235,9 @@ class Network:
             Each is called as ``callback(network, history)`` after every epoch; one that returns True stops training.
         progress : bool, optional
             Show a progress bar; by default only on a terminal.
-        threads : int, default 1
-            Threads that work on this network.
+        threads : int or "auto", default 1
+            Threads that work on this network together; the result is the same bits for any number. Worth it where a
+            batch is much work: wide layers or hundreds of samples. "auto" takes one per core for such networks.
 
         Returns
         -------
@@ -272,8 +273,8 @@ class Network:
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
             callbacks=validation.check_callbacks(callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),
+            threads=validation.check_threads(threads),
         )
-        validation.check_threads(threads)
         train = self._samples(X, y, sample_weight)
         held_out = None
         if validation_data is not None:
@@ -282,7 +283,7 @@ class Network:
             raise RuntimeError("this network is being trained by another call of fit")
         try:
             self._classifier = train.data.classify
-            plan = plan_first_layer(train.data, self.sizes[0], settings.optimizer.kernel, settings.penalty)
+            plan = plan_first_layer(train.data, self.sizes[0])
             train = train._replace(data=train.data._replace(sparse=plan.sparse))
             self.history = History(first_layer=plan.reason)
             training = Training(self._engine, self._generator, train, held_out, settings, self.history)

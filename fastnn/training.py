@@ -1,23 +1,23 @@
 """The training loop around the kernel: shuffling, stretches of batches, stopping rules, callbacks.
 
-One kernel call runs as many batches as fit into about 50 ms. In between, Ctrl-C is answered, the clock looked at, and
+One kernel call runs as many batches as fit into some 50 ms. In between, Ctrl-C is answered, the clock looked at, and
 the weights checked: a stretch that went wrong is taken back.
 """
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fastnn.engine import Engine, Penalty, Seen
+from fastnn.engine import Engine, Penalty, Seen, Workers
 from fastnn.history import History
 from fastnn.kernels.buffers import Batches, Data
+from fastnn.pacing import Pace
 
-_STRETCH_SECONDS = 0.05
-_MAX_GROWTH = 8  # a stretch grows at most so many times over the one before: its time is only an estimate
 _EVALUATE_SAMPLES = 1 << 13
 
 
@@ -43,6 +43,7 @@ class FitSettings(NamedTuple):
     max_time: float
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool | None
+    threads: int  # 0: as many as are worth it
 
 
 class _Stop(Exception):  # noqa: N818  (not an error)
@@ -89,7 +90,9 @@ class Training:
         self._train, self._validation = train, validation
         self._settings, self._history = settings, history
         self._deadline = time.perf_counter() + settings.max_time
-        self._stretch = 1  # batches in the next kernel call
+        self._pool: ThreadPoolExecutor | None = None
+        self._threads = settings.threads or engine.worthwhile_threads(settings.batch_size)
+        self._pace = Pace(self._threads)
         shown = None if settings.progress is None else not settings.progress  # None: only on a terminal
         self._bar = tqdm(
             total=settings.epochs * train.n,
@@ -104,6 +107,7 @@ class Training:
         if self._engine.memory.kernel != self._settings.optimizer.kernel:
             self._engine.memory = self._engine.fresh_memory(self._settings.optimizer.kernel)
         history = self._history
+        self._pool = ThreadPoolExecutor(self._threads, "fastnn") if self._threads > 1 else None
         try:
             for _ in range(self._settings.epochs):
                 self._check_clock()
@@ -123,7 +127,10 @@ class Training:
             history.stopped_by = "interrupt"
             raise
         finally:
+            self._engine.settle()
             self._bar.close()
+            if self._pool is not None:
+                self._pool.shutdown()
 
     def _check_clock(self) -> None:
         if time.perf_counter() >= self._deadline:
@@ -142,8 +149,9 @@ class Training:
         cost = hits = 0.0
         batch = 0
         while batch < last:
-            stretch = Batches(order, size, batch, min(batch + self._stretch, last))
-            seen = self._run_stretch(stretch)
+            threads, count = self._pace.next_call()
+            stretch = Batches(order, size, batch, min(batch + count, last))
+            seen = self._run_stretch(stretch, threads)
             cost, hits = cost + seen.cost, hits + seen.hits
             self._bar.update(min(stretch.last * size, n) - batch * size)
             batch = stretch.last
@@ -153,24 +161,24 @@ class Training:
         self._history.train_accuracy.append(hits / n if self._train.data.classify else float("nan"))
         self._history.seconds.append(time.perf_counter() - began)
 
-    def _run_stretch(self, stretch: Batches) -> Seen:
+    def _run_stretch(self, stretch: Batches, threads: int) -> Seen:
         """Some batches in one kernel call, taken back to the last finite weights if they go wrong."""
         saved = self._engine.snapshot()
         began = time.perf_counter()
-        seen = self._call(stretch)
-        elapsed = time.perf_counter() - began
+        seen = self._call(stretch, threads)
         count = stretch.last - stretch.first
+        self._pace.record(threads, count, time.perf_counter() - began)
         if seen.batches < count or not np.isfinite(self._engine.params).all():
             self._engine.restore(saved)
             if seen.batches > 1:  # all but the step that went wrong were good
-                self._call(stretch._replace(last=stretch.first + seen.batches - 1))
+                self._call(stretch._replace(last=stretch.first + seen.batches - 1), threads)
             raise DivergenceError(self._explain(stretch.first + seen.batches))
-        growth = min(_STRETCH_SECONDS / max(elapsed, 1e-9), _MAX_GROWTH)
-        self._stretch = max(1, int(count * growth))
         return seen
 
-    def _call(self, stretch: Batches) -> Seen:
-        return self._engine.run(self._train.data, stretch, self._settings.optimizer.settings, self._settings.penalty)
+    def _call(self, stretch: Batches, threads: int) -> Seen:
+        workers = None if self._pool is None else Workers(self._pool, self._threads, threads)
+        settings = self._settings
+        return self._engine.run(self._train.data, stretch, settings.optimizer.settings, settings.penalty, workers)
 
     def _explain(self, batch: int) -> str:
         data = self._train.data

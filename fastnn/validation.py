@@ -296,8 +296,8 @@ def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
 
 
 def check_threads(threads: Any) -> int:
-    """How many threads work on one network."""
-    number = check_whole("threads", threads)
-    if number != 1:
-        raise ValueError(f"threads must be 1, got {number}: training one network on several threads is not built yet")
-    return number
+    """How many threads work on one network; 0 stands for "auto"."""
+    if isinstance(threads, str):
+        check_name("threads", threads, ["auto"])
+        return 0
+    return check_whole("threads", threads)

@@ -5,10 +5,11 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastnn.kernels.compile import kernel
-from fastnn.kernels.forward import panel_vectors, tile_bounds
+from fastnn.kernels.forward import panel_vectors
 from fastnn.kernels.functions import activation_derivative, keep_first
 from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
 from fastnn.kernels.simd import Vector, lane_count, load, load_at, splat, store, store_at
+from fastnn.kernels.team import part_start, share_out
 from fastnn.kernels.tiles import Matrix, Pointer, TileShape, product_tile
 
 
@@ -69,19 +70,20 @@ def times_derivative(code, delta, outputs, shape, columns):
 
 
 @kernel
-def recur(layer, below, net, rows):
+def recur(layer, below, net, start, rows):
     """``delta_below = (delta @ W.T) * f'(A_below)``; (rows, n_out) by (n_out, n_in) to (rows, n_in)."""
     work, turned = net.work, net.scratch.turned
     lanes = lane_count(work)
-    panel = PANEL_VECTORS * lanes
     zeros = Matrix(work, net.scratch.zeros, 0)
-    for column in range(0, layer.n_in, panel):
+    tiles = (rows + PRODUCT_ROWS - 1) // PRODUCT_ROWS
+    share = share_out(rows, max(tiles, 1))
+    for column in range(0, layer.n_in, PANEL_VECTORS * lanes):
         vectors = panel_vectors(layer.n_in - column, lanes)
         turn_weights(layer, net.params, column, vectors, work, turned)
         weights = Matrix(work, turned, vectors * lanes)
-        for tile in range((rows + PRODUCT_ROWS - 1) // PRODUCT_ROWS):
-            first, end = tile_bounds(rows, PRODUCT_ROWS, tile)
-            shape = TileShape(end - first, vectors, layer.n_out)
+        for tile in range(tiles):
+            first = start + part_start(share, tile)
+            shape = TileShape(start + part_start(share, tile + 1) - first, vectors, layer.n_out)
             deltas = Matrix(work, layer.delta + first * layer.stride, layer.stride)
             block = Matrix(work, below.delta + first * below.stride + column, below.stride)
             outputs = Matrix(work, below.output + first * below.stride + column, below.stride)

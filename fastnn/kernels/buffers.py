@@ -33,7 +33,8 @@ class Scratch(NamedTuple):
     rows: int  # how many samples fit
     weighted: int  # (rows, stride of the output layer): the output layer's weighted input Z
     targets: int  # (rows, stride of the output layer)
-    turned: int  # (widest padded layer, panel): one transposed panel of weights
+    turned: int  # (widest padded layer, panel): one transposed panel of weights, a place of its own for every thread
+    turned_size: int
     zeros: int  # one panel's width of zeros
     one: int  # the number 1: the input that a bias sees
 
@@ -49,6 +50,7 @@ class Net(NamedTuple):
     indices: Any  # flat (rows * indices_stride) int32: for every row the numbers of its inputs that are not zero
     indices_stride: int
     counts: Any  # (rows,) int64: how many
+    row_costs: Any  # (rows,) float64: every row's cost, to be added up in one order
 
 
 class Data(NamedTuple):
@@ -72,13 +74,13 @@ class Batches(NamedTuple):
     last: int  # one past the last batch to run
 
 
-class Ahead(NamedTuple):
-    """The samples that the next batch will read, to be fetched while this one is at work."""
+class Rows(NamedTuple):
+    """Some rows of ``work``, and the samples that belong there."""
 
-    data: Data
-    order: Any
+    order: Any  # (n,) int64
+    start: int  # row r holds sample order[start + r]
     first: int
-    samples: int
+    end: int
 
 
 class Stepper(NamedTuple):
@@ -90,11 +92,24 @@ class Stepper(NamedTuple):
     state: Any  # flat, as many params-sized buffers as the optimizer keeps
     gradient: Any  # flat params-sized, for batches too large for one pass, or empty
     step: int  # steps taken before this call
+    shrink: float  # factor between a sparse first layer's weights and what is stored, see epoch.run_batches
     hyper: Any  # (16,) scratch for the numbers of one step
 
+
+class Team(NamedTuple):
+    """The threads that run a kernel together, and which of them this is."""
+
+    member: int
+    size: int
+    sync: Any  # (SYNC_SIZE,) int64, zero at first, shared
+
+
+# Places in ``Team.sync``, on cache lines of their own: how often a thread has arrived, and whether to give up waiting.
+ARRIVALS, ABORT, SYNC_SIZE = 0, 8, 16
 
 # Where in the float64 array ``totals`` a kernel adds up what it saw.
 TOTAL_COST = 0  # over samples
 TOTAL_HITS = 1  # samples whose largest output is the target's
 TOTAL_BATCHES = 2  # batches completed
-N_TOTALS = 3
+TOTAL_SHRINK = 3  # the shrink after the last step
+N_TOTALS = 4

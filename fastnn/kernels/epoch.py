@@ -2,8 +2,10 @@
 
 One pass over a batch::
 
-    gather -> forward, layer by layer -> cost and output delta -> for each layer from the last:
-        the delta below it (from the weights as they are), then its weights' gradient fused with the step
+    by rows:    gather -> forward, layer by layer -> cost and output delta -> the deltas of the layers below
+    (all threads wait for each other)
+    by weights: the gradient of every layer, fused with the step
+    (all threads wait for each other)
 
 A batch of more samples than ``scratch.rows`` is taken in chunks of that size, in order; their gradients add up in
 memory and one step follows.
@@ -16,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels.backward import recur
-from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_HITS, Ahead
+from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_HITS, TOTAL_SHRINK, Rows
 from fastnn.kernels.compile import entry, kernel, woven
 from fastnn.kernels.forward import forward_layers, layer_at, predict_rows
 from fastnn.kernels.functions import IDENTITY, activate
 from fastnn.kernels.rows import (
     cost_row,
     delta_row,
+    fetch_sample,
     gather_input,
     gather_target,
     is_hit,
@@ -31,6 +34,7 @@ from fastnn.kernels.rows import (
 )
 from fastnn.kernels.simd import lane_count, load, store
 from fastnn.kernels.sparse import add_sparse, forward_sparse, gather_nonzero, scale_weights
+from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
 from fastnn.kernels.update import OPTIMIZERS, make_layer_step, make_layer_update
 
@@ -39,12 +43,12 @@ SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before t
 
 
 @kernel
-def gather(net, data, order, first, rows):
-    """Bring samples ``order[first:first + rows]`` and their targets into ``work``."""
+def gather(net, data, rows):
+    """Bring the rows' samples and their targets into ``work``."""
     layer = layer_at(net.layers, 0)
     last = layer_at(net.layers, net.layers.shape[0] - 1)
-    for r in range(rows):
-        sample = order[np.uint64(first + r)]
+    for r in range(rows.first, rows.end):
+        sample = rows.order[np.uint64(rows.start + r)]
         at = layer.input + r * layer.input_stride
         if data.sparse:
             gather_nonzero(data, sample, layer.n_in, net, r, at)
@@ -53,124 +57,159 @@ def gather(net, data, order, first, rows):
         gather_target(data, sample, last.n_out, net.work, net.scratch.targets + r * last.stride)
 
 
-@kernel
-def write_out_shrink(net, stepper):
-    """Make the first layer's weights what they stand for, see ``run``."""
-    if stepper.hyper[SHRINK] != 1:
-        scale_weights(layer_at(net.layers, 0), net.params, stepper.hyper[SHRINK])
-        stepper.hyper[SHRINK] = 1
-
-
 @woven
 def forward_batch(net, data, rows, scale):
     """All layers but the output activation, the first one from lists if the data are sparse."""
     first = layer_at(net.layers, 0)
+    count = rows.end - rows.first
     if data.sparse:
         only = net.layers.shape[0] == 1
         forward_sparse(first, IDENTITY if only else first.activation, net, rows, scale)
-        forward_layers(net, rows, 1, Matrix(net.work, first.output, first.stride))
+        hidden = Matrix(net.work, first.output + rows.first * first.stride, first.stride)
+        forward_layers(net, rows.first, count, 1, hidden)
     else:
-        forward_layers(net, rows, 0, Matrix(net.work, first.input, first.input_stride))
+        inputs = Matrix(net.work, first.input + rows.first * first.input_stride, first.input_stride)
+        forward_layers(net, rows.first, count, 0, inputs)
 
 
 @kernel
-def measure(net, data, order, first, rows, totals):
-    """Outputs, cost and hits of the rows in ``work``; adds to ``totals`` and returns the summed cost."""
+def measure(net, data, rows, totals):
+    """Outputs and costs of the rows; adds their hits to ``totals``."""
     last = layer_at(net.layers, net.layers.shape[0] - 1)
-    total = 0.0
-    for r in range(rows):
+    for r in range(rows.first, rows.end):
         z = net.scratch.weighted + r * last.stride
         a = last.output + r * last.stride
         t = net.scratch.targets + r * last.stride
         log_sum = output_row(last.activation, net.work, z, a, last.n_out)
         cost = cost_row(net.cost, net.work, z, a, t, last.n_out, log_sum)
         if data.sample_weight.size:
-            cost *= data.sample_weight[np.uint64(order[np.uint64(first + r)])]
-        total += cost
+            cost *= data.sample_weight[np.uint64(rows.order[np.uint64(rows.start + r)])]
+        net.row_costs[np.uint64(r)] = cost
         if data.classify and is_hit(net.work, a, t, last.n_out):
             totals[TOTAL_HITS] += 1
-    totals[TOTAL_COST] += total
-    return total
 
 
 @kernel
-def output_delta(net, data, order, first, rows, scale):
+def output_delta(net, data, rows, scale):
     """``scale * w * dC/dZ`` of the output layer for every row."""
     last = layer_at(net.layers, net.layers.shape[0] - 1)
-    for r in range(rows):
+    for r in range(rows.first, rows.end):
         a = last.output + r * last.stride
         t = net.scratch.targets + r * last.stride
         weight = scale
         if data.sample_weight.size:
-            weight = scale * data.sample_weight[np.uint64(order[np.uint64(first + r)])]
+            weight = scale * data.sample_weight[np.uint64(rows.order[np.uint64(rows.start + r)])]
         delta = last.delta + r * last.stride
         delta_row(net.cost, last.activation, net.work, a, t, delta, last.n_out, weight)
 
 
-@cache
-def make_backward(optimizer_name: str) -> Any:
-    """The kernel ``(net, target, rows, stepper, shrink, ahead)``: recursion and update, from the last layer down.
-
-    A sparse first layer adds its gradient to the weights directly under plain gradient descent, where no step is left
-    over; under other optimizers to ``stepper.gradient``, and a step follows. ``shrink`` is explained in ``run``.
-    """
-    update_layer = make_layer_update(OPTIMIZERS[optimizer_name])
-    step_layer = make_layer_step(OPTIMIZERS[optimizer_name])
-    in_place = optimizer_name == "sgd"
-
-    @woven
-    def backward(net, target, rows, stepper, shrink, ahead):
-        for index in range(net.layers.shape[0] - 1, -1, -1):
-            layer = layer_at(net.layers, index)
-            if index > 0:
-                recur(layer, layer_at(net.layers, index - 1), net, rows)
-            if index == 0 and ahead.data.sparse:
-                if in_place:
-                    add_sparse(layer, net, target, rows, 1 / shrink, ahead)
-                else:
-                    stepper.gradient[:] = 0
-                    add_sparse(layer, net, stepper.gradient, rows, 1 / shrink, ahead)
-                    step_layer(layer, net.params, stepper.gradient, stepper.state, stepper.hyper)
-            else:
-                wanted = ahead if index == 0 else Ahead(ahead.data, ahead.order, 0, 0)
-                update_layer(layer, target, net.work, net.scratch, rows, stepper.state, stepper.hyper, wanted)
-
-    return backward
-
-
-# Gradient descent on a buffer of gradients with scale 1 adds the gradient to it.
-add_gradient = make_backward("sgd")
+@kernel
+def sum_costs(net, samples):
+    """The batch's cost, added up in the order of its samples."""
+    total = 0.0
+    for r in range(samples):
+        total += net.row_costs[np.uint64(r)]
+    return total
 
 
 @woven
-def accumulate_gradient(net, data, order, first, samples, scale, stepper, totals):
+def my_rows(order, start, samples, team):
+    """The thread's share of the samples ``order[start:start + samples]``; none past the end of the order."""
+    here = max(0, min(samples, order.size - start))
+    share = share_out(here, team.size)
+    return Rows(order, start, part_start(share, team.member), part_start(share, team.member + 1))
+
+
+@kernel
+def pass_over(net, data, order, start, samples, scale, stepper, team, totals):
+    """Everything that goes sample by sample: forward, cost, and the deltas of all layers; returns the summed cost.
+
+    Every thread takes some rows. The cost of a team that was called off is NaN.
+    """
+    rows = my_rows(order, start, samples, team)
+    gather(net, data, rows)
+    forward_batch(net, data, rows, stepper.hyper[SHRINK])
+    measure(net, data, rows, totals)
+    output_delta(net, data, rows, scale)
+    for index in range(net.layers.shape[0] - 1, 0, -1):
+        layer, below = layer_at(net.layers, index), layer_at(net.layers, index - 1)
+        recur(layer, below, net, rows.first, rows.end - rows.first)
+    if not wait_for_all(team):
+        return np.nan
+    return sum_costs(net, samples)
+
+
+@cache
+def make_update(optimizer_name: str) -> Any:
+    """The kernel ``(net, data, target, samples, stepper, ahead, team)`` that steps all layers, or adds to a buffer.
+
+    A sparse first layer adds its gradient to the weights directly under plain gradient descent, where no step is left
+    over; otherwise to ``stepper.gradient``, and a step follows.
+    """
+    update_layer = make_layer_update(OPTIMIZERS[optimizer_name])
+    step_layer = make_layer_step(OPTIMIZERS[optimizer_name])
+    descent = optimizer_name == "sgd"
+
+    @woven
+    def update(net, data, target, samples, stepper, ahead, team):
+        none = Rows(ahead.order, 0, 0, 0)
+        for index in range(net.layers.shape[0] - 1, -1, -1):
+            layer = layer_at(net.layers, index)
+            if index > 0 or not data.sparse:
+                fetch = ahead if index == 0 else none
+                update_layer(layer, net, target, samples, stepper, data, fetch, team)
+                continue
+            for r in range(ahead.start + ahead.first, ahead.start + ahead.end):
+                fetch_sample(data, ahead.order[np.uint64(r)], layer.n_in)
+            if descent and stepper.hyper[1] == 0:
+                add_sparse(layer, net, target, samples, 1 / stepper.hyper[SHRINK], team)
+            else:
+                add_sparse(layer, net, stepper.gradient, samples, stepper.hyper.dtype.type(1), team)
+                step_layer(layer, net.params, stepper, team)
+
+    return update
+
+
+# Gradient descent on a buffer of gradients, with scale 1 and without penalties, adds the gradient to it.
+add_gradient = make_update("sgd")
+
+
+@woven
+def accumulate_gradient(net, data, order, first, samples, scale, stepper, team, totals):
     """Add ``scale`` times the gradient, summed over the samples, to ``stepper.gradient``; returns their cost."""
     total = 0.0
-    one = net.work.dtype.type(1)
     stepper.hyper[1:3] = 0
     for start in range(first, first + samples, net.scratch.rows):
         rows = min(net.scratch.rows, first + samples - start)
-        gather(net, data, order, start, rows)
-        forward_batch(net, data, rows, one)
-        total += measure(net, data, order, start, rows, totals)
-        output_delta(net, data, order, start, rows, scale)
-        end = start + rows
-        ahead = Ahead(data, order, end, min(net.scratch.rows, order.size - end))
-        add_gradient(net, stepper.gradient, rows, stepper, one, ahead)
+        total += pass_over(net, data, order, start, rows, scale, stepper, team, totals)
+        ahead = my_rows(order, start + rows, net.scratch.rows, team)
+        add_gradient(net, data, stepper.gradient, rows, stepper, ahead, team)
+        if not wait_for_all(team):
+            return np.nan
     return total
+
+
+@kernel
+def write_out_shrink(net, stepper, team):
+    """Make the first layer's weights what they stand for, see ``run``."""
+    if stepper.hyper[SHRINK] != 1:
+        if team.member == 0:
+            scale_weights(layer_at(net.layers, 0), net.params, stepper.hyper[SHRINK])
+        stepper.hyper[SHRINK] = 1
+        wait_for_all(team)
 
 
 @cache
 def run_batches(optimizer_name: str) -> Any:
-    """The entry ``(net, data, batches, stepper, totals)`` that trains on a stretch of batches of one epoch.
+    """The entry ``(net, data, batches, stepper, team, totals)`` that trains on a stretch of batches of one epoch.
 
-    It stops before the step of a batch whose cost is not finite: ``totals[TOTAL_BATCHES]`` counts completed ones.
+    It stops before the step of a batch whose cost is not finite: ``totals[TOTAL_BATCHES]`` counts completed ones. Every
+    thread of the team calls it, each with its own ``stepper.hyper``, ``totals`` and ``net.scratch.turned``.
     """
-    optimizer = OPTIMIZERS[optimizer_name]
-    prepare = optimizer.prepare
-    backward = make_backward(optimizer_name)
-    step_layer = make_layer_step(optimizer)
-    in_place = optimizer_name == "sgd"
+    prepare = OPTIMIZERS[optimizer_name].prepare
+    update = make_update(optimizer_name)
+    step_layer = make_layer_step(OPTIMIZERS[optimizer_name])
+    descent = optimizer_name == "sgd"
 
     @kernel
     def prepare_step(stepper, step):
@@ -179,70 +218,71 @@ def run_batches(optimizer_name: str) -> Any:
         stepper.hyper[2] = stepper.hyper[0] * stepper.l2
 
     @woven
-    def run_small(net, data, order, first, samples, stepper, totals):
-        gather(net, data, order, first, samples)
-        forward_batch(net, data, samples, stepper.hyper[SHRINK])
-        cost = measure(net, data, order, first, samples, totals)
+    def run_small(net, data, order, first, samples, stepper, team, totals):
+        cost = pass_over(net, data, order, first, samples, stepper.hyper[0] / samples, stepper, team, totals)
         if math.isfinite(cost):
-            output_delta(net, data, order, first, samples, stepper.hyper[0] / samples)
-            end = first + samples
-            ahead = Ahead(data, order, end, min(samples, order.size - end))
-            if in_place and data.sparse:
+            if descent and data.sparse and stepper.hyper[1] == 0:
                 stepper.hyper[SHRINK] *= 1 + stepper.hyper[2]
                 if abs(stepper.hyper[SHRINK]) < SMALLEST_SHRINK:
-                    write_out_shrink(net, stepper)
-            backward(net, net.params, samples, stepper, stepper.hyper[SHRINK], ahead)
+                    write_out_shrink(net, stepper, team)
+            ahead = my_rows(order, first + samples, samples, team)
+            update(net, data, net.params, samples, stepper, ahead, team)
         return cost
 
     @woven
-    def run_large(net, data, order, first, samples, step, stepper, totals):
-        stepper.gradient[:] = 0
+    def run_large(net, data, order, first, samples, step, stepper, team, totals):
         scale = stepper.hyper[0] / samples
-        cost = accumulate_gradient(net, data, order, first, samples, scale, stepper, totals)
+        cost = accumulate_gradient(net, data, order, first, samples, scale, stepper, team, totals)
         if math.isfinite(cost):
             prepare_step(stepper, step)
             for index in range(net.layers.shape[0]):
-                layer = layer_at(net.layers, index)
-                step_layer(layer, net.params, stepper.gradient, stepper.state, stepper.hyper)
+                step_layer(layer_at(net.layers, index), net.params, stepper, team)
         return cost
 
     @entry(f"run_batches_{optimizer_name}")
-    def run(net, data, batches, stepper, totals):
+    def run(net, data, batches, stepper, team, totals):
         # Under plain gradient descent l2 shrinks every weight in every step, also those that no sample touches. A
-        # sparse first layer keeps W / shrink instead of W, so that shrinking all of it is one multiplication.
-        stepper.hyper[SHRINK] = 1
+        # sparse first layer keeps W / shrink instead of W, so that shrinking all of it is one multiplication. It is
+        # undone at the end of an epoch, not of a call: how long a call is must not show in the bits.
+        stepper.hyper[SHRINK] = stepper.shrink
         for batch in range(batches.first, batches.last):
             first = batch * batches.size
             samples = min(batches.size, batches.order.size - first)
             step = stepper.step + batch - batches.first + 1
             prepare_step(stepper, step)
             if samples <= net.scratch.rows:
-                cost = run_small(net, data, batches.order, first, samples, stepper, totals)
+                cost = run_small(net, data, batches.order, first, samples, stepper, team, totals)
             else:
-                cost = run_large(net, data, batches.order, first, samples, step, stepper, totals)
-            if not math.isfinite(cost):
+                cost = run_large(net, data, batches.order, first, samples, step, stepper, team, totals)
+            if not (math.isfinite(cost) and wait_for_all(team)):
                 return
+            totals[TOTAL_COST] += cost
             totals[TOTAL_BATCHES] += 1
-        write_out_shrink(net, stepper)
+        if batches.last * batches.size >= batches.order.size:
+            write_out_shrink(net, stepper, team)
+        totals[TOTAL_SHRINK] = stepper.hyper[SHRINK]
 
     return run
 
 
 @entry("gradient")
-def gradient(net, data, batches, stepper, totals):
+def gradient(net, data, batches, stepper, team, totals):
     """Add the mean gradient of one batch of ``batches.size`` samples to ``stepper.gradient``."""
     scale = stepper.hyper.dtype.type(1) / batches.size
-    accumulate_gradient(net, data, batches.order, 0, batches.size, scale, stepper, totals)
+    stepper.hyper[SHRINK] = 1
+    accumulate_gradient(net, data, batches.order, 0, batches.size, scale, stepper, team, totals)
 
 
 @entry("evaluate")
 def evaluate(net, data, order, first, end, totals):
     """Add up cost and hits of samples ``order[first:end]``."""
     for start in range(first, end, net.scratch.rows):
-        rows = min(net.scratch.rows, end - start)
-        gather(net, data, order, start, rows)
+        samples = min(net.scratch.rows, end - start)
+        rows = Rows(order, start, 0, samples)
+        gather(net, data, rows)
         forward_batch(net, data, rows, net.work.dtype.type(1))
-        measure(net, data, order, start, rows, totals)
+        measure(net, data, rows, totals)
+        totals[TOTAL_COST] += sum_costs(net, samples)
 
 
 @entry("predict")

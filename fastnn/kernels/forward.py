@@ -8,6 +8,7 @@ from fastnn.kernels.functions import IDENTITY, activate
 from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
 from fastnn.kernels.rows import gather_input, output_row
 from fastnn.kernels.simd import lane_count, load, store
+from fastnn.kernels.team import part_start, share_out
 from fastnn.kernels.tiles import Matrix, TileShape, product_tile
 
 
@@ -24,13 +25,6 @@ def panel_vectors(columns, lanes):
     return min(PANEL_VECTORS, (columns + lanes - 1) // lanes)
 
 
-@woven
-def tile_bounds(rows, most, tile):
-    """First row and end of tile number ``tile`` when ``rows`` are shared out evenly over tiles of at most ``most``."""
-    tiles = (rows + most - 1) // most
-    return rows * tile // tiles, rows * (tile + 1) // tiles
-
-
 @kernel
 def activate_tile(code, block, shape):
     """``block = f(block)``, in place, while it is still in the nearest cache."""
@@ -45,15 +39,17 @@ def activate_tile(code, block, shape):
 def forward_layer(layer, activation, params, inputs, out, rows):
     """``out = f(inputs @ W + b)`` of one layer; (rows, n_in) by (n_in, n_out) to (rows, n_out)."""
     lanes = lane_count(params)
+    tiles = (rows + PRODUCT_ROWS - 1) // PRODUCT_ROWS
+    share = share_out(rows, max(tiles, 1))
     for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
         vectors = panel_vectors(layer.n_out - column, lanes)
         width = vectors * lanes
         weights_at = layer.weights + column * (layer.n_in + 1)
         weights = Matrix(params, weights_at, width)
         biases = Matrix(params, weights_at + layer.n_in * width, 0)
-        for tile in range((rows + PRODUCT_ROWS - 1) // PRODUCT_ROWS):
-            first, end = tile_bounds(rows, PRODUCT_ROWS, tile)
-            shape = TileShape(end - first, vectors, layer.n_in)
+        for tile in range(tiles):
+            first = part_start(share, tile)
+            shape = TileShape(part_start(share, tile + 1) - first, vectors, layer.n_in)
             left = Matrix(inputs.data, inputs.at + first * inputs.stride, inputs.stride)
             block = Matrix(out.data, out.at + first * out.stride + column, out.stride)
             product_tile(shape, left, weights, biases, block)
@@ -62,16 +58,18 @@ def forward_layer(layer, activation, params, inputs, out, rows):
 
 
 @woven
-def forward_layers(net, rows, index, inputs):
-    """Layers from ``index`` on, which is given ``inputs``; the weighted outputs end up in ``scratch.weighted``.
+def forward_layers(net, first, rows, index, inputs):
+    """Rows of ``work`` from ``first`` on through the layers from ``index`` on, which is given ``inputs``.
 
-    The output activation is left out: softmax has to wait for the whole row.
+    The output activation is left out, because softmax has to wait for the whole row: the weighted outputs are in
+    ``scratch.weighted``.
     """
     depth = net.layers.shape[0]
     while index < depth:
         layer = layer_at(net.layers, index)
         hidden = index < depth - 1
-        out = Matrix(net.work, layer.output if hidden else net.scratch.weighted, layer.stride)
+        place = layer.output if hidden else net.scratch.weighted
+        out = Matrix(net.work, place + first * layer.stride, layer.stride)
         forward_layer(layer, layer.activation if hidden else IDENTITY, net.params, inputs, out, rows)
         inputs = out
         index += 1
@@ -91,7 +89,7 @@ def rows_in_place(net, data, first, rows):
 @kernel
 def predict_rows(net, data, first, end, out):
     """Outputs of samples ``first`` to ``end`` (at most ``scratch.rows``) into ``out`` (n, n_out)."""
-    forward_layers(net, end - first, 0, rows_in_place(net, data, first, end - first))
+    forward_layers(net, 0, end - first, 0, rows_in_place(net, data, first, end - first))
     last = layer_at(net.layers, net.layers.shape[0] - 1)
     for r in range(end - first):
         at = last.output + r * last.stride

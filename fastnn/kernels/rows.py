@@ -32,6 +32,7 @@ from fastnn.kernels.simd import (
 )
 
 CACHE_LINE = 64
+LINE_SHIFT = 6
 
 # Costs from this code on cancel against their output activation: their slope is dC/dZ already.
 FIRST_CANONICAL = [cost.canonical for cost in COSTS.values()].index(True)
@@ -56,29 +57,29 @@ def gather_input(data, sample, n_in, work, at):
 
 
 @kernel
-def fetch_ahead(ahead, n_in, first, end):
-    """Prefetch inputs ``first`` to ``end`` of the samples ahead, one touch for every cache line that begins there."""
-    per_line = CACHE_LINE if ahead.data.pixels.size else CACHE_LINE // ahead.data.features.itemsize
-    if (first - 1) // per_line == (end - 1) // per_line and first > 0:
+def fetch_inputs(data, ahead, n_in, first, end):
+    """Prefetch inputs ``first`` to ``end`` of the samples of the rows ``ahead``, a touch for every line begun there."""
+    shift = LINE_SHIFT if data.pixels.size else LINE_SHIFT - 1 - data.features.itemsize // 4
+    if first > 0 and (first - 1) >> shift == (end - 1) >> shift:
         return
-    for r in range(ahead.first, ahead.first + ahead.samples):
+    for r in range(ahead.start + ahead.first, ahead.start + ahead.end):
         at = ahead.order[np.uint64(r)] * n_in + first
-        if ahead.data.pixels.size:
-            prefetch(ahead.data.pixels, at)
+        if data.pixels.size:
+            prefetch(data.pixels, at)
         else:
-            prefetch(ahead.data.features, at)
+            prefetch(data.features, at)
 
 
 @kernel
-def fetch_sample(ahead, place, n_in):
-    """Prefetch all inputs of the sample at ``order[place]``."""
-    start = ahead.order[np.uint64(place)] * n_in
-    if ahead.data.pixels.size:
+def fetch_sample(data, sample, n_in):
+    """Prefetch all inputs of a sample."""
+    start = sample * n_in
+    if data.pixels.size:
         for i in range(start, start + n_in, CACHE_LINE):
-            prefetch(ahead.data.pixels, i)
+            prefetch(data.pixels, i)
     else:
-        for i in range(start, start + n_in, CACHE_LINE // ahead.data.features.itemsize):
-            prefetch(ahead.data.features, i)
+        for i in range(start, start + n_in, CACHE_LINE // data.features.itemsize):
+            prefetch(data.features, i)
 
 
 @kernel

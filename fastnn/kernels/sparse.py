@@ -14,7 +14,6 @@ from fastnn.kernels.compile import kernel
 from fastnn.kernels.forward import activate_tile, panel_vectors
 from fastnn.kernels.functions import IDENTITY, fraction_of_255
 from fastnn.kernels.host import PANEL_VECTORS, WIDTH
-from fastnn.kernels.rows import fetch_sample
 from fastnn.kernels.simd import (
     Vector,
     VectorType,
@@ -29,6 +28,7 @@ from fastnn.kernels.simd import (
     store,
     store_at,
 )
+from fastnn.kernels.team import part_start, share_out
 from fastnn.kernels.tiles import Matrix, Pointer, TileShape, for_each_shape, keep_rolled
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -242,7 +242,7 @@ def forward_sparse(layer, activation, net, rows, scale):
         at = layer.weights + column * (layer.n_in + 1)
         weights = Matrix(net.params, at, width)
         biases = Matrix(net.params, at + layer.n_in * width, width)
-        for r in range(rows):
+        for r in range(rows.first, rows.end):
             values = Matrix(net.work, layer.input + r * layer.input_stride, 0)
             block = Matrix(net.work, out + r * layer.stride + column, layer.stride)
             shape = TileShape(1, vectors, net.counts[np.uint64(r)])
@@ -252,24 +252,29 @@ def forward_sparse(layer, activation, net, rows, scale):
 
 
 @kernel
-def add_sparse(layer, net, target, rows, scale, ahead):
-    """``target += scale * X.T @ delta`` of the first layer from the lists; the biases' sums are not scaled."""
+def add_sparse(layer, net, target, samples, scale, team):
+    """``target += scale * X.T @ delta`` of the first layer from the lists; the biases' sums are not scaled.
+
+    The columns, a register wide each, are shared out over the team: no weight ever has two writers.
+    """
     lanes = lane_count(net.work)
-    for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
-        vectors = panel_vectors(layer.n_out - column, lanes)
-        width = vectors * lanes
-        at = layer.weights + column * (layer.n_in + 1)
+    mine = share_out((layer.n_out + lanes - 1) // lanes, team.size)
+    number, last = part_start(mine, team.member), part_start(mine, team.member + 1)
+    while number < last:
+        panel = number // PANEL_VECTORS * PANEL_VECTORS
+        width = panel_vectors(layer.n_out - panel * lanes, lanes) * lanes
+        vectors = min(last, panel + PANEL_VECTORS) - number
+        at = layer.weights + panel * lanes * (layer.n_in + 1) + (number - panel) * lanes
         weights = Matrix(target, at, width)
-        for r in range(rows):
-            if column == 0 and r < ahead.samples:
-                fetch_sample(ahead, ahead.first + r, layer.n_in)
+        for r in range(samples):
             values = Matrix(net.work, layer.input + r * layer.input_stride, 0)
-            delta = Matrix(net.work, layer.delta + r * layer.stride + column, 0)
+            delta = Matrix(net.work, layer.delta + r * layer.stride + number * lanes, 0)
             shape = TileShape(1, vectors, net.counts[np.uint64(r)])
             list_outer(shape, values, net.indices, r * net.indices_stride, delta, scale, weights)
-            for v in range(0, width, lanes):
+            for v in range(0, vectors * lanes, lanes):
                 bias = at + layer.n_in * width + v
                 store(target, bias, load(target, bias) + load(net.work, delta.at + v))
+        number += vectors
 
 
 @kernel

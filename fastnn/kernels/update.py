@@ -15,9 +15,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.kernels.compile import kernel
-from fastnn.kernels.forward import panel_vectors, tile_bounds
+from fastnn.kernels.forward import panel_vectors
 from fastnn.kernels.host import PANEL_VECTORS, UPDATE_ROWS
-from fastnn.kernels.rows import fetch_ahead
+from fastnn.kernels.rows import fetch_inputs
 from fastnn.kernels.simd import (
     Vector,
     VectorType,
@@ -29,6 +29,7 @@ from fastnn.kernels.simd import (
     store_at,
     where,
 )
+from fastnn.kernels.team import part_start, share_out
 from fastnn.kernels.tiles import Matrix, Pointer, TileShape, accumulate, for_each_shape
 
 _I64 = ir.IntType(64)
@@ -155,13 +156,15 @@ def make_step_vector(optimizer: OptimizerKernel) -> Any:
 
     @intrinsic
     def step_vector(_, params, gradient, state, at, hyper, penalise):
-        """Step ``params[at:at + lanes]`` by ``gradient[at:at + lanes]``, which is scaled already."""
+        """Step ``params[at:at + lanes]`` by ``gradient[at:at + lanes]``, which is scaled already, and clear that."""
 
         def codegen(context, builder, signature, args):
             vector = VectorType(signature.args[0].dtype)
             h = _Hyper(context, builder, signature.args[4], args[4], optimizer.numbers)
             p = data_pointer(context, builder, signature.args[0], args[0], args[3])
-            g = load_at(builder, vector, data_pointer(context, builder, signature.args[1], args[1], args[3]))
+            place = data_pointer(context, builder, signature.args[1], args[1], args[3])
+            g = load_at(builder, vector, place)
+            store_at(place, g.lift(0.0))
             states = _state_pointers(context, builder, signature.args[2], args[2], optimizer.states, args[3])
             cell = _Cell([p, *states], vector, optimizer, h)
             slot = cgutils.alloca_once_value(builder, (cell.start(builder) + g).value)
@@ -224,49 +227,64 @@ def make_update_tile(optimizer: OptimizerKernel) -> Any:
 
 @cache
 def make_layer_update(optimizer: OptimizerKernel) -> Any:
-    """The kernel ``(layer, params, work, scratch, rows, state, hyper, ahead)`` that steps one layer.
+    """The kernel ``(layer, net, target, samples, stepper, team)`` that steps the weights and biases of one layer.
 
-    It has the longest streak of pure arithmetic, and fetches the next batch's samples during it.
+    ``target`` is the parameters, or a buffer shaped like them. The tiles of all panels are shared out over the team.
     """
     update_tile = make_update_tile(optimizer)
 
     @kernel
-    def update_layer(layer, params, work, scratch, rows, state, hyper, ahead):
-        lanes = lane_count(work)
+    def update_layer(layer, net, target, samples, stepper, data, ahead, team):
+        lanes = lane_count(net.work)
+        state, hyper = stepper.state, stepper.hyper
         penalised = hyper[1] != 0 or hyper[2] != 0
-        for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
+        ones = Matrix(net.work, net.scratch.one, 0)
+        tiles = (layer.n_in + UPDATE_ROWS - 1) // UPDATE_ROWS
+        rows = share_out(layer.n_in, tiles)
+        panels = (layer.n_out + PANEL_VECTORS * lanes - 1) // (PANEL_VECTORS * lanes)
+        mine = share_out(panels * (tiles + 1), team.size)  # a panel's biases are one more tile
+        first_tile, end_tile = part_start(mine, team.member), part_start(mine, team.member + 1)
+        for panel in range(panels):
+            column = panel * PANEL_VECTORS * lanes
             vectors = panel_vectors(layer.n_out - column, lanes)
             width = vectors * lanes
             at = layer.weights + column * (layer.n_in + 1)
-            deltas = Matrix(work, layer.delta + column, layer.stride)
-            for tile in range((layer.n_in + UPDATE_ROWS - 1) // UPDATE_ROWS):
-                first, end = tile_bounds(layer.n_in, UPDATE_ROWS, tile)
-                if column == 0 and ahead.samples > 0:
-                    fetch_ahead(ahead, layer.n_in, first, end)
-                inputs = Matrix(work, layer.input + first, layer.input_stride)
-                block = Matrix(params, at + first * width, width)
-                update_tile(TileShape(end - first, vectors, rows), inputs, deltas, block, state, hyper, penalised)
-            ones = Matrix(work, scratch.one, 0)
-            biases = Matrix(params, at + layer.n_in * width, width)
-            update_tile(TileShape(1, vectors, rows), ones, deltas, biases, state, hyper, False)
+            deltas = Matrix(net.work, layer.delta + column, layer.stride)
+            for tile in range(max(first_tile, 0), min(end_tile, tiles)):
+                first, end = part_start(rows, tile), part_start(rows, tile + 1)
+                if panel == 0 and ahead.end > 0:
+                    fetch_inputs(data, ahead, layer.n_in, first, end)
+                inputs = Matrix(net.work, layer.input + first, layer.input_stride)
+                block = Matrix(target, at + first * width, width)
+                update_tile(TileShape(end - first, vectors, samples), inputs, deltas, block, state, hyper, penalised)
+            if first_tile <= tiles < end_tile:
+                biases = Matrix(target, at + layer.n_in * width, width)
+                update_tile(TileShape(1, vectors, samples), ones, deltas, biases, state, hyper, False)
+            first_tile, end_tile = first_tile - tiles - 1, end_tile - tiles - 1
 
     return update_layer
 
 
+@cache
 def make_layer_step(optimizer: OptimizerKernel) -> Any:
-    """The kernel ``(layer, params, gradient, state, hyper)`` that steps one layer by a gradient in memory."""
+    """The kernel ``(layer, params, stepper, team)`` that steps one layer by ``stepper.gradient``, and clears that.
+
+    The columns, a register wide each, are shared out over the team.
+    """
     step_vector = make_step_vector(optimizer)
 
     @kernel
-    def step_layer(layer, params, gradient, state, hyper):
+    def step_layer(layer, params, stepper, team):
         lanes = lane_count(params)
+        state, hyper, gradient = stepper.state, stepper.hyper, stepper.gradient
         penalised = hyper[1] != 0 or hyper[2] != 0
-        for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
-            width = panel_vectors(layer.n_out - column, lanes) * lanes
-            at = layer.weights + column * (layer.n_in + 1)
-            for i in range(0, layer.n_in * width, lanes):
-                step_vector(params, gradient, state, at + i, hyper, penalised)
-            for i in range(layer.n_in * width, (layer.n_in + 1) * width, lanes):
-                step_vector(params, gradient, state, at + i, hyper, False)
+        mine = share_out((layer.n_out + lanes - 1) // lanes, team.size)
+        for number in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
+            panel = number // PANEL_VECTORS * PANEL_VECTORS * lanes
+            width = panel_vectors(layer.n_out - panel, lanes) * lanes
+            at = layer.weights + panel * (layer.n_in + 1) + number % PANEL_VECTORS * lanes
+            for i in range(layer.n_in):
+                step_vector(params, gradient, state, at + i * width, hyper, penalised)
+            step_vector(params, gradient, state, at + layer.n_in * width, hyper, False)
 
     return step_layer
