@@ -27,7 +27,7 @@ from fastnn.kernels.buffers import (
     Team,
 )
 from fastnn.kernels.host import WIDTH, lanes_of
-from fastnn.validation import Targets
+from fastnn.validation import Features, Targets
 
 Array = NDArray[Any]
 _HYPER_NUMBERS = 16
@@ -82,6 +82,9 @@ class Plan(NamedTuple):
 
 def plan_first_layer(data: Data, n_in: int) -> Plan:
     """Skip the zeros of the inputs where they are many; judged by up to 256 samples spread over the data."""
+    if data.starts.size > 0:
+        share = data.features.size / ((data.starts.size - 1) * n_in)
+        return Plan(True, f"sparse: X is a sparse matrix with {share:.1%} of its entries")
     X = (data.pixels if data.pixels.size else data.features).reshape(-1, n_in)
     sample = X[:: max(1, len(X) // _DENSITY_SAMPLES)]
     share = np.count_nonzero(sample) / sample.size
@@ -91,18 +94,20 @@ def plan_first_layer(data: Data, n_in: int) -> Plan:
     return Plan(share <= _SPARSE_SHARE, f"{'sparse' if share <= _SPARSE_SHARE else 'dense'}: {finding}")
 
 
-def pack_data(X: Array, targets: Targets | None, sample_weight: Array, dtype: np.dtype[Any]) -> Data:
-    """Checked arrays as the kernels take them, without copying; for a dense first layer."""
-    flat = X.reshape(-1)
-    pixels = X.dtype == np.uint8
+def pack_data(X: Features, targets: Targets | None, sample_weight: Array, dtype: np.dtype[Any]) -> Data:
+    """Checked arrays as the kernels take them, without copying; dense data for a dense first layer."""
+    flat = X.values.reshape(-1)
+    pixels = flat.dtype == np.uint8
     return Data(
         pixels=flat if pixels else _empty(np.uint8),
         features=_empty(dtype) if pixels else flat,
+        columns=X.indices,
+        starts=X.starts,
         labels=targets.labels if targets else _empty(np.int64),
         targets=targets.matrix.reshape(-1) if targets else _empty(dtype),
         sample_weight=sample_weight,
         classify=bool(targets and targets.classes),
-        sparse=False,
+        sparse=X.starts.size > 0,
     )
 
 

@@ -211,8 +211,8 @@ class Network:
         Parameters
         ----------
         X : array-like (n, n_in)
-            Samples. A uint8 array is taken as it is and stands for fractions of 255, as pixels do; anything else is
-            used in the network's dtype.
+            Samples. A uint8 array is taken as it is and stands for fractions of 255, as pixels do; a SciPy sparse
+            matrix is used as CSR and never made dense; anything else is used in the network's dtype.
         y : array-like (n,) or (n, n_out)
             Class labels 0 ... n_out - 1, or targets. With a single output, (n,) holds the targets.
         epochs : int, default 30
@@ -294,7 +294,7 @@ class Network:
 
     def _samples(self, X: Any, y: Any, sample_weight: Any = None) -> Samples:
         features = validation.check_features("X", X, self.sizes[0], self.dtype)
-        n = len(features)
+        n = features.n
         classifies = COSTS[self.cost].classifies
         targets = validation.check_targets(y, n, self.sizes[-1], self.cost, classifies, self.dtype)
         weights = validation.check_sample_weight(sample_weight, n, self.dtype)
@@ -327,9 +327,9 @@ class Network:
         array([[0.5, 0.5]], dtype=float32)
         """
         features = validation.check_features("X", X, self.sizes[0], self.dtype)
-        out = np.empty((len(features), self.sizes[-1]), self.dtype)
+        out = np.empty((features.n, self.sizes[-1]), self.dtype)
         data = pack_data(features, None, np.empty(0, self.dtype), self.dtype)
-        self._engine.forward(data, 0, len(features), out)
+        self._engine.forward(data, 0, features.n, out)
         return out
 
     def predict(self, X: ArrayLike) -> Array:

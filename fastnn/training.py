@@ -182,7 +182,7 @@ class Training:
 
     def _explain(self, batch: int) -> str:
         data = self._train.data
-        largest = 1.0 if data.pixels.size else float(max(data.features.max(), -data.features.min()))
+        largest = float(abs(data.features).max()) if data.features.size else 1.0
         cause = (
             f"inputs as large as {largest:.3g}: scale X to about [0, 1] or to unit variance"
             if largest > 100

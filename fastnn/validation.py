@@ -15,6 +15,15 @@ _PROBABILITY_TOLERANCE = 1e-3  # a row of float32 probabilities from elsewhere s
 _BLOCK = 1 << 22  # elements looked at together, so that a check takes little memory
 
 
+class Features(NamedTuple):
+    """Samples. Dense: ``values`` (n, n_in), the rest empty. Sparse: CSR's values, column numbers and row starts."""
+
+    values: Array
+    indices: Array  # int32
+    starts: Array  # (n + 1,) int64
+    n: int
+
+
 class Targets(NamedTuple):
     """What a network is to learn: labels or a matrix, the other one empty."""
 
@@ -167,17 +176,33 @@ def check_finite(argument: str, array: Array) -> None:
             raise ValueError(f"{argument} must be finite, got {array[place]} at [{where}]")
 
 
-def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any]) -> Array:
-    """Samples (n, n_in), contiguous: uint8 as it is, anything else in the network's dtype."""
-    array = check_numeric(argument, values)
+def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any]) -> Features:
+    """Samples (n, n_in): uint8 as it is, a sparse matrix as CSR, anything else contiguous in the network's dtype."""
+    sparse = hasattr(values, "tocsr")
+    array = values.tocsr() if sparse else check_numeric(argument, values)
     if array.ndim != 2 or array.shape[1] != n_in:
         hint = f"; for one sample pass {argument}.reshape(1, -1)" if array.shape == (n_in,) else ""
         raise ValueError(f"{argument} must have shape (n, {n_in}), got {_shape_text(array.shape)}{hint}")
     if array.shape[0] == 0:
         raise ValueError(f"{argument} must hold at least one sample, got shape {_shape_text(array.shape)}")
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
-    return _cast(argument, array, dtype)
+    if sparse:
+        return _check_csr(argument, array, dtype)
+    kept = np.ascontiguousarray(array) if array.dtype == np.uint8 else _cast(argument, array, dtype)
+    return Features(kept, np.empty(0, np.int32), np.empty(0, np.int64), array.shape[0])
+
+
+def _check_csr(argument: str, matrix: Any, dtype: np.dtype[Any]) -> Features:
+    """A SciPy CSR matrix whose numbers can be trusted."""
+    if not matrix.has_canonical_format:  # a column twice in a row: allowed, and more entries than there is room for
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    n, n_in = matrix.shape
+    indices, starts = matrix.indices, np.ascontiguousarray(matrix.indptr, np.int64)
+    broken = indices.size > 0 and (indices.min() < 0 or indices.max() >= n_in)
+    if broken or len(starts) != n + 1 or starts[0] != 0 or starts[-1] > indices.size or (np.diff(starts) < 0).any():
+        raise ValueError(f"{argument} must be a valid sparse matrix, got one whose indices do not fit its shape")
+    values = _cast(f"{argument}.data", check_numeric(f"{argument}.data", matrix.data), dtype)
+    return Features(values, np.ascontiguousarray(indices, np.int32), starts, n)
 
 
 def _cast(argument: str, array: Array, dtype: np.dtype[Any]) -> Array:

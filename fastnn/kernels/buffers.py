@@ -54,10 +54,15 @@ class Net(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Samples as the kernels see them; ``pixels`` or ``features`` is empty, and so is ``labels`` or ``targets``."""
+    """Samples as the kernels see them; ``pixels`` or ``features`` is empty, and so is ``labels`` or ``targets``.
+
+    Where ``starts`` is not empty, ``features`` and ``columns`` are a CSR matrix's values and column numbers.
+    """
 
     pixels: Any  # flat (n * n_in) uint8, fractions of 255
     features: Any  # flat (n * n_in) of the network's dtype
+    columns: Any  # (entries,) int32, or empty
+    starts: Any  # (n + 1,) int64, or empty
     labels: Any  # (n,) int64
     targets: Any  # flat (n * n_out) of the network's dtype
     sample_weight: Any  # (n,) of the network's dtype, or empty: all one

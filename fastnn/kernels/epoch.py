@@ -20,7 +20,7 @@ import numpy as np
 from fastnn.kernels.backward import recur
 from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_HITS, TOTAL_SHRINK, Rows
 from fastnn.kernels.compile import entry, kernel, woven
-from fastnn.kernels.forward import forward_layers, layer_at, predict_rows
+from fastnn.kernels.forward import forward_layers, layer_at, rows_in_place
 from fastnn.kernels.functions import IDENTITY, activate
 from fastnn.kernels.rows import (
     cost_row,
@@ -285,11 +285,29 @@ def evaluate(net, data, order, first, end, totals):
         totals[TOTAL_COST] += sum_costs(net, samples)
 
 
+@kernel
+def predict_rows(net, data, first, samples, out):
+    """Outputs of ``samples`` samples (at most ``scratch.rows``) from ``first`` on into ``out`` (n, n_out)."""
+    if data.sparse:
+        layer = layer_at(net.layers, 0)
+        for r in range(samples):
+            gather_nonzero(data, first + r, layer.n_in, net, r, layer.input + r * layer.input_stride)
+        forward_batch(net, data, Rows(net.counts, 0, 0, samples), net.work.dtype.type(1))
+    else:
+        forward_layers(net, 0, samples, 0, rows_in_place(net, data, first, samples))
+    last = layer_at(net.layers, net.layers.shape[0] - 1)
+    for r in range(samples):
+        at = last.output + r * last.stride
+        output_row(last.activation, net.work, net.scratch.weighted + r * last.stride, at, last.n_out)
+        for j in range(last.n_out):
+            out[np.uint64(first + r), np.uint64(j)] = net.work[np.uint64(at + j)]
+
+
 @entry("predict")
 def predict(net, data, first, end, out):
     """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out)."""
     for start in range(first, end, net.scratch.rows):
-        predict_rows(net, data, start, min(start + net.scratch.rows, end), out)
+        predict_rows(net, data, start, min(net.scratch.rows, end - start), out)
 
 
 @entry("apply_activation")

@@ -1,12 +1,10 @@
 """Forward pass: matmul, bias and activation of a layer in one sweep over its tiles."""
 
-import numpy as np
-
 from fastnn.kernels.buffers import Layer
 from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.functions import IDENTITY, activate
 from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
-from fastnn.kernels.rows import gather_input, output_row
+from fastnn.kernels.rows import gather_input
 from fastnn.kernels.simd import lane_count, load, store
 from fastnn.kernels.team import part_start, share_out
 from fastnn.kernels.tiles import Matrix, TileShape, product_tile
@@ -84,15 +82,3 @@ def rows_in_place(net, data, first, rows):
     for r in range(rows):
         gather_input(data, first + r, layer.n_in, net.work, layer.input + r * layer.input_stride)
     return Matrix(net.work, layer.input, layer.input_stride)
-
-
-@kernel
-def predict_rows(net, data, first, end, out):
-    """Outputs of samples ``first`` to ``end`` (at most ``scratch.rows``) into ``out`` (n, n_out)."""
-    forward_layers(net, 0, end - first, 0, rows_in_place(net, data, first, end - first))
-    last = layer_at(net.layers, net.layers.shape[0] - 1)
-    for r in range(end - first):
-        at = last.output + r * last.stride
-        output_row(last.activation, net.work, net.scratch.weighted + r * last.stride, at, last.n_out)
-        for j in range(last.n_out):
-            out[np.uint64(first + r), np.uint64(j)] = net.work[np.uint64(at + j)]

@@ -73,12 +73,16 @@ def fetch_inputs(data, ahead, n_in, first, end):
 @kernel
 def fetch_sample(data, sample, n_in):
     """Prefetch all inputs of a sample."""
-    start = sample * n_in
+    start, end = sample * n_in, (sample + 1) * n_in
+    if data.starts.size:
+        start, end = data.starts[np.uint64(sample)], data.starts[np.uint64(sample + 1)]
+        for i in range(start, end, CACHE_LINE // data.columns.itemsize):
+            prefetch(data.columns, i)
     if data.pixels.size:
-        for i in range(start, start + n_in, CACHE_LINE):
+        for i in range(start, end, CACHE_LINE):
             prefetch(data.pixels, i)
     else:
-        for i in range(start, start + n_in, CACHE_LINE // data.features.itemsize):
+        for i in range(start, end, CACHE_LINE // data.features.itemsize):
             prefetch(data.features, i)
 
 

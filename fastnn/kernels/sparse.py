@@ -155,10 +155,22 @@ def list_features(data, source, n_in, net, place, at):
 
 
 @kernel
+def copy_entries(data, sample, net, place, at):
+    """Copy a row of a CSR matrix, which is such a list already; returns how many entries it has."""
+    first, end = data.starts[np.uint64(sample)], data.starts[np.uint64(sample + 1)]
+    for i in range(end - first):
+        net.work[np.uint64(at + i)] = data.features[np.uint64(first + i)]
+        net.indices[np.uint64(place + i)] = data.columns[np.uint64(first + i)]
+    return end - first
+
+
+@kernel
 def gather_nonzero(data, sample, n_in, net, row, at):
     """List the inputs of a sample that are not zero: values in ``work[at:]``, their numbers in ``indices``."""
     place = row * net.indices_stride
-    if data.pixels.size > 0:
+    if data.starts.size > 0:
+        count = copy_entries(data, sample, net, place, at)
+    elif data.pixels.size > 0:
         count = list_pixels(data, sample * n_in, n_in, net, place, at)
     else:
         count = list_features(data, sample * n_in, n_in, net, place, at)

@@ -1,0 +1,154 @@
+"""Several threads on one network: the same bits, no hang beside busy processes, and no harm from forks."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import fastnn
+from fastnn import pacing
+
+RNG = np.random.default_rng(0)
+X = RNG.random((700, 100), np.float32)
+SPARSE = X * (RNG.random(X.shape) < 0.2)
+Y = RNG.integers(0, 10, 700)
+
+
+def trained(threads: int | str, features: NDArray[np.float32] = X, **settings: object) -> fastnn.Network:
+    net = fastnn.Network([100, 70, 33, 10])
+    net.fit(features, Y, **{"epochs": 2, "batch_size": 50, "l2": 1e-4, "threads": threads, **settings})
+    return net
+
+
+def same_bits(a: fastnn.Network, b: fastnn.Network) -> bool:
+    layers = zip([*a.weights, *a.biases], [*b.weights, *b.biases], strict=True)
+    return all((u == v).all() for u, v in layers) and a.history.train_cost == b.history.train_cost
+
+
+@pytest.fixture
+def always_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the pace from falling back to one thread, which would make the comparison an empty one."""
+    monkeypatch.setattr(pacing.Pace, "next_call", lambda self: (max(self._batches), 7))
+
+
+@pytest.mark.usefixtures("always_together")
+@pytest.mark.parametrize("optimizer", [fastnn.SGD(0.3), fastnn.SGD(0.1, 0.9), fastnn.Adam()], ids=lambda o: o.kernel)
+@pytest.mark.parametrize("batch_size", [1, 17, 50, 300])
+@pytest.mark.parametrize("features", [X, SPARSE], ids=["dense", "sparse"])
+def test_same_bits_for_any_number_of_threads(
+    features: NDArray[np.float32], batch_size: int, optimizer: fastnn.SGD | fastnn.Adam
+) -> None:
+    settings = {"optimizer": optimizer, "batch_size": batch_size}
+    alone = trained(1, features, **settings)
+    for threads in (2, 3):  # three also where there are two cores: more threads than rows, tiles or columns
+        assert same_bits(alone, trained(threads, features, **settings))
+
+
+def test_auto_is_one_of_them() -> None:
+    assert same_bits(trained(1), trained("auto"))
+
+
+def test_threads_of_python_and_of_the_network_together() -> None:
+    nets: list[fastnn.Network] = []
+    workers = [threading.Thread(target=lambda: nets.append(trained(2))) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(nets) == 3
+    assert all(same_bits(nets[0], net) for net in [*nets, trained(1)])
+
+
+def test_divergence_is_noticed_by_all() -> None:
+    net = fastnn.Network([100, 70, 10], activation="relu", output="identity", cost="quadratic")
+    with pytest.raises(fastnn.DivergenceError, match="learning rate"):
+        net.fit(X, Y, epochs=50, batch_size=50, optimizer=fastnn.SGD(1e4), threads=2)
+    assert all(np.isfinite(weights).all() for weights in net.weights)
+
+
+def test_beside_busy_processes() -> None:
+    """A barrier that only spins was seen to take two hundred times as long here."""
+    cores = os.cpu_count() or 1
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        trained(1)
+        seconds = {}
+        for threads in (1, 2):
+            began = time.perf_counter()
+            trained(threads, epochs=20)
+            seconds[threads] = time.perf_counter() - began
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    # Half of the cores' time is lost to either; the factor leaves room for the scheduler's whims, not for a live-lock.
+    assert seconds[2] < 10 * seconds[1] + 1
+
+
+def test_interrupt_while_threads_are_at_work() -> None:
+    code = (
+        "import numpy as np, fastnn, signal, threading, os, time\n"
+        "X = np.random.default_rng(0).random((20000, 100), np.float32); y = np.arange(20000) % 10\n"
+        "net = fastnn.Network([100, 70, 10])\n"
+        "net.fit(X[:100], y[:100], epochs=1, batch_size=50, threads=2)\n"
+        "threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        "began = time.perf_counter()\n"
+        "try:\n"
+        "    net.fit(X, y, epochs=100000, batch_size=50, threads=2)\n"
+        "except KeyboardInterrupt:\n"
+        "    print(time.perf_counter() - began, np.isfinite(net.forward(X)).all(), net.history.stopped_by)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    waited, finite, stopped_by = done.stdout.split()
+    assert float(waited) < 2.0  # 0.5 s to the signal, 0.05 s to the end of a kernel call; the rest is for slow machines
+    assert (finite, stopped_by) == ("True", "interrupt")
+
+
+def _train_in_child(answer: "multiprocessing.Queue[float]") -> None:
+    answer.put(float(trained(2).weights[0].sum()))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("method", [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()])
+def test_in_a_child_process(method: str) -> None:
+    expected = float(trained(2).weights[0].sum())
+    context = multiprocessing.get_context(method)
+    answer: multiprocessing.Queue[float] = context.Queue()
+    child = context.Process(target=_train_in_child, args=(answer,))
+    child.start()
+    assert answer.get(timeout=120) == expected
+    child.join(timeout=30)
+    assert child.exitcode == 0
+
+
+@pytest.mark.parametrize(
+    ("threads", "error", "message"),
+    [
+        (0, ValueError, "threads must be >= 1, got 0"),
+        (1.5, TypeError, "threads must be a whole number, got float 1.5"),
+        ("all", ValueError, r"threads must be one of \['auto'\], got 'all'"),
+    ],
+)
+def test_wrong_numbers_of_threads(threads: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        trained(threads)  # type: ignore[arg-type]
+
+
+def call_after(pace: pacing.Pace, seconds: Callable[[int, int], float], calls: int) -> int:
+    for _ in range(calls):
+        threads, batches = pace.next_call()
+        pace.record(threads, batches, seconds(threads, batches))
+    return pace.next_call()[0]
+
+
+def test_pace_takes_the_faster_way_and_changes_its_mind() -> None:
+    pace = pacing.Pace(2)
+    assert call_after(pace, lambda threads, batches: batches * 1e-5 / threads, 20) == 2
+    assert call_after(pace, lambda threads, batches: batches * 1e-5 * threads, 40) == 1
