@@ -56,6 +56,8 @@ class EarlyStopping:
         values = getattr(history, self.monitor)
         if not values:
             raise ValueError(f"monitor {self.monitor!r} needs validation_data in fit")
+        if self.monitor.endswith("accuracy") and values[-1] != values[-1]:
+            raise ValueError(f"monitor {self.monitor!r} needs classes as targets, got a regression")
         if len(values) == 1:  # a new run of fit
             self._best, self._waited = float("-inf"), 0
         score = _MONITORS[self.monitor] * values[-1]

@@ -94,18 +94,31 @@ def plan_first_layer(data: Data, n_in: int) -> Plan:
     return Plan(share <= _SPARSE_SHARE, f"{'sparse' if share <= _SPARSE_SHARE else 'dense'}: {finding}")
 
 
+class _Borrowed:
+    """Memory of an array, without the note that it is read-only."""
+
+    def __init__(self, array: Array) -> None:
+        self._owner = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+
+
+def _writeable(array: Array) -> Array:
+    """The same memory in the one kind of array that kernels are compiled for; they never write to data."""
+    return array if array.flags.writeable else np.asarray(_Borrowed(array))
+
+
 def pack_data(X: Features, targets: Targets | None, sample_weight: Array, dtype: np.dtype[Any]) -> Data:
     """Checked arrays as the kernels take them, without copying; dense data for a dense first layer."""
-    flat = X.values.reshape(-1)
+    flat = _writeable(X.values.reshape(-1))
     pixels = flat.dtype == np.uint8
     return Data(
         pixels=flat if pixels else _empty(np.uint8),
         features=_empty(dtype) if pixels else flat,
-        columns=X.indices,
-        starts=X.starts,
-        labels=targets.labels if targets else _empty(np.int64),
-        targets=targets.matrix.reshape(-1) if targets else _empty(dtype),
-        sample_weight=sample_weight,
+        columns=_writeable(X.indices),
+        starts=_writeable(X.starts),
+        labels=_writeable(targets.labels) if targets else _empty(np.int64),
+        targets=_writeable(targets.matrix.reshape(-1)) if targets else _empty(dtype),
+        sample_weight=_writeable(sample_weight),
         classify=bool(targets and targets.classes),
         sparse=X.starts.size > 0,
     )
@@ -196,11 +209,13 @@ class Engine:
 
     def read(self, index: int, buffer: Array | None = None) -> tuple[Array, Array]:
         """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them."""
+        self.settle()
         return layout.read_layer(self.layers[index], self.params if buffer is None else buffer)
 
     def write(self, index: int, weights: Array | None, biases: Array | None, buffer: Array | None = None) -> None:
         """Put a layer's weights or biases into the parameters or a buffer shaped like them."""
         target = self.params if buffer is None else buffer
+        self.settle()
         with self._lock:
             if weights is not None:
                 layout.write_weights(self.layers[index], target, weights)
@@ -229,7 +244,9 @@ class Engine:
             self.memory = self.memory._replace(steps=saved[1].steps, shrink=saved[1].shrink)
 
     def settle(self) -> None:
-        """Make the stored weights the weights, where training ended in the middle of an epoch."""
+        """Make the stored weights the weights, where they are wanted in the middle of an epoch."""
+        if self.memory.shrink == 1:
+            return
         with self._lock:
             if self.memory.shrink != 1:
                 layout.scale_weights(self.layers[0], self.params, self.memory.shrink)
@@ -244,18 +261,23 @@ class Engine:
         settings: tuple[float, ...],
         penalty: Penalty,
         workers: Workers | None = None,
+        cost: float = 0.0,
     ) -> Seen:
-        """Train on a stretch of batches with the optimizer whose memory this is."""
+        """Train on a stretch of batches with the optimizer whose memory this is.
+
+        ``cost`` is the sum before them: it is added up batch by batch, so that stretches do not show in it.
+        """
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock:
             net = self._net_for(layout.rows_for(batches.size), most)
             self._clear_gradient(data, batches, penalty)
             sync = np.zeros(SYNC_SIZE, np.int64)
             totals = np.zeros((threads, N_TOTALS))
+            totals[:, TOTAL_COST] = cost
             calls = []
             for t in range(threads):
                 stepper = Stepper(
-                    np.array(settings),
+                    np.array(settings, np.float64),
                     penalty.l1,
                     penalty.l2,
                     self.memory.state,
@@ -290,6 +312,7 @@ class Engine:
     def evaluate(self, data: Data, order: Array, first: int, end: int) -> Seen:
         """Cost and hits of samples ``order[first:end]``."""
         totals = np.zeros(N_TOTALS)
+        self.settle()
         with self._lock:
             net = self._net_for(layout.CHUNK_ROWS)
             self._kernels.evaluate(net, data, order, first, end, totals)
@@ -297,6 +320,7 @@ class Engine:
 
     def forward(self, data: Data, first: int, end: int, out: Array) -> None:
         """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out)."""
+        self.settle()
         with self._lock:
             net = self._net_for(min(layout.CHUNK_ROWS, out.shape[0]))
             self._kernels.predict(net, data, first, end, out)
@@ -304,6 +328,7 @@ class Engine:
     def gradient(self, data: Data, n: int) -> Array:
         """Mean gradient over all n samples, in a buffer shaped like the parameters."""
         gradient = layout.aligned_zeros(self.params.size, self.dtype)
+        self.settle()
         with self._lock:
             net = self._net_for(layout.CHUNK_ROWS)
             hyper = np.zeros(_HYPER_NUMBERS, self.dtype)
@@ -311,6 +336,11 @@ class Engine:
             alone = Team(0, 1, np.zeros(SYNC_SIZE, np.int64))
             self._kernels.gradient(net, data, Batches(np.arange(n), n, 0, 1), stepper, alone, np.zeros(N_TOTALS))
         return gradient
+
+    @property
+    def optimizer_kernels(self) -> list[str]:
+        """Names of the optimizers' kernels."""
+        return list(self._optimizers)
 
     def worthwhile_threads(self, batch_size: int) -> int:
         """Cores, as far as a batch holds enough work for each."""

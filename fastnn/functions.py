@@ -161,7 +161,8 @@ def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
     from fastnn.kernels import epoch, functions
 
     values, stride = _rows("z", z)
-    targets = np.atleast_1d(_floats("y", y)).astype(values.dtype)
+    with np.errstate(over="ignore"):
+        targets = np.atleast_1d(_floats("y", y)).astype(values.dtype)
     if targets.shape != values.shape:
         raise ValueError(f"y must have the shape of z, {values.shape}, got {targets.shape}")
     padded = [

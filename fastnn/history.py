@@ -18,7 +18,7 @@ class History:
     seconds : list of float
         Wall time of each epoch's training, validation and callbacks not included.
     stopped_by : str
-        Why training ended: "epochs", "max_time", "callback", "interrupt" or "divergence".
+        Why training ended: "epochs", "max_time", "callback", "interrupt", "divergence" or "error" (in a callback).
     first_layer : str
         Which code ran the first layer, "dense" or "sparse" (skipping zeros), and why.
 

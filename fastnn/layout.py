@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.kernels.buffers import Layer, Scratch
-from fastnn.kernels.host import PANEL_VECTORS, lanes_of
+from fastnn.kernels.host import PANEL_VECTORS, WIDTH, lanes_of
 
 CACHE_LINE = 64
 MAX_ROWS = 256
@@ -75,10 +75,10 @@ def plan_layout(
     panel = PANEL_VECTORS * lanes
     work = _Cursor(CACHE_LINE // dtype.itemsize)
     params = _Cursor(CACHE_LINE // dtype.itemsize)
-    strides = [row_stride(size, lanes) for size in sizes]
+    # A sparse first layer's list ends in a register of rubbish, which must not reach the next row.
+    strides = [row_stride(sizes[0] + WIDTH, lanes), *(row_stride(size, lanes) for size in sizes[1:])]
     # The transposition of weights reads up to a panel past a layer's last row: it must find memory there.
-    # A sparse first layer's lists end in a register of rubbish.
-    outputs = [work.take(rows * stride + panel) for stride in strides]
+    outputs = [work.take(rows * stride) for stride in strides]
     deltas = [work.take(rows * stride) for stride in strides[1:]]
     layers = tuple(
         Layer(

@@ -3,6 +3,7 @@
 import copy
 import threading
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
+from itertools import pairwise
 from os import PathLike
 from typing import Any, Literal
 
@@ -278,7 +279,12 @@ class Network:
         train = self._samples(X, y, sample_weight)
         held_out = None
         if validation_data is not None:
-            held_out = self._samples(*validation.check_two("validation_data", validation_data, "(X, y)"))
+            pair = validation.check_two("validation_data", validation_data, "(X, y)")
+            try:
+                held_out = self._samples(*pair)
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"validation_data: {error}") from None
+        settings = settings._replace(batch_size=min(settings.batch_size, train.n))
         if not self._fitting.acquire(blocking=False):
             raise RuntimeError("this network is being trained by another call of fit")
         try:
@@ -481,21 +487,41 @@ class Network:
         )
 
     def _from_record(self, record: persistence.Record) -> None:
-        header = record.header
-        self.sizes, self.activations = tuple(header["sizes"]), tuple(header["activations"])
-        self.cost, self.dtype = header["cost"], np.dtype(header["dtype"])
-        self._classifier, self.history = header["classifier"], None
-        self._generator = np.random.default_rng()
-        self._generator.bit_generator.state = header["generator"]
-        self._attach_engine()
-        engine = self._engine
-        engine.memory = engine.fresh_memory(header["optimizer"])._replace(steps=header["steps"])
-        for prefix, buffer in [
-            ("", engine.params),
-            *((f"state{i}_", b) for i, b in enumerate(engine.state_buffers())),
-        ]:
-            for i in range(len(engine.layers)):
-                engine.write(i, record.arrays[f"{prefix}weights{i}"], record.arrays[f"{prefix}biases{i}"], buffer)
+        """Become the network of a record, all of it checked like a user's own arguments."""
+        header, arrays = record.header, dict(record.arrays)
+        sizes = validation.check_sizes(header["sizes"])
+
+        def take(name: str, *shape: int) -> Array:
+            array = arrays.pop(name)
+            if array.shape != shape or array.dtype.name != header["dtype"]:
+                raise ValueError(
+                    f"its array {name!r} is {array.dtype.name} {array.shape}, expected {header['dtype']} {shape}"
+                )
+            validation.check_finite(name, array)
+            return array
+
+        def take_layers(prefix: str) -> tuple[list[Array], list[Array]]:
+            shapes = list(enumerate(pairwise(sizes)))
+            weights = [take(f"{prefix}weights{i}", n_out, n_in) for i, (n_in, n_out) in shapes]
+            return weights, [take(f"{prefix}biases{i}", n_out) for i, (_, n_out) in shapes]
+
+        try:
+            start = take_layers("")
+            *hidden, output = header["activations"]
+            Network.__init__(self, sizes, hidden, output, header["cost"], start, header["dtype"])
+            self._classifier = header["classifier"]
+            self._generator.bit_generator.state = header["generator"]
+            engine = self._engine
+            validation.check_name("optimizer", header["optimizer"], engine.optimizer_kernels)
+            steps = validation.check_whole("steps", header["steps"], at_least=0)
+            engine.memory = engine.fresh_memory(header["optimizer"])._replace(steps=steps)
+            for number, buffer in enumerate(engine.state_buffers()):
+                for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
+                    engine.write(i, *layer, buffer)
+        except KeyError as error:
+            raise ValueError(f"it lacks {error}") from error
+        if arrays:
+            raise ValueError(f"it holds arrays that do not belong there: {sorted(arrays)}")
 
     def __getstate__(self) -> persistence.Record:
         return self._to_record()
@@ -553,5 +579,7 @@ def load(path: str | PathLike[str]) -> Network:
     True
     """
     network = Network.__new__(Network)
-    network._from_record(persistence.read(path))
+    record = persistence.read(path)
+    with persistence.naming(path):
+        network._from_record(record)
     return network

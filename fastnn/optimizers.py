@@ -46,6 +46,7 @@ class SGD:
     def __post_init__(self) -> None:
         validation.check_number("learning_rate", self.learning_rate, above=0)
         validation.check_number("momentum", self.momentum, at_least=0, below=1)
+        validation.check_flag("nesterov", self.nesterov)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0.0; use for example momentum=0.9")
 

@@ -4,25 +4,27 @@ import contextlib
 import json
 import os
 import tempfile
-import zipfile
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 FORMAT = 1
 _HEADER = "fastnn_network"
-_SHAPED_BY = {
+_ZIP_START = b"PK\x03\x04"
+_KEYS = {
     "sizes": list,
     "activations": list,
     "cost": str,
     "dtype": str,
     "classifier": bool,
     "optimizer": str,
+    "steps": int,
+    "generator": dict,
 }
-_KEYS = {**_SHAPED_BY, "steps": int, "generator": dict}
 
 
 class Record(NamedTuple):
@@ -34,7 +36,9 @@ class Record(NamedTuple):
 
 def write_atomically(path: str | PathLike[str], write: Any) -> None:
     """Call ``write(file)`` on a temporary file beside ``path`` and move it into place when all is written."""
-    target = Path(path)
+    target = Path(path).resolve()  # a link is followed, not replaced
+    if target.exists() and not target.is_file():
+        raise OSError(f"{os.fspath(path)!r} is not a regular file, and would be replaced by one")
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -58,38 +62,36 @@ def write(path: str | PathLike[str], record: Record) -> None:
     write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
-def read(path: str | PathLike[str]) -> Record:
-    """Read a record and check that it is whole."""
+@contextlib.contextmanager
+def naming(path: str | PathLike[str]) -> Iterator[None]:
+    """Turn whatever goes wrong with the content of a file into a ValueError that names the file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files") or _HEADER not in file.files:
-                raise ValueError("it is not a saved fastnn network")
-            header = json.loads(str(file[_HEADER]))
-            arrays = {name: file[name] for name in file.files if name != _HEADER}
-        _check(header, arrays)
-    except FileNotFoundError:
-        raise
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ValueError(f"cannot load {os.fspath(path)!r}: {error}") from error
-    return Record(header, arrays)
+        yield
+    except Exception as error:  # a damaged file can go wrong in a hundred ways, all of them its own
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"cannot load {os.fspath(path)!r}: {text}") from error
 
 
-def _check(header: Any, arrays: dict[str, NDArray[Any]]) -> None:
-    if not isinstance(header, dict) or header.get("format", 0) > FORMAT:
+def read(path: str | PathLike[str]) -> Record:
+    """Read a record; what it says is for the network to check."""
+    with open(path, "rb") as file, naming(path):
+        return _parse(file)
+
+
+def _parse(file: BinaryIO) -> Record:
+    if file.read(len(_ZIP_START)) != _ZIP_START:
+        raise ValueError("it is not a saved fastnn network")
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as content:
+        if _HEADER not in content.files:
+            raise ValueError("it is not a saved fastnn network")
+        header = json.loads(str(content[_HEADER]))
+        arrays = {name: content[name] for name in content.files if name != _HEADER}
+    if not isinstance(header, dict) or not isinstance(header.get("format"), int):
+        raise ValueError("it is not a saved fastnn network")
+    if header["format"] > FORMAT:
         raise ValueError(f"it was written by a newer version of fastnn (format {FORMAT} is the newest known here)")
     for key, kind in _KEYS.items():
         if not isinstance(header.get(key), kind):
             raise ValueError(f"its header lacks {key!r}")
-    sizes = header["sizes"]
-    layers = range(len(sizes) - 1)
-    shapes: dict[str, tuple[int, ...]] = {f"weights{i}": (sizes[i + 1], sizes[i]) for i in layers}
-    shapes |= {f"biases{i}": (sizes[i + 1],) for i in layers}
-    for name, array in arrays.items():
-        wanted = shapes.get(name.rpartition("_")[2])
-        if array.shape != wanted or array.dtype.name != header["dtype"]:
-            raise ValueError(
-                f"its array {name!r} is {array.dtype.name} {array.shape}, expected {header['dtype']} {wanted}"
-            )
-    missing = sorted(set(shapes) - set(arrays))
-    if missing:
-        raise ValueError(f"it lacks the arrays {missing}")
+    return Record(header, arrays)

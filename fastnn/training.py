@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fastnn.engine import Engine, Penalty, Seen, Workers
+from fastnn.engine import Engine, Memory, Penalty, Seen, Workers
 from fastnn.history import History
 from fastnn.kernels.buffers import Batches, Data
 from fastnn.pacing import Pace
 
 _EVALUATE_SAMPLES = 1 << 13
+_LARGE = 100  # inputs or targets beyond this are named before the learning rate
 
 
 class DivergenceError(ArithmeticError):
@@ -44,6 +45,13 @@ class FitSettings(NamedTuple):
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool | None
     threads: int  # 0: as many as are worth it
+
+
+class _Saved(NamedTuple):
+    """Weights and optimizer memory before a stretch of batches."""
+
+    state: tuple[NDArray[Any], Memory]
+    stretch: Batches
 
 
 class _Stop(Exception):  # noqa: N818  (not an error)
@@ -91,6 +99,7 @@ class Training:
         self._settings, self._history = settings, history
         self._deadline = time.perf_counter() + settings.max_time
         self._pool: ThreadPoolExecutor | None = None
+        self._before: _Saved | None = None  # the stretch before the one at work
         self._threads = settings.threads or engine.worthwhile_threads(settings.batch_size)
         self._pace = Pace(self._threads)
         shown = None if settings.progress is None else not settings.progress  # None: only on a terminal
@@ -114,8 +123,8 @@ class Training:
                 self._run_epoch()
                 self._measure_validation()
                 self._show()
-                verdicts = [callback(network, history) for callback in self._settings.callbacks]  # every one is asked
-                if True in verdicts:
+                verdicts = [callback(network, history) is True for callback in self._settings.callbacks]
+                if any(verdicts):  # every one has been asked
                     raise _Stop("callback")
             history.stopped_by = "epochs"
         except _Stop as stop:
@@ -125,6 +134,9 @@ class Training:
             raise
         except KeyboardInterrupt:
             history.stopped_by = "interrupt"
+            raise
+        except BaseException:
+            history.stopped_by = "error"
             raise
         finally:
             self._engine.settle()
@@ -151,8 +163,8 @@ class Training:
         while batch < last:
             threads, count = self._pace.next_call()
             stretch = Batches(order, size, batch, min(batch + count, last))
-            seen = self._run_stretch(stretch, threads)
-            cost, hits = cost + seen.cost, hits + seen.hits
+            seen = self._run_stretch(stretch, threads, cost)
+            cost, hits = seen.cost, hits + seen.hits
             self._bar.update(min(stretch.last * size, n) - batch * size)
             batch = stretch.last
             if batch < last:
@@ -161,33 +173,51 @@ class Training:
         self._history.train_accuracy.append(hits / n if self._train.data.classify else float("nan"))
         self._history.seconds.append(time.perf_counter() - began)
 
-    def _run_stretch(self, stretch: Batches, threads: int) -> Seen:
-        """Some batches in one kernel call, taken back to the last finite weights if they go wrong."""
-        saved = self._engine.snapshot()
+    def _run_stretch(self, stretch: Batches, threads: int, cost: float) -> Seen:
+        """Some batches in one kernel call, taken back to the last good weights if they go wrong."""
+        saved = _Saved(self._engine.snapshot(), stretch)
         began = time.perf_counter()
-        seen = self._call(stretch, threads)
+        seen = self._call(stretch, threads, cost)
         count = stretch.last - stretch.first
         self._pace.record(threads, count, time.perf_counter() - began)
-        if seen.batches < count or not np.isfinite(self._engine.params).all():
-            self._engine.restore(saved)
-            if seen.batches > 1:  # all but the step that went wrong were good
-                self._call(stretch._replace(last=stretch.first + seen.batches - 1), threads)
+        if seen.batches < count or not self._is_finite():
+            # If the first batch found an infinite cost, it was the step before it that broke.
+            self._take_back(saved if seen.batches > 0 else self._before, seen.batches)
             raise DivergenceError(self._explain(stretch.first + seen.batches))
+        self._before = saved
         return seen
 
-    def _call(self, stretch: Batches, threads: int) -> Seen:
+    def _is_finite(self) -> bool:
+        return bool(np.isfinite(self._engine.params).all())
+
+    def _take_back(self, saved: "_Saved | None", done: int) -> None:
+        """Go to the weights before the step that broke, by taking the good steps once more, one by one."""
+        if saved is None:  # the very first batch: no step has been taken
+            return
+        self._engine.restore(saved.state)
+        good = (done or saved.stretch.last - saved.stretch.first) - 1
+        for batch in range(saved.stretch.first, saved.stretch.first + good):
+            before = self._engine.snapshot()
+            self._call(saved.stretch._replace(first=batch, last=batch + 1), 1, 0.0)
+            if not self._is_finite():
+                self._engine.restore(before)
+                return
+
+    def _call(self, stretch: Batches, threads: int, cost: float) -> Seen:
         workers = None if self._pool is None else Workers(self._pool, self._threads, threads)
         settings = self._settings
-        return self._engine.run(self._train.data, stretch, settings.optimizer.settings, settings.penalty, workers)
+        return self._engine.run(self._train.data, stretch, settings.optimizer.settings, settings.penalty, workers, cost)
 
     def _explain(self, batch: int) -> str:
         data = self._train.data
-        largest = float(abs(data.features).max()) if data.features.size else 1.0
-        cause = (
-            f"inputs as large as {largest:.3g}: scale X to about [0, 1] or to unit variance"
-            if largest > 100
-            else f"a learning rate of {self._settings.optimizer.learning_rate:g} that is too high: try a tenth of it"
-        )
+        inputs, targets = (float(abs(values).max()) if values.size else 1.0 for values in (data.features, data.targets))
+        if inputs > _LARGE:
+            cause = f"inputs as large as {inputs:.3g}: scale X to about [0, 1] or to unit variance"
+        elif targets > _LARGE:
+            cause = f"targets as large as {targets:.3g}: scale y to about [0, 1] or to unit variance"
+        else:
+            rate = self._settings.optimizer.learning_rate
+            cause = f"a learning rate of {rate:g} that is too high: try a tenth of it"
         epoch = len(self._history.train_cost) + 1
         return (
             f"the cost became infinite or NaN in epoch {epoch}, batch {max(batch, 1)}; likely cause: {cause}. "

@@ -55,7 +55,10 @@ def check_number(
     """``value`` as a finite float within bounds."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{argument} must be a number, got {type(value).__name__} {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
     bounds = [
         (above is None or number > above, f"> {above}"),
         (at_least is None or number >= at_least, f">= {at_least}"),
@@ -106,7 +109,7 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
         raise TypeError(f"dtype must be one of {list(DTYPES)}, got {dtype!r}") from None
     if result.name not in DTYPES:
         raise ValueError(f"dtype must be one of {list(DTYPES)}, got {result.name!r}")
-    return result
+    return np.dtype(result.name)  # in this machine's byte order
 
 
 def check_activations(activation: Any, n_hidden: int, choices: Sequence[str]) -> tuple[str, ...]:
@@ -193,14 +196,17 @@ def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any]) 
 
 def _check_csr(argument: str, matrix: Any, dtype: np.dtype[Any]) -> Features:
     """A SciPy CSR matrix whose numbers can be trusted."""
+    n, n_in = matrix.shape
+    indices, starts = matrix.indices, matrix.indptr  # SciPy trusts them, and would take Python down with it
+    broken = indices.size > 0 and (indices.min() < 0 or indices.max() >= n_in)
+    room = min(indices.size, matrix.data.size)
+    if broken or len(starts) != n + 1 or starts[0] != 0 or starts[-1] > room or (np.diff(starts) < 0).any():
+        raise ValueError(f"{argument} must be a valid sparse matrix, got one whose indices do not fit its shape")
     if not matrix.has_canonical_format:  # a column twice in a row: allowed, and more entries than there is room for
         matrix = matrix.copy()
         matrix.sum_duplicates()
-    n, n_in = matrix.shape
-    indices, starts = matrix.indices, np.ascontiguousarray(matrix.indptr, np.int64)
-    broken = indices.size > 0 and (indices.min() < 0 or indices.max() >= n_in)
-    if broken or len(starts) != n + 1 or starts[0] != 0 or starts[-1] > indices.size or (np.diff(starts) < 0).any():
-        raise ValueError(f"{argument} must be a valid sparse matrix, got one whose indices do not fit its shape")
+        indices, starts = matrix.indices, matrix.indptr
+    starts = np.ascontiguousarray(starts, np.int64)
     values = _cast(f"{argument}.data", check_numeric(f"{argument}.data", matrix.data), dtype)
     return Features(values, np.ascontiguousarray(indices, np.int32), starts, n)
 
@@ -293,6 +299,8 @@ def check_parameter(argument: str, values: Any, shape: tuple[int, ...], dtype: n
 
 def check_layers(argument: str, values: Any, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> list[Array]:
     """All layers' weights, or all layers' biases."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{argument} must be a list of arrays, one per layer, got {type(values).__name__}")
     layers = list(values)
     if len(layers) != len(shapes):
         raise ValueError(f"{argument} must hold one array per layer: expected {len(shapes)}, got {len(layers)}")
@@ -311,8 +319,10 @@ def check_two(argument: str, values: Any, expected: str) -> tuple[Any, Any]:
 
 def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
     """Callables, in a sequence."""
-    if callable(callbacks):
-        raise TypeError("callbacks must be a list of callables: pass callbacks=[callback]")
+    if callable(callbacks) or not isinstance(callbacks, Iterable):
+        raise TypeError(
+            f"callbacks must be a list of callables, such as callbacks=[callback], got {type(callbacks).__name__}"
+        )
     result = tuple(callbacks)
     for i, callback in enumerate(result):
         if not callable(callback):

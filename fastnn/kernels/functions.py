@@ -134,7 +134,7 @@ def _cross_entropy(z: Vector, a: Vector, t: Vector) -> Vector:
 
 # Costs whose slope still needs the activation's derivative come first.
 COSTS = {
-    "quadratic": Cost(lambda z, a, t: (a - t) * (a - t) * 0.5, lambda a, t: a - t, False),
+    "quadratic": Cost(lambda z, a, t: (a - t) * ((a - t) * 0.5), lambda a, t: a - t, False),
     "sum_squares": Cost(lambda z, a, t: (a - t) * (a - t), lambda a, t: (a - t) * 2.0, False),
     "cross_entropy": Cost(_cross_entropy, lambda a, t: a - t, True),
     # Its value needs the whole row: ``rows.log_likelihood_row``. Its slope is that of one unit.
@@ -198,8 +198,16 @@ def larger(x: Vector, y: Vector) -> Vector:
 
 @vector_function
 def exp_difference(x: Vector, y: Vector) -> Vector:
-    """``exp(x - y)`` for ``x <= y``."""
-    return exp_nonpositive(x - y)
+    """``exp(x - y)`` for ``x <= y``, also where the difference has to be rounded.
+
+    An error of half a unit in the last place of -50 would be one of 25 in the result. The rounding error of a
+    difference can be had exactly (Knuth's two-sum), and ``exp(d + error) = exp(d) (1 + error)``.
+    """
+    d = x - y
+    rounded_off = d - x
+    error = (x - (d - rounded_off)) - (y + rounded_off)
+    e = exp_nonpositive(d)
+    return where(d < _precision(x).exp_lowest, e, fma(e, error, e))
 
 
 @vector_function

@@ -169,7 +169,9 @@ def log_likelihood_row(work, z, t, n, log_sum):
     for j in range(n):
         target = work[np.uint64(t + j)]
         if target != 0:  # an output far below, but not asked for, must not give 0 * inf
-            total += target * (log_sum + (np.float64(largest) - work[np.uint64(z + j)]))
+            # Halves, because the difference itself may lie beyond the range.
+            half = np.float64(largest) * 0.5 - np.float64(work[np.uint64(z + j)]) * 0.5
+            total += target * log_sum + 2 * (target * half)
     return total
 
 

@@ -34,6 +34,7 @@ from fastnn.kernels.tiles import Matrix, Pointer, TileShape, accumulate, for_eac
 
 _I64 = ir.IntType(64)
 COMMON_HYPER = 3  # hyper[0:3] = scale, scale * l1, scale * l2; an optimizer's own numbers follow
+SMALLEST_FLOAT32 = 1.1754943508222875e-38  # the smallest that keeps full precision
 State = list[Vector]
 
 
@@ -70,6 +71,8 @@ def _prepare_adam(settings, step, hyper):
     hyper[7] = 1 - beta2
     hyper[8] = 1 / (1 - beta2**step) ** 0.5
     hyper[9] = epsilon
+    if hyper[9] == 0:  # too small for float32, and 0 / 0 is not a step
+        hyper[9] = SMALLEST_FLOAT32
 
 
 def _finish_momentum(g: Vector, p: Vector, s: State, h: State) -> tuple[Vector, State]:

@@ -1,0 +1,68 @@
+"""Cases and data, the same ones that the comparison with other libraries uses.
+
+asv runs ``setup`` before every sample, so what is costly is kept here for as long as the process lives: asv gives every
+benchmark and every parameter a process of its own. The kernels on disk are keyed by a hash of all kernel sources: two
+commits never share machine code.
+"""
+
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fastnn
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+from peers.cases import CASES, Array, Task, load_data, start_layers
+from peers.with_numpy import NumpyBatch
+
+__all__ = ["CASES", "OPTIMIZERS", "NumpyBatch", "Task", "Trainee", "load_data", "ready", "start_layers"]
+
+OPTIMIZERS = {"sgd": fastnn.SGD(0.1), "momentum": fastnn.SGD(0.02, momentum=0.9), "adam": fastnn.Adam(0.001)}
+
+
+class Trainee(NamedTuple):
+    """A network with its data and settings."""
+
+    network: fastnn.Network
+    X: Array
+    y: Array
+    settings: dict[str, Any]
+
+    def epoch(self) -> None:
+        """Train for one epoch."""
+        self.network.fit(self.X, self.y, epochs=1, progress=False, **self.settings)
+
+
+@lru_cache(maxsize=1)
+def ready(
+    case: str, dtype: str = "float32", optimizer: str = "sgd", pixels: bool = False, samples: int | None = None
+) -> Trainee:
+    """A network that has been through an epoch: its kernels are compiled for exactly these types.
+
+    Parameters
+    ----------
+    case : str
+        One of CASES.
+    dtype, optimizer : str
+        How to train.
+    pixels : bool
+        Whether X is an array of bytes.
+    samples : int, optional
+        At most so many.
+
+    Returns
+    -------
+    Trainee
+        Kept until another one is asked for.
+    """
+    task = Task(case, optimizer, dtype, samples=samples)
+    data = load_data(task, task.n)
+    layers = start_layers(task)
+    initial = [W for W, _ in layers], [b for _, b in layers]
+    network = fastnn.Network(task.sizes, initializer=initial, dtype=dtype)
+    settings = {"batch_size": task.batch, "optimizer": OPTIMIZERS[optimizer]}
+    trainee = Trainee(network, data.pixels if pixels else data.X, data.y, settings)
+    trainee.epoch()
+    return trainee

@@ -1,0 +1,495 @@
+"""The command line: ``fastnn train``, ``evaluate``, ``predict`` and ``info``.
+
+Options carry the names of the library's parameters and are passed on only where they are given, so the defaults are
+the library's own. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; a failure is one line on stderr.
+"""
+
+import argparse
+import dataclasses
+import inspect
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import datasets, persistence, validation
+from fastnn._version import __version__
+from fastnn.activations import ACTIVATIONS
+from fastnn.costs import COSTS
+from fastnn.datasets import readers
+from fastnn.initializers import INITIALIZERS
+from fastnn.network import Network, load
+from fastnn.optimizers import OPTIMIZERS, SGD, Adam
+from fastnn.training import DivergenceError
+
+Array = NDArray[Any]
+_EPOCHS = 10  # fit's own default is for patient users of a library; a command should come back soon
+_HIDDEN_UNITS = 30
+_DATA_HELP = "mnist, digits, or a file: .npz with X and y, .csv or .csv.gz with the label first, IDX"
+
+
+class _Failure(Exception):  # noqa: N818  (private, and never shown by name)
+    """Something other than an argument is wrong; the text is what to tell the user."""
+
+
+# --- options ---
+
+
+class _Option(NamedTuple):
+    """An option that is passed on to the library's parameter of that name."""
+
+    name: str
+    kind: Callable[[str], Any]
+    help: str
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected whole numbers such as 784,30,10, got {text!r}") from None
+
+
+def _names(text: str) -> str | list[str]:
+    return text.split(",") if "," in text else text
+
+
+def _threads(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " ".join(names)
+
+
+_HIDDEN_NAMES = [name for name, row in ACTIVATIONS.items() if row.hidden]
+_NETWORK_OPTIONS = (
+    _Option("activation", _names, f"of the hidden layers, one for all or A,B,... for each: {_listed(_HIDDEN_NAMES)}"),
+    _Option("output", str, f"activation of the output layer: {_listed(ACTIVATIONS)}"),
+    _Option("cost", str, f"what training minimises: {_listed(COSTS)}"),
+    _Option("initializer", str, f"how the weights start: {_listed(INITIALIZERS)}"),
+    _Option("dtype", str, f"of the weights and the arithmetic: {_listed(validation.DTYPES)}"),
+    _Option("seed", int, "start of the random numbers"),
+)
+_FIT_OPTIONS = (
+    _Option("batch_size", int, "samples per step"),
+    _Option("l1", float, "strength of the l1 penalty"),
+    _Option("l2", float, "strength of the l2 penalty"),
+    _Option("max_time", float, "stop after so many seconds"),
+    _Option("threads", _threads, "threads that train together, or auto"),
+)
+_OPTIMIZER_OPTIONS = (
+    _Option("learning_rate", float, "step size"),
+    _Option("momentum", float, "how much of the last step goes into the next"),
+)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Default of every parameter that has one."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def _default_text(name: str, owners: Sequence[Callable[..., Any]]) -> str:
+    """The default of a parameter for the help: one value, or one for each owner that has it."""
+    found = [(owner.__name__.lower(), _defaults(owner)[name]) for owner in owners if name in _defaults(owner)]
+    if len(found) == 1:
+        return "no limit" if found[0][1] is None else str(found[0][1])
+    return ", ".join(f"{value} for {owner}" for owner, value in found)
+
+
+def _add_options(group: Any, options: Iterable[_Option], owners: Sequence[Callable[..., Any]]) -> None:
+    for option in options:
+        text = f"{option.help} (default: {_default_text(option.name, owners)})"
+        group.add_argument(_flag(option.name), type=option.kind, default=argparse.SUPPRESS, help=text)
+
+
+def _given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Those of the options that the user gave."""
+    return {name: getattr(args, name) for name in names if hasattr(args, name)}
+
+
+def _option_names(options: Iterable[_Option]) -> list[str]:
+    return [option.name for option in options]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fastnn", description="Train small dense neural networks, fast.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_predict(commands)
+    _add_info(commands)
+    return parser
+
+
+def _add_command(commands: Any, run: Callable[[argparse.Namespace], None], text: str) -> Any:
+    name = run.__name__.removeprefix("_run_")
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_train(commands: Any) -> None:
+    command = _add_command(commands, _run_train, "train a network")
+    command.add_argument("--data", default="mnist", metavar="NAME|FILE", help=f"{_DATA_HELP} (default: mnist)")
+    command.add_argument("--test-data", metavar="FILE", help="a file to test on; mnist and digits bring their own")
+    command.add_argument("--samples", type=int, metavar="N", help="train on the first N samples only")
+    command.add_argument("--save", type=Path, metavar="FILE", help="where to write the trained network")
+    command.add_argument("--quiet", action="store_true", help="print the last line only")
+
+    group = command.add_argument_group("network")
+    layers = f"units per layer, from inputs to outputs (default: inputs,{_HIDDEN_UNITS},classes of the data)"
+    group.add_argument("--layers", type=_sizes, metavar="N,N,...", help=layers)
+    _add_options(group, _NETWORK_OPTIONS, [Network])
+
+    group = command.add_argument_group("training")
+    group.add_argument("--epochs", type=int, default=_EPOCHS, help=f"passes over the data (default: {_EPOCHS})")
+    _add_options(group, _FIT_OPTIONS, [Network.fit])
+    group.add_argument(
+        "--no-shuffle",
+        dest="shuffle",
+        action="store_false",
+        default=argparse.SUPPRESS,
+        help="take the samples as they come",
+    )
+    default = _defaults(Network.fit)["optimizer"].name
+    group.add_argument("--optimizer", default=default, help=f"{' or '.join(OPTIMIZERS)} (default: {default})")
+    _add_options(group, _OPTIMIZER_OPTIONS, list(OPTIMIZERS.values()))
+    group.add_argument("--nesterov", action="store_true", default=argparse.SUPPRESS, help="Nesterov's form of momentum")
+
+
+def _add_evaluate(commands: Any) -> None:
+    command = _add_command(commands, _run_evaluate, "measure cost and accuracy of a saved network")
+    command.add_argument("model", metavar="MODEL", help="a file that train --save wrote")
+    command.add_argument(
+        "--data", required=True, metavar="NAME|FILE", help=f"{_DATA_HELP}; of mnist and digits the test part"
+    )
+
+
+def _add_predict(commands: Any) -> None:
+    command = _add_command(commands, _run_predict, "print a saved network's answer for every sample, one a line")
+    command.add_argument("model", metavar="MODEL", help="a file that train --save wrote")
+    command.add_argument(
+        "--data",
+        required=True,
+        metavar="NAME|FILE",
+        help=f"{_DATA_HELP}; a CSV file may come without labels, of IDX the images alone are read",
+    )
+    command.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+
+
+def _add_info(commands: Any) -> None:
+    command = _add_command(commands, _run_info, "print what fastnn runs on, and what a saved network is")
+    command.add_argument("model", nargs="?", metavar="MODEL", help="a file that train --save wrote")
+
+
+# --- what is read ---
+
+
+class _Data(NamedTuple):
+    """Samples and where they came from."""
+
+    source: str
+    X: Array
+    y: Array
+
+
+def _is_name(data: str) -> bool:
+    """Whether this is meant as the name of a data set: no such file, and nothing of a path about it."""
+    return data in datasets._LOADERS or not (Path(data).suffix or os.sep in data or Path(data).exists())
+
+
+def _read_file(path: str) -> _Data:
+    data = _Data(path, *datasets.read(path))
+    if len(data.X) == 0:
+        raise _Failure(f"{path}: expected at least one sample, found none")
+    return data
+
+
+def _load_split(data: str) -> tuple[_Data, _Data | None]:
+    """Training and test part; a file is all for training."""
+    if not _is_name(data):
+        return _read_file(data), None
+    X, y, Xt, yt = datasets.load(data)
+    return _Data(data, X, y), _Data(data, Xt, yt)
+
+
+def _load_model(path: str) -> Network:
+    try:
+        return load(path)
+    except ValueError as error:
+        raise _Failure(str(error)) from error
+
+
+def _load_test(data: str) -> _Data:
+    train, test = _load_split(data)
+    return test or train
+
+
+def _load_inputs(data: str, n_in: int) -> Array:
+    """Samples to predict, whose labels are not needed."""
+    name = Path(data).name.lower()
+    if _is_name(data):
+        return datasets.load(data)[2]
+    if name.endswith((".csv", ".csv.gz")):
+        rows = readers.read_csv(data, label_column=None)
+        return rows[:, 1:] if rows.shape[1] == n_in + 1 else rows
+    if "idx" in name:
+        images = readers.read_idx(data)
+        return images.reshape(len(images), math.prod(images.shape[1:]))
+    return _read_file(data).X
+
+
+def _deduced_sizes(data: _Data) -> list[int]:
+    """One hidden layer between as many inputs and outputs as the data have."""
+    X, y = data.X, data.y
+    if y.ndim == 2:
+        n_out = y.shape[1]
+    elif np.array_equal(y, np.floor(y)):
+        n_out = max(int(y.max()) + 1, 2)
+    else:
+        n_out = 1
+    return [X.shape[1], _HIDDEN_UNITS, n_out]
+
+
+def _check_data(network: Network, data: _Data) -> None:
+    """Refuse data that do not go with the network, before anything is trained: here the file can be named."""
+    classifies = COSTS[network.cost].classifies
+    try:
+        validation.check_features("X", data.X, network.sizes[0], network.dtype)
+        validation.check_targets(data.y, len(data.X), network.sizes[-1], network.cost, classifies, network.dtype)
+    except (ValueError, TypeError) as error:
+        raise _Failure(f"{data.source}: {error}") from error
+
+
+# --- what is written ---
+
+
+def _target(path: Path) -> Path:
+    """Where to write: behind a link, and never in the place of a device or a folder."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise _Failure(f"cannot write {path}: it is not a regular file")
+    return target
+
+
+def _cannot_write(path: Path, error: OSError) -> _Failure:
+    return _Failure(f"cannot write {path}: {error.strerror or error}")
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before training, not after."""
+    try:
+        tempfile.TemporaryFile(dir=_target(path).parent).close()
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _save(network: Network, path: Path) -> None:
+    try:
+        network.save(_target(path))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        persistence.write_atomically(_target(path), lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+# --- commands ---
+
+
+def _optimizer(args: argparse.Namespace) -> SGD | Adam:
+    kind = OPTIMIZERS[validation.check_name("optimizer", args.optimizer, OPTIMIZERS)]
+    settings = _given(args, [*_option_names(_OPTIMIZER_OPTIONS), "nesterov"])
+    known = {field.name for field in dataclasses.fields(kind)}
+    for name in settings:
+        if name not in known:
+            raise ValueError(f"{name} does not go with optimizer {args.optimizer!r}")
+    return kind(**settings)
+
+
+def _scores(network: Network, data: _Data) -> tuple[str, str]:
+    """Cost and, of classes, accuracy in words (else nothing)."""
+    seen = network.evaluate(data.X, data.y)
+    cost = f"cost {seen['cost']:.4g}"
+    return cost, f"accuracy {100 * seen['accuracy']:.2f} %" if "accuracy" in seen else ""
+
+
+def _run_train(args: argparse.Namespace) -> None:
+    optimizer = _optimizer(args)
+    if args.save is not None:
+        _check_writable(args.save)
+    train, test = _load_split(args.data)
+    if args.test_data is not None:
+        test = _read_file(args.test_data)
+    if args.samples is not None:
+        count = validation.check_whole("samples", args.samples)
+        train = _Data(train.source, train.X[:count], train.y[:count])
+    network = Network(args.layers or _deduced_sizes(train), **_given(args, _option_names(_NETWORK_OPTIONS)))
+    for data in (train, test) if test else (train,):
+        _check_data(network, data)
+    try:
+        history = network.fit(
+            train.X,
+            train.y,
+            epochs=args.epochs,
+            optimizer=optimizer,
+            validation_data=(test.X, test.y) if test else None,
+            progress=False if args.quiet else None,
+            **_given(args, [*_option_names(_FIT_OPTIONS), "shuffle"]),
+        )
+    except KeyboardInterrupt:
+        _finish_training(network, args)
+        raise
+    _finish_training(network, args)
+    measured = test or train
+    cost, accuracy = _scores(network, measured)
+    print(
+        f"{'test' if test else 'training'} {accuracy or cost} ({len(measured.X):,} samples), "
+        f"{sum(history.seconds):.2f} s of training"
+    )
+
+
+def _finish_training(network: Network, args: argparse.Namespace) -> None:
+    """Save first, then print: whoever reads may go away."""
+    if args.save is not None:
+        _save(network, args.save)
+    if not args.quiet and network.history is not None:
+        print(network.history)
+
+
+def _run_evaluate(args: argparse.Namespace) -> None:
+    network, data = _load_model(args.model), _load_test(args.data)
+    _check_data(network, data)
+    print(", ".join(filter(None, _scores(network, data))), f"({len(data.X):,} samples)")
+
+
+def _run_predict(args: argparse.Namespace) -> None:
+    network = _load_model(args.model)
+    X = _load_inputs(args.data, network.sizes[0])
+    try:
+        answers = network.predict(X)
+    except ValueError as error:
+        raise _Failure(f"{args.data}: {error}") from error
+    # str of a NumPy number, not of a Python one: float32 is written with as many digits as it has.
+    text = "".join(",".join(map(str, row)) + "\n" for row in answers.reshape(len(answers), -1))
+    if args.output is None:
+        sys.stdout.write(text)
+    else:
+        _write_text(args.output, text)
+
+
+def _run_info(args: argparse.Namespace) -> None:
+    from fastnn.kernels.compile import cache_folder  # imports Numba
+    from fastnn.kernels.host import WIDTH
+
+    rows = {
+        "fastnn": __version__,
+        "vector width": f"{WIDTH} float32 or {WIDTH // 2} float64 numbers ({WIDTH * 32} bits)",
+        "kernel cache": str(cache_folder()),
+    }
+    if args.model is not None:
+        rows |= _described(args.model)
+    for name, value in rows.items():
+        print(f"{name + ':':13} {value}")
+
+
+def _described(path: str) -> dict[str, str]:
+    network, header = _load_model(path), persistence.read(path).header
+    layers = [f"{size} {activation}" for size, activation in zip(network.sizes[1:], network.activations, strict=True)]
+    return {
+        "model": path,
+        "layers": " -> ".join([f"{network.sizes[0]} inputs", *layers]),
+        "cost": network.cost,
+        "dtype": network.dtype.name,
+        "parameters": f"{network.n_parameters:,}",
+        "optimizer": header["optimizer"],
+        "steps taken": f"{header['steps']:,}",
+    }
+
+
+# --- the program ---
+
+
+def _reason(error: OSError) -> str:
+    if error.filename is None:
+        return error.strerror or str(error)
+    return f"{error.filename}: {error.strerror}"
+
+
+def _complain(text: str, code: int) -> int:
+    print("fastnn:", " ".join(text.splitlines()), file=sys.stderr)
+    return code
+
+
+def _settle_stdout() -> None:
+    """Drop what stdout cannot take, or Python's flush at exit would fail once more, with a traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command ``fastnn``.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done (also if whoever read the output has gone), 1 failed (a file that is missing, broken or
+        cannot be written, data that do not fit the network, training that diverged), 2 a wrong argument,
+        130 interrupted.
+
+    Raises
+    ------
+    SystemExit
+        By argparse: after ``--help`` and ``--version``, and with 2 for arguments that it cannot read.
+
+    Examples
+    --------
+    >>> from fastnn.cli import main
+    >>> main(["train", "--data", "digits", "--epochs", "2", "--quiet"])
+    test accuracy ... % (360 samples), ... s of training
+    0
+    """
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except BrokenPipeError:
+        _settle_stdout()
+    except OSError as error:
+        _settle_stdout()
+        return _complain(f"error: {_reason(error)}", 1)
+    except (_Failure, datasets.DataFileError, DivergenceError) as error:
+        return _complain(f"error: {error}", 1)
+    except MemoryError as error:
+        return _complain(f"error: not enough memory: {error}", 1)
+    except ValueError as error:
+        return _complain(f"error: {error}", 2)
+    return 0

@@ -1,0 +1,58 @@
+"""The comparison's own environment: made, filled and used. Needs nothing but the standard library."""
+
+import importlib.util
+import subprocess
+import sys
+import venv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
+
+
+def is_active(folder: Path) -> bool:
+    """Whether this Python is the environment's."""
+    return Path(sys.prefix).resolve() == folder.resolve()
+
+
+def run_inside(folder: Path, script: Path, arguments: Sequence[str]) -> int:
+    """Run a script again with the environment's Python, after making the environment with this project in it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the environment; one that is there is used as it is.
+    script : Path
+        What to run.
+    arguments : sequence of str
+        Its command line.
+
+    Returns
+    -------
+    int
+        The script's exit status.
+    """
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.exists():
+        print(f"creating the environment {folder}", flush=True)
+        venv.create(folder, with_pip=True)
+    if subprocess.run([python, "-c", "import fastnn"], cwd=folder, capture_output=True, check=False).returncode:
+        print("installing this project there", flush=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--editable", str(_ROOT)], check=True)
+    return subprocess.run([python, str(script), *arguments], check=False).returncode
+
+
+def install(wanted: Iterable[tuple[Sequence[str], Sequence[str]]]) -> None:
+    """Install into this Python what is missing; what cannot be installed is reported, and no error.
+
+    Parameters
+    ----------
+    wanted : iterable of (modules, packages)
+        What must be importable, and what pip installs to make it so.
+    """
+    for modules, packages in wanted:
+        if all(importlib.util.find_spec(module) for module in modules):
+            continue
+        print(f"installing {', '.join(packages)}", flush=True)
+        if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *packages], check=False).returncode:
+            print(f"could not install {', '.join(packages)}: going on without", flush=True)

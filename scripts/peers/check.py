@@ -1,0 +1,90 @@
+"""Whether a peer does the same mathematics: one epoch of it against the float64 reference of the tests."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from peers import maths
+from peers.base import Peer
+from peers.cases import CHECKED_SAMPLES, Layers, Task, load_data, start_layers
+
+TOLERANCES = {"float32": 3e-3, "float64": 1e-9}
+"""Largest error of a weight, as a part of the largest change in its layer."""
+
+_REFERENCE = Path(__file__).parents[2] / "tests" / "naive.py"
+
+
+def _load_reference() -> Any:
+    spec = importlib.util.spec_from_file_location("naive", _REFERENCE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def expected_weights(task: Task, samples: int) -> Layers:
+    """The reference's weights after an epoch in natural order.
+
+    Parameters
+    ----------
+    task : Task
+        What to train.
+    samples : int
+        On how many of the task's first samples.
+
+    Returns
+    -------
+    Layers
+        In float64.
+    """
+    naive = _load_reference()
+    data, layers = load_data(task, samples), start_layers(task)
+    rate = maths.LEARNING_RATES[task.optimizer]
+    if task.optimizer == "adam":
+        optimizer = naive.Adam(rate, maths.BETA1, maths.BETA2, maths.EPSILON)
+    else:
+        optimizer = naive.SGD(rate, maths.MOMENTUM if task.optimizer == "momentum" else 0.0)
+    activations = ["sigmoid"] * len(layers)
+    weights, biases = [W for W, _ in layers], [b for _, b in layers]
+    order = np.arange(samples)
+    weights, biases, _ = naive.train(
+        weights, biases, activations, "cross_entropy", optimizer, data.X, data.T, task.batch, [order]
+    )
+    return list(zip(weights, biases, strict=True))
+
+
+def largest_error(found: Layers, expected: Layers, start: Layers) -> float:
+    """The largest error of any weight or bias, relative to the largest change in its array.
+
+    Relative to the change, not to the weight: a peer that did not train at all is wrong by 1.
+    """
+    errors = [0.0]
+    for after, right, before in zip(found, expected, start, strict=True):
+        for a, r, b in zip(after, right, before, strict=True):
+            errors.append(float(np.max(np.abs(a - r)) / np.max(np.abs(r - b))))
+    return max(errors) if np.isfinite(errors).all() else float("inf")
+
+
+def error_of(peer: Peer, task: Task) -> float:
+    """Train a peer on the first samples in their natural order and compare.
+
+    Parameters
+    ----------
+    peer : Peer
+        Prepared or not; it has to be prepared again afterwards.
+    task : Task
+        What to train.
+
+    Returns
+    -------
+    float
+        See ``largest_error``.
+    """
+    samples = min(CHECKED_SAMPLES, task.n)
+    data, start = load_data(task, samples), start_layers(task)
+    peer.prepare(task, data, start)
+    peer.epoch(np.arange(samples))
+    return largest_error(peer.weights(), expected_weights(task, samples), start_layers(task))

@@ -1,0 +1,508 @@
+"""The compiled engine, through the public Network, against the slow reference: shapes, dtypes, padding, compilation."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import naive
+import numpy as np
+import pytest
+from numba.core.errors import NumbaError
+from numpy.typing import NDArray
+
+import fastnn
+from fastnn.kernels import epoch
+from fastnn.kernels.buffers import Layer
+from fastnn.kernels.compile import entry
+from fastnn.kernels.host import PANEL_VECTORS
+
+Array = NDArray[Any]
+
+DTYPES = ["float32", "float64"]
+HIDDEN = ["sigmoid", "tanh", "relu", "identity"]
+PAIRS = sorted(naive.OUTPUT_DELTAS)  # every (cost, output activation) that goes together
+OPTIMIZERS = {
+    "sgd": fastnn.SGD(0.1),
+    "momentum": fastnn.SGD(0.1, momentum=0.9),
+    "nesterov": fastnn.SGD(0.1, momentum=0.9, nesterov=True),
+    "adam": fastnn.Adam(0.01),
+}
+
+# Widths around registers of 4, 8 and 16 numbers and panels of two, in networks of one to four layers.
+SIZES = [
+    [1, 1],
+    [3, 1],
+    [1, 33],
+    [17, 31],
+    [70, 3],
+    [33, 70, 1],
+    [1, 3, 17],
+    [31, 1, 33],
+    [3, 31, 33],
+    [70, 33, 17, 3],
+    [17, 70, 31, 1],
+    [3, 17, 1, 70, 31],
+    [31, 33, 17, 3, 33],
+]
+# Samples: in one tile, around whole tiles, one chunk (128) and several.
+COUNTS = [1, 3, 17, 31, 33, 128, 129, 257, 300]
+
+# Both sides round every one of at most 300 additions on the way of a number, and their orders differ: a few dozen
+# roundings of the largest number of an array. float64 is allowed 4500 of them, float32 80.
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
+# All numbers here are made of some of order one: where a sum of those cancels, their rounding is left.
+SMALLEST_SCALE = 0.01
+
+
+# --- Problems ---
+
+
+def random_network(
+    sizes: list[int],
+    dtype: str,
+    activation: str = "tanh",
+    output: str = "sigmoid",
+    cost: str = "cross_entropy",
+) -> fastnn.Network:
+    rng = np.random.default_rng(sum(sizes))
+    weights = [rng.normal(size=(n_out, n_in)) / np.sqrt(n_in) for n_in, n_out in pairwise(sizes)]
+    biases = [rng.normal(size=n_out) / 2 for n_out in sizes[1:]]
+    return fastnn.Network(sizes, activation, output, cost, initializer=(weights, biases), dtype=dtype)
+
+
+def samples(net: fastnn.Network, n: int) -> Array:
+    return np.random.default_rng(n).normal(size=(n, net.sizes[0])).astype(net.dtype)
+
+
+def target_matrix(net: fastnn.Network, n: int) -> Array:
+    """Targets that the cost allows: any numbers, shares in [0, 1], or shares that sum to one."""
+    Y = np.random.default_rng(n + 1).random((n, net.sizes[-1]))
+    if net.cost == "log_likelihood":
+        Y /= Y.sum(axis=1, keepdims=True)
+    elif net.cost != "cross_entropy":
+        Y = 2 * Y - 0.5
+    return Y.astype(net.dtype)
+
+
+def labels(net: fastnn.Network, n: int) -> Array:
+    """Class labels; for one output 0 and 1, or 1 where targets must sum to one."""
+    n_out = net.sizes[-1]
+    if n_out == 1:
+        return np.ones(n, int) if net.cost == "log_likelihood" else np.arange(n) % 2
+    return np.random.default_rng(n + 2).integers(0, n_out, n)
+
+
+def sample_weights(net: fastnn.Network, n: int) -> Array:
+    """Some of them zero, all different."""
+    return np.maximum(np.random.default_rng(n + 3).random(n) * 3 - 0.5, 0).astype(net.dtype) + (np.arange(n) == 0)
+
+
+def naive_network(net: fastnn.Network) -> tuple[Any, ...]:
+    return list(net.weights), list(net.biases), net.activations
+
+
+def assert_close(got: Any, wanted: Any, dtype: str, tolerance: float | None = None) -> None:
+    """Within the tolerance, relative to the largest number of the array."""
+    got, wanted = np.asarray(got), np.asarray(wanted)
+    assert got.shape == wanted.shape
+    error = np.abs(got.astype(np.float64) - wanted).max()
+    assert error <= (tolerance or TOLERANCE[dtype]) * max(np.abs(wanted).max(), SMALLEST_SCALE)
+
+
+def assert_gradients_close(got: Any, wanted: Any, dtype: str, tolerance: float | None = None) -> None:
+    for kind in (0, 1):
+        for g, w in zip(got[kind], wanted[kind], strict=True):
+            assert g.dtype == dtype
+            assert_close(g, w, dtype, tolerance)
+
+
+def hits(outputs: Array, T: Array) -> Array:
+    """Which samples count for the accuracy."""
+    if T.shape[1] == 1:
+        return (outputs[:, 0] > 0.5) == (T[:, 0] > 0.5)
+    return outputs.argmax(axis=1) == T.argmax(axis=1)
+
+
+def check_against_naive(net: fastnn.Network, X: Array, y: Array, sample_weight: Array | None = None) -> None:
+    """Forward, evaluate and gradients."""
+    dtype = net.dtype.name
+    T = naive.one_hot(y, net.sizes[-1]) if y.ndim == 1 else y
+    outputs = naive.forward(*naive_network(net), X)[1][-1]
+    got = net.forward(X)
+    assert got.dtype == dtype
+    assert_close(got, outputs, dtype)
+    seen = net.evaluate(X, y, sample_weight)
+    assert_close(seen["cost"], naive.cost(*naive_network(net), net.cost, X, T, sample_weight), dtype)
+    if "accuracy" in seen:
+        assert seen["accuracy"] == pytest.approx(hits(outputs, T).mean(), rel=1e-15)
+    wanted = naive.gradients(*naive_network(net), net.cost, X, T, sample_weight)
+    assert_gradients_close(net.gradients(X, y, sample_weight), wanted, dtype)
+
+
+# --- Against the reference ---
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", COUNTS)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_shapes(sizes: list[int], n: int, dtype: str) -> None:
+    net = random_network(sizes, dtype)
+    check_against_naive(net, samples(net, n), target_matrix(net, n))
+    check_against_naive(net, samples(net, n), labels(net, n), sample_weights(net, n))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", [[17, 33, 3], [33, 3, 70], [3, 17, 1]], ids=str)
+@pytest.mark.parametrize(("cost", "output"), PAIRS)
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_functions_and_targets(activation: str, cost: str, output: str, sizes: list[int], dtype: str) -> None:
+    net = random_network(sizes, dtype, activation, output, cost)
+    n = 33
+    for y in (labels(net, n), target_matrix(net, n)):
+        for weights in (None, sample_weights(net, n)):
+            check_against_naive(net, samples(net, n), y, weights)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_each_layer_has_its_own_activation(dtype: str) -> None:
+    net = random_network([17, 31, 3, 33, 3], dtype, ["relu", "identity", "tanh"])
+    check_against_naive(net, samples(net, 31), labels(net, 31))
+
+
+@pytest.mark.parametrize(("cost", "output"), PAIRS)
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_gradients_by_central_differences(activation: str, cost: str, output: str) -> None:
+    net = random_network([3, 17, 31, 3], "float64", activation, output, cost)
+    X, Y, w = samples(net, 17), target_matrix(net, 17), sample_weights(net, 17)
+    wanted = naive.numerical_gradients(*naive_network(net), cost, X, Y, w)
+    # A step of 1e-6 leaves an error of 1e-12 from the third derivative and 1e-10 from the roundoff of the cost.
+    assert_gradients_close(net.gradients(X, Y, w), wanted, "float64", 1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", [[17, 33, 3], [70, 31]], ids=str)
+def test_accuracy_of_classes(sizes: list[int], dtype: str) -> None:
+    net = random_network(sizes, dtype)
+    X, y = samples(net, 300), labels(net, 300)
+    right = naive.forward(*naive_network(net), X)[1][-1].argmax(axis=1) == y
+    assert 0 < right.sum() < 300
+    assert net.evaluate(X, y)["accuracy"] == right.mean()
+    assert net.evaluate(X, np.eye(sizes[-1])[y])["accuracy"] == right.mean()
+    np.testing.assert_array_equal(net.predict(X) == y, right)
+
+
+# --- The same numbers another way, bit for bit ---
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", [[17, 33, 3], [70, 31], [1, 3, 1]], ids=str)
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_a_sample_does_not_depend_on_its_neighbours(output: str, sizes: list[int], dtype: str) -> None:
+    net = random_network(sizes, dtype, output=output, cost="quadratic" if output != "softmax" else "log_likelihood")
+    X = samples(net, 300)
+    together = net.forward(X)
+    for n in (1, 7, 129):
+        apart = [net.forward(X[start : start + n]) for start in range(0, 300, n)]
+        np.testing.assert_array_equal(np.concatenate(apart), together)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_in", [1, 3, 17, 31, 33, 70])
+def test_bytes_are_fractions_of_255(n_in: int, dtype: str) -> None:
+    """All 256 bytes in every column, seen through an identity layer."""
+    net = fastnn.Network(
+        [n_in, n_in], output="identity", cost="quadratic", initializer=([np.eye(n_in)], [np.zeros(n_in)]), dtype=dtype
+    )
+    pixels = np.add.outer(np.arange(256), np.arange(n_in)).astype(np.uint8)
+    fractions = pixels.astype(dtype) / np.dtype(dtype).type(255)
+    np.testing.assert_array_equal(net.forward(pixels), fractions)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", [[17, 33, 3], [70, 31], [33, 1]], ids=str)
+@pytest.mark.parametrize("n", [31, 300])
+def test_bytes_and_their_fractions_give_the_same_bits(n: int, sizes: list[int], dtype: str) -> None:
+    net = random_network(sizes, dtype)
+    pixels = np.random.default_rng(0).integers(0, 256, (n, sizes[0]), dtype=np.uint8)
+    X, y = pixels.astype(dtype) / np.dtype(dtype).type(255), labels(net, n)
+    np.testing.assert_array_equal(net.forward(pixels), net.forward(X))
+    assert net.evaluate(pixels, y) == net.evaluate(X, y)
+    assert_same_layers(net.gradients(pixels, y), net.gradients(X, y))
+    twin = net.copy()
+    for batch_size in (10, 280):
+        assert net.fit(pixels, y, 2, batch_size).train_cost == twin.fit(X, y, 2, batch_size).train_cost
+    assert_same_layers((net.weights, net.biases), (twin.weights, twin.biases))
+
+
+def assert_same_layers(got: Any, wanted: Any) -> None:
+    for kind in (0, 1):
+        for g, w in zip(got[kind], wanted[kind], strict=True):
+            np.testing.assert_array_equal(g, w)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch_size", [10, 300])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_dtype_stays(name: str, batch_size: int, dtype: str) -> None:
+    net = random_network([17, 33, 3], dtype)
+    net.fit(samples(net, 300), labels(net, 300), 1, batch_size, OPTIMIZERS[name], l1=0.01, l2=0.01)
+    arrays = [*net.weights, *net.biases, net.forward(samples(net, 3)), *net._engine.state_buffers()]
+    assert {array.dtype.name for array in arrays} == {dtype}
+
+
+# --- Padding ---
+
+
+def real_parameters(net: fastnn.Network) -> Array:
+    """Which places of a buffer shaped like the parameters hold a weight or a bias."""
+    engine = net._engine
+    marks = np.zeros_like(engine.params)
+    for i, (n_in, n_out) in enumerate(pairwise(net.sizes)):
+        engine.write(i, np.ones((n_out, n_in)), np.ones(n_out), marks)
+    assert marks.sum() == net.n_parameters
+    return marks == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch_size", [10, 280])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("sizes", [[3, 17, 1], [33, 70, 31], [1, 1], [17, 3, 33, 3]], ids=str)
+def test_padding_of_parameters_stays_zero(sizes: list[int], name: str, batch_size: int, dtype: str) -> None:
+    net = random_network(sizes, dtype)
+    net.fit(samples(net, 300), labels(net, 300), 2, batch_size, OPTIMIZERS[name], l1=0.01, l2=0.01)
+    padding = ~real_parameters(net)
+    for buffer in (net._engine.params, *net._engine.state_buffers()):
+        assert (buffer[padding] == 0).all()
+        assert (buffer[~padding] != 0).any()
+
+
+def poison(net: fastnn.Network, value: float) -> None:
+    """Fill the scratch buffer, but for its constants: a run of zeros and a one."""
+    work, scratch = net._engine._net.work, net._engine._net.scratch
+    work[:] = value
+    work[scratch.zeros : scratch.zeros + PANEL_VECTORS * net._engine.lanes] = 0
+    work[scratch.one] = 1
+    net._engine._net.indices[:] = net.sizes[0] - 1  # lists of inputs that are not zero
+    net._engine._net.counts[:] = 1
+    net._engine._net.row_costs[:] = value
+
+
+def fit(batch_size: int, name: str, **options: Any) -> Callable[[fastnn.Network], Any]:
+    def run(net: fastnn.Network) -> Any:
+        history = net.fit(samples(net, 300), labels(net, 300), 2, batch_size, OPTIMIZERS[name], l2=0.01, **options)
+        return history.train_accuracy
+
+    return run
+
+
+def fit_mostly_zeros(net: fastnn.Network) -> Any:
+    """From 64 inputs on the first layer skips zeros."""
+    X = samples(net, 300)
+    X[:, 1:] *= X[:, 1:] > 1
+    history = net.fit(X, labels(net, 300), 2, 7, OPTIMIZERS["sgd"])
+    assert history.first_layer.startswith("sparse" if net.sizes[0] >= 64 else "dense")
+    return history.train_accuracy
+
+
+USES: dict[str, Callable[[fastnn.Network], Any]] = {
+    "forward 1": lambda net: net.forward(samples(net, 1)),
+    "forward 33": lambda net: net.forward(samples(net, 33)),
+    "forward 300": lambda net: net.forward(samples(net, 300)),
+    "evaluate labels": lambda net: net.evaluate(samples(net, 33), labels(net, 33)),
+    "evaluate targets": lambda net: net.evaluate(samples(net, 300), target_matrix(net, 300)),
+    "gradients labels": lambda net: net.gradients(samples(net, 300), labels(net, 300)),
+    "gradients targets": lambda net: net.gradients(samples(net, 33), target_matrix(net, 33)),
+    "fit": fit(7, "sgd"),
+    "fit weighted": lambda net: fit(31, "momentum", sample_weight=sample_weights(net, 300))(net),
+    "fit chunks": fit(280, "adam", l1=0.01),
+    "fit mostly zeros": fit_mostly_zeros,
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("cost", ["cross_entropy", "log_likelihood", "quadratic"])
+@pytest.mark.parametrize("sizes", [[3, 17, 3], [70, 33, 31, 1], [64, 33]], ids=str)
+def test_nothing_left_in_scratch_matters(sizes: list[int], cost: str, use: str, value: float, dtype: str) -> None:
+    """NaN would show up wherever it is added, infinity and a large number wherever they are compared."""
+    output = {"cross_entropy": "sigmoid", "log_likelihood": "softmax", "quadratic": "identity"}[cost]
+    net = random_network(sizes, dtype, "relu", output, cost)
+    twin = net.copy()
+    USES[use](net), USES[use](twin)  # scratch is made for the number of rows that a use needs
+    poison(twin, value)
+    np.testing.assert_equal(USES[use](twin), USES[use](net))
+    np.testing.assert_array_equal(twin._engine.params, net._engine.params)
+    np.testing.assert_array_equal(twin._engine.memory.state, net._engine.memory.state)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_list_of_inputs_stays_within_its_row(dtype: str) -> None:
+    """Threads fill the rows of scratch at the same time: one without zeros must not spill into the next one."""
+    lanes = fastnn.Network([1, 1], dtype=dtype)._engine.lanes
+    net = random_network([64 + lanes, 3], dtype)  # an odd number of registers, so that no row needs padding
+    X = np.zeros((21, net.sizes[0]))
+    X[:20, :lanes] = 5
+    X[20] = 7  # alone in the last batch: the second row still holds the list of the batch before
+    assert net.fit(X, labels(net, 21), 1, 20, shuffle=False).first_layer.startswith("sparse")
+    layer, work = Layer(*net._engine._net.layers[0]), net._engine._net.work
+    second = layer.input + layer.input_stride
+    np.testing.assert_array_equal(work[layer.input : layer.input + net.sizes[0]], 7)
+    np.testing.assert_array_equal(work[second : second + lanes], 5)
+
+
+# --- Compilation ---
+
+
+def signatures(dispatcher: Any, dtype: str) -> list[Any]:
+    """Of an entry, those for networks of a dtype."""
+    return [s for s in dispatcher.signatures if ("float32" in str(s[0])) == (dtype == "float32")]
+
+
+def all_uses(net: fastnn.Network, X: Any, y: Any, **options: Any) -> None:
+    net.forward(X)
+    net.evaluate(X, y)
+    net.gradients(X, y)
+    for batch_size in (3, 280):
+        net.fit(X, y, 1, batch_size, **options)
+
+
+ENTRIES = {
+    "predict": epoch.predict,
+    "evaluate": epoch.evaluate,
+    "gradient": epoch.gradient,
+    **{f"run_batches {name}": epoch.run_batches(name) for name in OPTIMIZERS},
+}
+
+
+def assert_one_signature(dtype: str, names: list[str]) -> None:
+    counts = {name: len(signatures(ENTRIES[name], dtype)) for name in names}
+    assert counts == dict.fromkeys(names, 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_signature_for_all_shapes_and_options(dtype: str) -> None:
+    n = 300
+    for sizes in ([3, 17, 3], [33, 3], [17, 3, 31, 1]):
+        for cost, output in PAIRS:
+            net = random_network(sizes, dtype, "relu", output, cost)
+            w = sample_weights(net, n)
+            pixels = np.random.default_rng(0).integers(0, 256, (n, sizes[0]), dtype=np.uint8)
+            all_uses(net, samples(net, n), labels(net, n), optimizer=OPTIMIZERS["adam"], sample_weight=w)
+            all_uses(net, pixels, target_matrix(net, n), optimizer=OPTIMIZERS["adam"], l2=1e-4)
+    for name, optimizer in OPTIMIZERS.items():
+        net.fit(pixels, labels(net, n), 1, optimizer=optimizer)
+        net.fit(samples(net, n), target_matrix(net, n), 1, 280, optimizer, l1=1e-4)
+        assert_one_signature(dtype, [f"run_batches {name}"])
+    assert_one_signature(dtype, ["predict", "evaluate", "gradient"])
+
+
+def unaligned(array: Array) -> Array:
+    raw = np.zeros(array.nbytes + 1, np.uint8)
+    result = raw[1:].view(array.dtype).reshape(array.shape)
+    result[:] = array
+    return result
+
+
+def read_only(array: Array) -> Array:
+    result = array.copy()
+    result.flags.writeable = False
+    return result
+
+
+def use_plain(net: fastnn.Network) -> dict[str, int]:
+    """Compile what contiguous arrays and floats need; returns how many signatures every entry has then."""
+    all_uses(net, samples(net, 33), labels(net, 33), sample_weight=sample_weights(net, 33))
+    return {name: len(dispatcher.signatures) for name, dispatcher in ENTRIES.items()}
+
+
+ARRAYS: dict[str, Callable[[Array], Any]] = {
+    "list": lambda array: array.tolist(),
+    "Fortran order": np.asfortranarray,
+    "reversed": lambda array: array[::-1],
+    "every other": lambda array: np.repeat(array, 2, axis=0)[::2],
+    "other byte order": lambda array: array.astype(array.dtype.newbyteorder()),
+    "float64": lambda array: array.astype(np.float64),
+    "read-only": read_only,
+    "unaligned": unaligned,
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_no_kind_of_array_compiles_again(kind: str) -> None:
+    """Another memory order, or a flag, of the user's array must not cost seconds of compiling."""
+    net = random_network([3, 17, 3], "float32")
+    before = use_plain(net)
+    make = ARRAYS[kind]
+    X, w = make(samples(net, 33)), make(sample_weights(net, 33))
+    for y in (make(labels(net, 33)), make(target_matrix(net, 33))):
+        all_uses(net, X, y, sample_weight=w)
+    assert {name: len(dispatcher.signatures) for name, dispatcher in ENTRIES.items()} == before
+
+
+@pytest.mark.parametrize("number", [int, np.float32, np.float64, np.int64])
+def test_no_kind_of_number_compiles_again(number: Callable[[float], Any]) -> None:
+    """A learning rate of 1 is as good as one of 1.0."""
+    net = random_network([3, 17, 3], "float32")
+    before = use_plain(net)
+    optimizer = fastnn.SGD(number(1), number(0))
+    all_uses(net, samples(net, 33), labels(net, 33), optimizer=optimizer, l1=number(0), l2=number(1))
+    assert {name: len(dispatcher.signatures) for name, dispatcher in ENTRIES.items()} == before
+
+
+def allocate_array(n: int) -> Any:
+    return np.zeros(n)
+
+
+def allocate_by_arithmetic(a: Array) -> Any:
+    return (a + a).sum()
+
+
+def allocate_list(n: int) -> Any:
+    return [n]
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"), [(allocate_array, 3), (allocate_by_arithmetic, np.ones(3)), (allocate_list, 3)]
+)
+def test_an_entry_that_allocates_does_not_compile(function: Callable[..., Any], argument: Any) -> None:
+    kernel = entry("allocating")(function)
+    with pytest.raises(NumbaError):
+        kernel(argument)
+
+
+PRINT_IR = """
+import numpy as np, fastnn
+from fastnn.kernels import epoch
+net = fastnn.Network([17, 3])
+net.fit(np.zeros((5, 17)), np.zeros(5, int), 1, progress=False)
+run = epoch.run_batches("sgd")
+(signature,) = run.signatures
+print("lanes", net._engine.lanes)
+print(run.inspect_llvm(signature))
+"""
+
+
+@pytest.fixture(scope="module")
+def epoch_ir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The optimised LLVM code of a freshly compiled float32 epoch: what is read from disk shows none."""
+    empty: Path = tmp_path_factory.mktemp("cache")
+    environment = {**os.environ, "FASTNN_CACHE_DIR": str(empty)}
+    done = subprocess.run([sys.executable, "-c", PRINT_IR], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_an_epoch_never_allocates(epoch_ir: str) -> None:
+    assert "define" in epoch_ir
+    assert "NRT_" not in epoch_ir
+
+
+def test_an_epoch_of_float32_stays_in_float32_vectors(epoch_ir: str) -> None:
+    lanes = epoch_ir.split()[1]
+    assert f"call <{lanes} x float> @llvm.fma" in epoch_ir.replace("tail ", "")
+    assert "fpext <" not in epoch_ir
+    assert f"<{lanes} x double>" not in epoch_ir

@@ -1,0 +1,368 @@
+"""A saved network is whole, safe to open, and goes on training bit for bit."""
+
+import json
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import SGD, Adam, Network, persistence
+from fastnn.kernels.host import WIDTH, WIDTHS
+
+X, y, Xt, yt = fastnn.datasets.load_digits()
+
+OPTIMIZERS = [
+    SGD(0.1),
+    SGD(0.1, momentum=0.9),
+    SGD(0.1, momentum=0.9, nesterov=True),
+    Adam(0.01),
+]
+
+
+def layers(net):
+    return [*net.weights, *net.biases]
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(layers(one), layers(other), strict=True))
+
+
+def state(net):
+    """All that training depends on: weights, the optimizer's memory, the generator."""
+    header, arrays = net.__getstate__()
+    return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A trained network with an optimizer's memory, and its file."""
+    net = Network([3, 4, 2], seed=5)
+    net.fit(X[:50, 10:13], y[:50] % 2, epochs=2, optimizer=SGD(0.1, momentum=0.9))
+    path = tmp_path / "net.npz"
+    net.save(path)
+    return net, path
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- what comes back ---
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_training_goes_on_bit_for_bit(optimizer, dtype, tmp_path):
+    net = Network([64, 17, 33, 10], activation=["tanh", "relu"], dtype=dtype, seed=4)
+    net.fit(X[:500], y[:500], epochs=2, optimizer=optimizer)
+    net.save(tmp_path / "net")
+    loaded = fastnn.load(tmp_path / "net")
+    assert same(loaded, net)
+    assert repr(loaded) == repr(net)
+    assert loaded.history is None
+    again = [one.fit(X[:500], y[:500], epochs=2, optimizer=optimizer, l2=1e-4) for one in (net, loaded)]
+    assert same(loaded, net)
+    assert again[0].train_cost == again[1].train_cost
+    assert state(loaded) == state(net)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"output": "softmax", "cost": "log_likelihood"},
+        {"output": "identity", "cost": "quadratic"},
+        {"output": "tanh", "cost": "sum_squares", "dtype": "float64"},
+    ],
+)
+def test_all_of_a_network_comes_back(arguments, tmp_path):
+    net = Network([64, 12, 10], **arguments)
+    net.save(tmp_path / "net")
+    loaded = fastnn.load(tmp_path / "net")
+    for name in ("sizes", "activations", "cost", "dtype", "n_parameters"):
+        assert getattr(loaded, name) == getattr(net, name)
+    assert np.array_equal(loaded.forward(Xt), net.forward(Xt))
+    assert np.array_equal(loaded.predict(Xt), net.predict(Xt))
+
+
+def test_a_regressor_that_learned_classes_still_answers_with_classes(tmp_path):
+    net = Network([64, 10], output="identity", cost="quadratic")
+    assert net.predict(Xt).shape == (360, 10)
+    net.fit(X, y, epochs=1, optimizer=SGD(0.001))
+    net.save(tmp_path / "net")
+    assert fastnn.load(tmp_path / "net").predict(Xt).shape == (360,)
+
+
+def test_a_network_without_hidden_layers(tmp_path):
+    net = Network([2, 1], seed=None)
+    net.save(tmp_path / "net")
+    assert same(fastnn.load(tmp_path / "net"), net)
+
+
+@pytest.mark.parametrize("width", [width for width in WIDTHS if width != WIDTH])
+def test_a_file_does_not_depend_on_the_vector_width(width, saved):
+    """The memory of a network is laid out for the machine's registers; a file must fit every machine."""
+    net, path = saved
+    code = (
+        "import fastnn, sys; from fastnn.kernels.host import WIDTH; net = fastnn.load(sys.argv[1]); "
+        "net.save(sys.argv[2]); print(WIDTH)"
+    )
+    copy = path.with_name("copy")
+    environment = {**os.environ, "FASTNN_SIMD_WIDTH": str(width)}
+    run = subprocess.run(
+        [sys.executable, "-c", code, path, copy], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == [str(width)]
+    with np.load(path) as one, np.load(copy) as other:
+        assert one.files == other.files
+        assert all(np.array_equal(one[name], other[name]) for name in one.files)
+    assert state(fastnn.load(copy)) == state(net)
+
+
+# --- the file ---
+
+
+def test_there_is_no_pickle_in_it(saved):
+    _, path = saved
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    assert all(array.dtype.kind in "fU" for array in arrays.values())
+    header = json.loads(str(arrays["fastnn_network"]))
+    assert header["format"] == persistence.FORMAT
+    assert header["sizes"] == [3, 4, 2]
+
+
+@pytest.mark.parametrize("name", ["net", "net.npz", "net.fastnn", "net.npz.bak", ".hidden", "a name with spaces"])
+@pytest.mark.parametrize("kind", [str, lambda path: path], ids=["str", "Path"])
+def test_the_name_is_used_as_it_is(name, kind, tmp_path):
+    net = Network([3, 2])
+    net.save(kind(tmp_path / name))
+    assert files(tmp_path) == [name]
+    assert same(fastnn.load(kind(tmp_path / name)), net)
+
+
+def test_a_name_without_a_folder_is_in_the_current_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Network([3, 2]).save("net")
+    assert files(tmp_path) == ["net"]
+    assert fastnn.load("net").sizes == (3, 2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_others_may_read_it_as_they_may_read_other_files(mask, tmp_path):
+    before = os.umask(mask)
+    try:
+        Network([3, 2]).save(tmp_path / "net")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "net").stat().st_mode) == 0o666 & ~mask
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_regular_file_is_not_replaced(tmp_path):
+    """Moving a file into the place of a device would destroy it: think of /dev/null, and of root."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # or opening it for writing would wait
+    try:
+        Network([3, 2]).save(pipe)
+    except (OSError, ValueError):
+        pass  # refused: fine
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+# --- writing is all or nothing ---
+
+
+def fail_to_write(file, **arrays):
+    file.write(b"half of it")
+    raise OSError(28, "No space left on device")
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("broken", "how", "error"),
+    [
+        ("numpy.savez", fail_to_write, OSError),
+        ("numpy.savez", interrupt, KeyboardInterrupt),
+        ("os.fsync", interrupt, KeyboardInterrupt),
+        ("os.replace", interrupt, KeyboardInterrupt),
+    ],
+    ids=["disk full", "interrupt while writing", "interrupt before the end", "interrupt at the end"],
+)
+def test_a_write_that_fails_leaves_the_old_file_alone(broken, how, error, saved, monkeypatch):
+    net, path = saved
+    before = path.read_bytes()
+    net.fit(X[:50, 10:13], y[:50] % 2, epochs=1)
+    monkeypatch.setattr(broken, how)
+    for target in (path, path.with_name("new")):
+        with pytest.raises(error):
+            net.save(target)
+    assert path.read_bytes() == before
+    assert files(path.parent) == [path.name]
+
+
+def test_a_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Network([3, 2]).save(tmp_path / "nowhere" / "net")
+    assert files(tmp_path) == []
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    (tmp_path / "net").mkdir()
+    with pytest.raises(OSError, match="net"):
+        Network([3, 2]).save(tmp_path / "net")
+    assert files(tmp_path) == ["net"]
+    assert files(tmp_path / "net") == []
+
+
+# --- files that are not right ---
+
+
+def assert_refused(path, *fragments):
+    """A ValueError on one line that names the file."""
+    with pytest.raises(ValueError, match="cannot load") as caught:
+        fastnn.load(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    for fragment in fragments:
+        assert fragment in message
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        fastnn.load(tmp_path / "nowhere")
+
+
+def zipped(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("readme.txt", "hello")
+
+
+def saved_array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_text("hello, this is no network at all\n"),
+        lambda path: path.write_bytes(bytes(range(256)) * 20),
+        lambda path: path.write_bytes(b"PK\x03\x04 but no zip"),
+        lambda path: path.write_bytes(pickle.dumps(Network([3, 2]))),
+        zipped,
+        saved_array,
+        lambda path: np.savez(path, X=np.zeros(3), y=np.zeros(3)),
+        lambda path: np.savez(path, fastnn_network=np.array("{")),
+        lambda path: np.savez(path, fastnn_network=np.array("[1]")),
+        lambda path: np.savez(path, fastnn_network=np.array([{}], dtype=object)),
+        lambda path: np.savez(path, fastnn_network=np.zeros(3)),
+    ],
+    ids=["empty", "text", "bytes", "zip-like", "pickle", "zip", "npy", "npz", "JSON", "list", "object", "numbers"],
+)
+def test_foreign_files(write, tmp_path):
+    path = tmp_path / "foreign.npz"
+    write(path)
+    assert_refused(path)
+
+
+def test_a_pickle_is_not_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return pytest.fail, ("the file was executed",)
+
+    with (tmp_path / "net").open("wb") as file:
+        np.savez(file, fastnn_network=np.array([Bomb()], dtype=object))
+    assert_refused(tmp_path / "net")
+
+
+def test_every_truncation_is_noticed(saved):
+    _, path = saved
+    content = path.read_bytes()
+    for length in range(0, len(content), 61):
+        path.write_bytes(content[:length])
+        assert_refused(path)
+
+
+def test_a_flipped_byte_is_noticed_or_harmless(saved):
+    """Whichever byte it is: a ValueError, or the network that was saved."""
+    net, path = saved
+    content, expected = path.read_bytes(), state(net)
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= (0x01, 0x80, 0xFF)[place % 3]
+        path.write_bytes(damaged)
+        try:
+            loaded = fastnn.load(path)
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017  (or no error)
+        else:
+            assert state(loaded) == expected, f"byte {place} changed something that nobody noticed"
+
+
+CHANGES = {
+    "a newer format": ({"format": persistence.FORMAT + 1}, "newer version"),
+    "a format that is no number": ({"format": "one"}, ""),
+    "no sizes": ({"sizes": None}, "'sizes'"),
+    "a single size": ({"sizes": [3]}, ""),
+    "sizes that are no numbers": ({"sizes": ["a", "b", "c"]}, ""),
+    "other sizes": ({"sizes": [3, 5, 2]}, "'weights0'"),
+    "fractional sizes": ({"sizes": [3.0, 4.0, 2.0]}, ""),
+    "more sizes": ({"sizes": [3, 4, 2, 2]}, "weights2"),
+    "an unknown activation": ({"activations": ["swish", "sigmoid"]}, "swish"),
+    "too few activations": ({"activations": ["sigmoid"]}, ""),
+    "softmax in a hidden layer": ({"activations": ["softmax", "sigmoid"]}, "softmax"),
+    "an unknown cost": ({"cost": "hinge"}, "hinge"),
+    "a cost that does not go with the output": ({"cost": "log_likelihood"}, "log_likelihood"),
+    "another dtype": ({"dtype": "float64"}, "float64"),
+    "an unknown dtype": ({"dtype": "float16"}, "float16"),
+    "an unknown optimizer": ({"optimizer": "rmsprop"}, "rmsprop"),
+    "an optimizer with more memory": ({"optimizer": "adam"}, "state1"),
+    "no steps": ({"steps": None}, "'steps'"),
+    "negative steps": ({"steps": -1}, "steps"),
+    "no generator": ({"generator": None}, "'generator'"),
+    "another generator": ({"generator": {"bit_generator": "MT19937"}}, ""),
+    "an empty generator": ({"generator": {}}, ""),
+    "a classifier that is no flag": ({"classifier": 1}, "'classifier'"),
+}
+
+
+@pytest.mark.parametrize(("changes", "fragment"), CHANGES.values(), ids=CHANGES.keys())
+def test_a_header_that_is_not_right(changes, fragment, saved):
+    _, path = saved
+    record = persistence.read(path)
+    header = {name: value for name, value in {**record.header, **changes}.items() if value is not None}
+    persistence.write(path, record._replace(header=header))
+    assert_refused(path, fragment)
+
+
+@pytest.mark.parametrize("name", ["weights0", "biases1", "state0_weights1", "state0_biases0"])
+def test_a_missing_array(name, saved):
+    _, path = saved
+    record = persistence.read(path)
+    arrays = {key: array for key, array in record.arrays.items() if key != name}
+    persistence.write(path, record._replace(arrays=arrays))
+    assert_refused(path, name)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(bad, saved):
+    _, path = saved
+    record = persistence.read(path)
+    record.arrays["weights1"][-1, -1] = bad
+    persistence.write(path, record)
+    assert_refused(path, "weights1", str(bad))
