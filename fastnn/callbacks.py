@@ -59,7 +59,7 @@ class EarlyStopping:
         if self.monitor.endswith("accuracy") and values[-1] != values[-1]:
             raise ValueError(f"monitor {self.monitor!r} needs classes as targets, got a regression")
         if len(values) == 1:  # a new run of fit
-            self._best, self._waited = float("-inf"), 0
+            self._best, self._waited, self._layers = float("-inf"), 0, (network.weights[:], network.biases[:])
         score = _MONITORS[self.monitor] * values[-1]
         if score > self._best + self.min_delta:
             self._best, self._waited = score, 0

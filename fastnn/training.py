@@ -118,6 +118,8 @@ class Training:
         history = self._history
         self._pool = ThreadPoolExecutor(self._threads, "fastnn") if self._threads > 1 else None
         try:
+            if self._settings.epochs > 0:  # compile or load the kernel, which is no part of the first epoch
+                self._call(Batches(np.arange(self._train.n), self._settings.batch_size, 0, 0), 1, 0.0)
             for _ in range(self._settings.epochs):
                 self._check_clock()
                 self._run_epoch()
@@ -169,8 +171,8 @@ class Training:
             batch = stretch.last
             if batch < last:
                 self._check_clock()
-        self._history.train_cost.append(cost / n)
-        self._history.train_accuracy.append(hits / n if self._train.data.classify else float("nan"))
+        self._history.train_cost.append(float(cost / n))
+        self._history.train_accuracy.append(float(hits / n) if self._train.data.classify else float("nan"))
         self._history.seconds.append(time.perf_counter() - began)
 
     def _run_stretch(self, stretch: Batches, threads: int, cost: float) -> Seen:
@@ -229,8 +231,8 @@ class Training:
             return
         seen = evaluate(self._engine, self._validation)
         n = self._validation.n
-        self._history.val_cost.append(seen.cost / n)
-        self._history.val_accuracy.append(seen.hits / n if self._validation.data.classify else float("nan"))
+        self._history.val_cost.append(float(seen.cost / n))
+        self._history.val_accuracy.append(float(seen.hits / n) if self._validation.data.classify else float("nan"))
 
     def _show(self) -> None:
         history = self._history

@@ -117,6 +117,9 @@ class KernelCache(_Cache):
             os.replace(temporary, path)
         except OSError:
             Path(temporary).unlink(missing_ok=True)
+        except BaseException:  # Ctrl-C
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 class _InnerLibrary(JITCodeLibrary):

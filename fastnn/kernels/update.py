@@ -2,7 +2,8 @@
 
 An optimizer's kernel is three formulas. ``scale`` multiplies every gradient (and the penalties' gradients). ``start``
 is what the sum over the batch begins with, and ``finish`` turns the finished sum into new weights and new state.
-Plain gradient descent starts with the weights themselves and scales by minus the learning rate: no step is left over.
+Plain gradient descent scales by minus the learning rate, so that its step is one addition. (It could start with the
+weights and save that, but every sample would then be rounded to the weight's last place.)
 """
 
 from collections.abc import Callable
@@ -94,7 +95,7 @@ def _finish_adam(g: Vector, p: Vector, s: State, h: State) -> tuple[Vector, Stat
 
 
 OPTIMIZERS = {
-    "sgd": OptimizerKernel(0, 0, _prepare_sgd, lambda p, s, h: p, lambda g, p, s, h: (g, [])),
+    "sgd": OptimizerKernel(0, 0, _prepare_sgd, lambda p, s, h: p.lift(0.0), lambda g, p, s, h: (p + g, [])),
     "momentum": OptimizerKernel(1, 2, _prepare_momentum, lambda p, s, h: h[1] * s[0], _finish_momentum),
     "nesterov": OptimizerKernel(1, 2, _prepare_momentum, lambda p, s, h: p.lift(0.0), _finish_nesterov),
     "adam": OptimizerKernel(2, 7, _prepare_adam, lambda p, s, h: p.lift(0.0), _finish_adam),
