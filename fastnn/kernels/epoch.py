@@ -25,7 +25,6 @@ from fastnn.kernels.functions import IDENTITY, activate
 from fastnn.kernels.rows import (
     cost_row,
     delta_row,
-    fetch_sample,
     gather_input,
     gather_target,
     is_hit,
@@ -159,12 +158,11 @@ def make_update(optimizer_name: str) -> Any:
                 fetch = ahead if index == 0 else none
                 update_layer(layer, net, target, samples, stepper, data, fetch, team)
                 continue
-            for r in range(ahead.start + ahead.first, ahead.start + ahead.end):
-                fetch_sample(data, ahead.order[np.uint64(r)], layer.n_in)
             if descent and stepper.hyper[1] == 0:
-                add_sparse(layer, net, target, samples, 1 / stepper.hyper[SHRINK], team)
+                add_sparse(layer, net, data, target, samples, 1 / stepper.hyper[SHRINK], ahead, team)
             else:
-                add_sparse(layer, net, stepper.gradient, samples, stepper.hyper.dtype.type(1), team)
+                one = stepper.hyper.dtype.type(1)
+                add_sparse(layer, net, data, stepper.gradient, samples, one, ahead, team)
                 step_layer(layer, net.params, stepper, team)
 
     return update

@@ -14,6 +14,7 @@ from fastnn.kernels.compile import kernel
 from fastnn.kernels.forward import activate_tile, panel_vectors
 from fastnn.kernels.functions import IDENTITY, fraction_of_255
 from fastnn.kernels.host import PANEL_VECTORS, WIDTH
+from fastnn.kernels.rows import fetch_sample
 from fastnn.kernels.simd import (
     Vector,
     VectorType,
@@ -264,14 +265,16 @@ def forward_sparse(layer, activation, net, rows, scale):
 
 
 @kernel
-def add_sparse(layer, net, target, samples, scale, team):
+def add_sparse(layer, net, data, target, samples, scale, ahead, team):
     """``target += scale * X.T @ delta`` of the first layer from the lists; the biases' sums are not scaled.
 
-    The columns, a register wide each, are shared out over the team: no weight ever has two writers.
+    The columns, a register wide each, are shared out over the team: no weight ever has two writers. With each sample
+    one of the rows ``ahead`` is fetched: all at once they would stop up the way to memory.
     """
     lanes = lane_count(net.work)
     mine = share_out((layer.n_out + lanes - 1) // lanes, team.size)
     number, last = part_start(mine, team.member), part_start(mine, team.member + 1)
+    fetched = ahead.start + ahead.first
     while number < last:
         panel = number // PANEL_VECTORS * PANEL_VECTORS
         width = panel_vectors(layer.n_out - panel * lanes, lanes) * lanes
@@ -279,6 +282,9 @@ def add_sparse(layer, net, target, samples, scale, team):
         at = layer.weights + panel * lanes * (layer.n_in + 1) + (number - panel) * lanes
         weights = Matrix(target, at, width)
         for r in range(samples):
+            if fetched < ahead.start + ahead.end:
+                fetch_sample(data, ahead.order[np.uint64(fetched)], layer.n_in)
+                fetched += 1
             values = Matrix(net.work, layer.input + r * layer.input_stride, 0)
             delta = Matrix(net.work, layer.delta + r * layer.stride + number * lanes, 0)
             shape = TileShape(1, vectors, net.counts[np.uint64(r)])

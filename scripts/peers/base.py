@@ -1,7 +1,7 @@
 """What a peer is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from peers.cases import Array, Case, Data, Layers, Task
@@ -39,6 +39,11 @@ class Peer(ABC):
 
         With None, which comes only to a peer that ``shuffles``, on all samples in a fresh random order.
         """
+
+    def epochs(self, count: int, order: Callable[[], Array | None]) -> None:
+        """Train for several epochs, each in an order of its own."""
+        for _ in range(count):
+            self.epoch(order())
 
     @abstractmethod
     def weights(self) -> Layers:

@@ -1,5 +1,6 @@
 """fastnn itself, through its public interface."""
 
+from collections.abc import Callable
 from typing import Any
 
 from peers import maths
@@ -34,6 +35,10 @@ class FastNN(Peer):
     def epoch(self, order: Array | None) -> None:
         """See Peer; an order is taken to be the natural one."""
         self._network.fit(self._X, self._y, epochs=1, shuffle=order is None, progress=False, **self._settings)
+
+    def epochs(self, count: int, order: Callable[[], Array | None]) -> None:
+        """See Peer; one call of ``fit``, as a user would write it."""
+        self._network.fit(self._X, self._y, epochs=count, progress=False, **self._settings)
 
     def weights(self) -> Layers:
         """See Peer."""

@@ -5,6 +5,7 @@ mathematics agrees; every further line asks for one epoch, and the answer tells 
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from peers.cases import Array, Task, load_data, start_layers
 from peers.check import TOLERANCES, error_of
 
 _SCRIPT = Path(__file__).parents[1] / "compare_peers.py"
+
+_STEADY_SECONDS = 0.2  # what is timed at a time lasts at least so long
 
 
 class WorkerError(Exception):
@@ -54,6 +57,7 @@ def serve(name: str) -> None:
         if error <= TOLERANCES[task.dtype]:
             epochs = _Epochs(peer, task)
             epochs.run()  # the first one compiles
+            epochs.run()  # and the second one tells how long one takes
         answer({"error": error, "tolerance": TOLERANCES[task.dtype]})
         for _ in sys.stdin:
             answer(epochs.run())
@@ -71,17 +75,20 @@ class _Epochs:
         self._timed = max(task.batch, round(peer.share * task.n))
         self._timed = min(self._timed, self._n)
         self._generator = np.random.default_rng(0)
+        self._count = 1  # epochs timed together
         peer.prepare(task, load_data(task, task.n), start_layers(task))
 
     def _order(self) -> Array | None:
         return None if self._peer.shuffles else self._generator.permutation(self._n)[: self._timed]
 
     def run(self) -> dict[str, float]:
-        """Seconds of one epoch, and how many processors were busy in it."""
+        """Seconds of one epoch, and how many processors were busy; of short ones, as many as make a steady state."""
         began, began_cpu = time.perf_counter(), time.process_time()
-        self._peer.epoch(self._order())
+        self._peer.epochs(self._count, self._order)
         seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-        return {"seconds": seconds * self._n / self._timed, "busy": cpu / seconds}
+        result = {"seconds": seconds / self._count * self._n / self._timed, "busy": cpu / seconds}
+        self._count = max(1, math.ceil(_STEADY_SECONDS * self._count / seconds))
+        return result
 
 
 # --- in the parent ---
