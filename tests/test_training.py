@@ -304,7 +304,7 @@ def test_every_sample_once_in_an_epoch_and_in_another_order_each_time(monkeypatc
     net = random_network([3, 2], "float32")
     net.fit(samples(net, 300), labels(net, 300), 4, 7)
     orders: dict[tuple[int, ...], list[int]] = {}
-    for batches in calls:
+    for batches in calls[1:]:  # the first one holds no batch: it only has the kernel compiled
         orders.setdefault(tuple(batches.order), []).extend(range(batches.first, batches.last))
     assert len(orders) == 4
     assert all(sorted(order) == list(range(300)) for order in orders)

@@ -116,10 +116,9 @@ class KernelCache(_Cache):
                 file.write(hashlib.sha256(payload).digest() + payload)
             os.replace(temporary, path)
         except OSError:
+            pass
+        finally:  # also after Ctrl-C; a file that was moved into place is no longer there
             Path(temporary).unlink(missing_ok=True)
-        except BaseException:  # Ctrl-C
-            Path(temporary).unlink(missing_ok=True)
-            raise
 
 
 class _InnerLibrary(JITCodeLibrary):
