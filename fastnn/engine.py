@@ -196,7 +196,7 @@ class Engine:
             indices=np.zeros(rows * stride, np.int32),
             indices_stride=stride,
             counts=np.zeros(rows, np.int64),
-            row_costs=np.zeros(rows),
+            row_costs=np.zeros(rows, self.dtype),
         )
 
     def _net_for(self, rows: int, threads: int = 1) -> Net:

@@ -42,20 +42,27 @@ def _elementwise(name: str, z: ArrayLike) -> Array:
     return result[()]
 
 
-def _rows(argument: str, values: ArrayLike) -> tuple[Array, int]:
-    """A matrix of at least one column, and the distance of its rows in a padded buffer."""
+def _rows(argument: str, values: ArrayLike) -> Array:
+    """An array of at least one dimension and one column."""
     array = np.atleast_1d(_floats(argument, values))
     if array.shape[-1] == 0:
         raise ValueError(f"{argument} must have at least one output, got shape {array.shape}")
-    return array, layout.padded(array.shape[-1], lanes_of(array.itemsize))
+    return array
 
 
-def _pad(array: Array, stride: int) -> Array:
-    """Rows ``stride`` apart in an aligned flat buffer."""
-    rows = array.reshape(-1, array.shape[-1])
-    buffer = layout.aligned_zeros(len(rows) * stride, array.dtype)
-    buffer.reshape(-1, stride)[:, : rows.shape[1]] = rows
-    return buffer
+def _blocks(*arrays: Array) -> tuple[Array, Array]:
+    """An aligned flat buffer of blocks that hold a register's lanes of rows, and its view (rows, array, n)."""
+    n, dtype = arrays[0].shape[-1], arrays[0].dtype
+    lanes = lanes_of(dtype.itemsize)
+    rows = arrays[0].size // n
+    blocks = -(-rows // lanes)
+    buffer = layout.aligned_zeros(blocks * len(arrays) * n * lanes, dtype)
+    view = buffer.reshape(blocks, len(arrays), n, lanes)
+    for i, array in enumerate(arrays):
+        filled = np.zeros((blocks * lanes, n), dtype)
+        filled[:rows] = array.reshape(rows, n)
+        view[:, i] = filled.reshape(blocks, lanes, n).transpose(0, 2, 1)
+    return buffer, view
 
 
 def sigmoid(z: ArrayLike) -> Array:
@@ -149,30 +156,26 @@ def softmax(z: ArrayLike) -> Array:
     """
     from fastnn.kernels import epoch
 
-    values, stride = _rows("z", z)
-    buffer = _pad(values, stride)
-    epoch.apply_softmax(buffer, values.shape[-1], stride)
-    result: Array = buffer.reshape(-1, stride)[:, : values.shape[-1]].reshape(values.shape)
-    return result
+    values = _rows("z", z)
+    buffer, view = _blocks(values)
+    n = values.shape[-1]
+    epoch.apply_softmax(buffer, n)
+    rows: Array = view[:, 0].transpose(0, 2, 1).reshape(-1, n)
+    return rows[: values.size // n].reshape(values.shape)
 
 
 def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
     """Cost of every row, with ``output`` as the activation between z and the cost."""
     from fastnn.kernels import epoch, functions
 
-    values, stride = _rows("z", z)
+    values = _rows("z", z)
     with np.errstate(over="ignore"):
         targets = np.atleast_1d(_floats("y", y)).astype(values.dtype)
     if targets.shape != values.shape:
         raise ValueError(f"y must have the shape of z, {values.shape}, got {targets.shape}")
-    padded = [
-        _pad(values, stride),
-        layout.aligned_zeros(values.size // values.shape[-1] * stride, values.dtype),
-    ]
-    work = np.concatenate([*padded, _pad(targets, stride)])
     out = np.empty(values.shape[:-1], np.float64)
     codes = functions.COST_CODES[name], functions.ACTIVATION_CODES[output]
-    epoch.apply_cost(*codes, work, out.size, values.shape[-1], stride, out.reshape(-1))
+    epoch.apply_cost(*codes, _blocks(values, targets, values)[0], values.shape[-1], out.reshape(-1))
     limit = np.finfo(values.dtype).max  # a true cost beyond the range of the dtype comes out as its largest number
     result: Array = np.clip(out, -limit, limit).astype(values.dtype)
     return result[()]

@@ -77,7 +77,8 @@ def plan_layout(
     params = _Cursor(CACHE_LINE // dtype.itemsize)
     # A sparse first layer's list ends in a register of rubbish, which must not reach the next row.
     strides = [row_stride(sizes[0] + WIDTH, lanes), *(row_stride(size, lanes) for size in sizes[1:])]
-    # The transposition of weights reads up to a panel past a layer's last row: it must find memory there.
+    # Transpositions read whole squares: of weights up to a panel past a layer's last row, of outputs and targets up to
+    # a register's lanes of rows past the last one. They must find memory there.
     outputs = [work.take(rows * stride) for stride in strides]
     deltas = [work.take(rows * stride) for stride in strides[1:]]
     layers = tuple(
@@ -95,12 +96,15 @@ def plan_layout(
         for i, (n_in, n_out) in enumerate(pairwise(sizes))
     )
     widest = max(padded(size, lanes) for size in sizes[1:])
+    turned_size = max(widest * panel, padded(sizes[-1], lanes) * 3 * lanes)
     scratch = Scratch(
         rows=rows,
         weighted=work.take(rows * strides[-1]),
         targets=work.take(rows * strides[-1]),
-        turned=work.take(threads * widest * panel),
-        turned_size=widest * panel,
+        labels=work.take(rows + lanes),
+        row_weights=work.take(rows + lanes),
+        turned=work.take(threads * turned_size),
+        turned_size=turned_size,
         zeros=work.take(panel),
         one=work.take(1),
     )

@@ -32,8 +32,12 @@ class Scratch(NamedTuple):
 
     rows: int  # how many samples fit
     weighted: int  # (rows, stride of the output layer): the output layer's weighted input Z
-    targets: int  # (rows, stride of the output layer)
-    turned: int  # (widest padded layer, panel): one transposed panel of weights, a place of its own for every thread
+    targets: int  # (rows, stride of the output layer), where targets are not labels
+    labels: int  # (rows, and a register more)
+    row_weights: int  # (rows, and a register more): the samples' weights, where they have some
+    # For every thread a place of its own: a panel of weights transposed, (widest padded layer, panel), or the block of
+    # outputs, targets and deltas, three times (padded n_out, lanes), see outputs.py.
+    turned: int
     turned_size: int
     zeros: int  # one panel's width of zeros
     one: int  # the number 1: the input that a bias sees
@@ -50,7 +54,7 @@ class Net(NamedTuple):
     indices: Any  # flat (rows * indices_stride) int32: for every row the numbers of its inputs that are not zero
     indices_stride: int
     counts: Any  # (rows,) int64: how many
-    row_costs: Any  # (rows,) float64: every row's cost, to be added up in one order
+    row_costs: Any  # (rows,): every row's cost up to outputs.cost_factor, to be added up in one order
 
 
 class Data(NamedTuple):

@@ -18,20 +18,13 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels.backward import recur
-from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_HITS, TOTAL_SHRINK, Rows
+from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_SHRINK, Rows
 from fastnn.kernels.compile import entry, kernel, woven
 from fastnn.kernels.forward import forward_layers, layer_at, rows_in_place
 from fastnn.kernels.functions import IDENTITY, activate
-from fastnn.kernels.rows import (
-    cost_row,
-    delta_row,
-    gather_input,
-    gather_target,
-    is_hit,
-    output_row,
-    softmax_row,
-)
-from fastnn.kernels.simd import lane_count, load, store
+from fastnn.kernels.outputs import Block, activate_outputs, cost_block, cost_factor, measure, softmax_block
+from fastnn.kernels.rows import gather_input, gather_target
+from fastnn.kernels.simd import lane_count, load, splat, store
 from fastnn.kernels.sparse import add_sparse, forward_sparse, gather_nonzero, scale_weights
 from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
@@ -53,7 +46,7 @@ def gather(net, data, rows):
             gather_nonzero(data, sample, layer.n_in, net, r, at)
         else:
             gather_input(data, sample, layer.n_in, net.work, at)
-        gather_target(data, sample, last.n_out, net.work, net.scratch.targets + r * last.stride)
+        gather_target(data, sample, last.n_out, net, r, net.scratch.targets + r * last.stride)
 
 
 @woven
@@ -72,43 +65,12 @@ def forward_batch(net, data, rows, scale):
 
 
 @kernel
-def measure(net, data, rows, totals):
-    """Outputs and costs of the rows; adds their hits to ``totals``."""
-    last = layer_at(net.layers, net.layers.shape[0] - 1)
-    for r in range(rows.first, rows.end):
-        z = net.scratch.weighted + r * last.stride
-        a = last.output + r * last.stride
-        t = net.scratch.targets + r * last.stride
-        log_sum = output_row(last.activation, net.work, z, a, last.n_out)
-        cost = cost_row(net.cost, net.work, z, a, t, last.n_out, log_sum)
-        if data.sample_weight.size:
-            cost *= data.sample_weight[np.uint64(rows.order[np.uint64(rows.start + r)])]
-        net.row_costs[np.uint64(r)] = cost
-        if data.classify and is_hit(net.work, a, t, last.n_out):
-            totals[TOTAL_HITS] += 1
-
-
-@kernel
-def output_delta(net, data, rows, scale):
-    """``scale * w * dC/dZ`` of the output layer for every row."""
-    last = layer_at(net.layers, net.layers.shape[0] - 1)
-    for r in range(rows.first, rows.end):
-        a = last.output + r * last.stride
-        t = net.scratch.targets + r * last.stride
-        weight = scale
-        if data.sample_weight.size:
-            weight = scale * data.sample_weight[np.uint64(rows.order[np.uint64(rows.start + r)])]
-        delta = last.delta + r * last.stride
-        delta_row(net.cost, last.activation, net.work, a, t, delta, last.n_out, weight)
-
-
-@kernel
 def sum_costs(net, samples):
     """The batch's cost, added up in the order of its samples."""
     total = 0.0
     for r in range(samples):
-        total += net.row_costs[np.uint64(r)]
-    return total
+        total += np.float64(net.row_costs[np.uint64(r)])
+    return total * cost_factor(net.cost)
 
 
 @woven
@@ -128,8 +90,7 @@ def pass_over(net, data, order, start, samples, scale, stepper, team, totals):
     rows = my_rows(order, start, samples, team)
     gather(net, data, rows)
     forward_batch(net, data, rows, stepper.hyper[SHRINK])
-    measure(net, data, rows, totals)
-    output_delta(net, data, rows, scale)
+    measure(net, data, rows, scale, totals)
     for index in range(net.layers.shape[0] - 1, 0, -1):
         layer, below = layer_at(net.layers, index), layer_at(net.layers, index - 1)
         recur(layer, below, net, rows.first, rows.end - rows.first)
@@ -274,12 +235,13 @@ def gradient(net, data, batches, stepper, team, totals):
 @entry("evaluate")
 def evaluate(net, data, order, first, end, totals):
     """Add up cost and hits of samples ``order[first:end]``."""
+    one = net.work.dtype.type(1)
     for start in range(first, end, net.scratch.rows):
         samples = min(net.scratch.rows, end - start)
         rows = Rows(order, start, 0, samples)
         gather(net, data, rows)
-        forward_batch(net, data, rows, net.work.dtype.type(1))
-        measure(net, data, rows, totals)
+        forward_batch(net, data, rows, one)
+        measure(net, data, rows, one, totals)
         totals[TOTAL_COST] += sum_costs(net, samples)
 
 
@@ -294,11 +256,12 @@ def predict_rows(net, data, first, samples, out):
     else:
         forward_layers(net, 0, samples, 0, rows_in_place(net, data, first, samples))
     last = layer_at(net.layers, net.layers.shape[0] - 1)
+    weighted = Matrix(net.work, net.scratch.weighted, last.stride)
+    outputs = Matrix(net.work, last.output, last.stride)
+    activate_outputs(last, weighted, outputs, samples, net.scratch.turned)
     for r in range(samples):
-        at = last.output + r * last.stride
-        output_row(last.activation, net.work, net.scratch.weighted + r * last.stride, at, last.n_out)
         for j in range(last.n_out):
-            out[np.uint64(first + r), np.uint64(j)] = net.work[np.uint64(at + j)]
+            out[np.uint64(first + r), np.uint64(j)] = net.work[np.uint64(outputs.at + r * last.stride + j)]
 
 
 @entry("predict")
@@ -316,17 +279,20 @@ def apply_activation(code, z):
 
 
 @entry("apply_softmax")
-def apply_softmax(z, n, stride):
-    """Softmax of every row of ``n`` numbers, in place; rows start ``stride`` apart."""
-    for at in range(0, z.size, stride):
-        softmax_row(z, at, at, n)
+def apply_softmax(z, n):
+    """Softmax of every sample, in place; ``z`` holds blocks of (n, lanes)."""
+    for at in range(0, z.size, n * lane_count(z)):
+        softmax_block(z, at, n)
 
 
 @entry("apply_cost")
-def apply_cost(cost, activation, work, rows, n, stride, out):
-    """Cost of every row into ``out``; ``work`` holds Z, room for A, and T, each (rows, stride)."""
-    a, t = rows * stride, 2 * rows * stride
-    for r in range(rows):
-        at = r * stride
-        log_sum = output_row(activation, work, at, a + at, n)
-        out[np.uint64(r)] = cost_row(cost, work, at, a + at, t + at, n, log_sum)
+def apply_cost(cost, activation, work, n, out):
+    """Cost of every sample into ``out``; ``work`` holds blocks of (3, n, lanes): z, t, and room."""
+    lanes = lane_count(work)
+    for first in range(0, out.size, lanes):
+        at = first * 3 * n
+        block = Block(work, at, at + n * lanes, n)
+        costs = cost_block(cost, activation, block, splat(work, 1))
+        store(work, block.t, costs)
+        for s in range(min(lanes, out.size - first)):
+            out[np.uint64(first + s)] = np.float64(work[np.uint64(block.t + s)]) * cost_factor(cost)

@@ -13,7 +13,9 @@ from numba import types
 
 from fastnn.kernels.simd import (
     Vector,
+    exponent_and_mantissa,
     fma,
+    ir_vector,
     lane_numbers,
     named_intrinsic,
     polynomial,
@@ -111,7 +113,8 @@ ACTIVATIONS = {
     "tanh": Activation(_tanh, lambda a: 1.0 - a * a),
     "relu": Activation(_relu, lambda a: where(a > 0.0, 1.0, 0.0 * a)),
 }
-SOFTMAX = len(ACTIVATIONS)  # the one activation that works on a row, not on a number: ``rows.softmax_rows``
+PLAIN_ACTIVATIONS = len(ACTIVATIONS)
+SOFTMAX = PLAIN_ACTIVATIONS  # the one activation that works on a row, not on a number: ``outputs.softmax_block``
 ACTIVATION_CODES = {name: code for code, name in enumerate([*ACTIVATIONS, "softmax"])}
 IDENTITY = ACTIVATION_CODES["identity"]
 
@@ -137,15 +140,38 @@ COSTS = {
     "quadratic": Cost(lambda z, a, t: (a - t) * ((a - t) * 0.5), lambda a, t: a - t, False),
     "sum_squares": Cost(lambda z, a, t: (a - t) * (a - t), lambda a, t: (a - t) * 2.0, False),
     "cross_entropy": Cost(_cross_entropy, lambda a, t: a - t, True),
-    # Its value needs the whole row: ``rows.log_likelihood_row``. Its slope is that of one unit.
+    # Its value needs the whole row: ``outputs.log_likelihood_block``. Its slope is that of one unit.
     "log_likelihood": Cost(lambda z, a, t: z.lift(0.0), lambda a, t: a - t, True),
 }
 COST_CODES = {name: code for code, name in enumerate(COSTS)}
 LOG_LIKELIHOOD = COST_CODES["log_likelihood"]
+FIRST_CANONICAL = [cost.canonical for cost in COSTS.values()].index(True)
 
 
-def _switch(name: str, functions: list[Callable[..., Vector]], arity: int) -> Any:
-    """An intrinsic ``name(code, *vectors)`` that runs function number ``code``."""
+def _output_unit(cost: Cost, activation: Activation) -> Callable[[Vector, Vector, Vector], tuple[Vector, ...]]:
+    def unit(z: Vector, t: Vector, share: Vector) -> tuple[Vector, ...]:
+        a = activation.value(z)
+        slope = cost.slope(a, t)
+        return a, cost.value(z, a, t), slope if cost.canonical else slope * activation.derivative(a)
+
+    return unit
+
+
+def _softmax_unit(a: Vector, t: Vector, share: Vector) -> tuple[Vector, ...]:
+    return a, a.lift(0.0), a * share - t
+
+
+# (z, t, share) -> (a, C, dC/dz) of one output unit for every pair that may be; ``outputs.unit_code`` finds the row.
+# Softmax comes as outputs, with its cost known, because both need the whole row.
+OUTPUT_UNITS = [
+    *(_output_unit(cost, f) for cost in COSTS.values() if not cost.canonical for f in ACTIVATIONS.values()),
+    _output_unit(COSTS["cross_entropy"], ACTIVATIONS["sigmoid"]),
+    _softmax_unit,
+]
+
+
+def _switch(name: str, functions: list[Callable[..., tuple[Vector, ...]]], arity: int, results: int) -> Any:
+    """An intrinsic ``name(code, *vectors)`` that runs function number ``code``; a tuple if it has several results."""
 
     def typing(_: Any, *args: Any) -> Any:
         vector = args[1]
@@ -155,27 +181,32 @@ def _switch(name: str, functions: list[Callable[..., Vector]], arity: int) -> An
             done = builder.append_basic_block("done")
             blocks = [builder.append_basic_block(f"case{code}") for code in range(len(functions))]
             switch = builder.switch(values[0], blocks[0])
-            results = []
+            ends = []
             for code, (function, block) in enumerate(zip(functions, blocks, strict=True)):
                 switch.add_case(ir.IntType(64)(code), block)
                 builder.position_at_end(block)
-                results.append((function(*vectors).value, builder.block))
+                ends.append((function(*vectors), builder.block))
                 builder.branch(done)
             builder.position_at_end(done)
-            phi = builder.phi(results[0][0].type)
-            for value, block in results:
-                phi.add_incoming(value, block)
-            return phi
+            phis = []
+            for i in range(results):
+                phi = builder.phi(ir_vector(vector))
+                for found, block in ends:
+                    phi.add_incoming(found[i].value, block)
+                phis.append(phi)
+            return phis[0] if results == 1 else context.make_tuple(builder, signature.return_type, phis)
 
-        return vector(types.intp, *args[1:]), codegen
+        returned = vector if results == 1 else types.UniTuple(vector, results)
+        return returned(types.intp, *args[1:]), codegen
 
     return named_intrinsic(name, ["code", "x", "y", "z"][: arity + 1], typing)
 
 
-activate = _switch("activate", [f.value for f in ACTIVATIONS.values()], 1)
-activation_derivative = _switch("activation_derivative", [f.derivative for f in ACTIVATIONS.values()], 1)
-cost_value = _switch("cost_value", [c.value for c in COSTS.values()], 3)
-cost_slope = _switch("cost_slope", [c.slope for c in COSTS.values()], 2)
+activate = _switch("activate", [lambda z, f=f: (f.value(z),) for f in ACTIVATIONS.values()], 1, 1)
+activation_derivative = _switch(
+    "activation_derivative", [lambda a, f=f: (f.derivative(a),) for f in ACTIVATIONS.values()], 1, 1
+)
+output_unit = _switch("output_unit", OUTPUT_UNITS, 3, 3)
 
 
 @vector_function
@@ -185,15 +216,23 @@ def keep_first(x: Vector, count: Vector, filler: Vector) -> Vector:
 
 
 @vector_function
-def one_hot(lane: Vector) -> Vector:
-    """One in the lane of that number, zero in the others (in all of them where there is no such lane)."""
-    return where(lane_numbers(lane).equal(lane), lane.lift(1.0), 0.0)
+def if_larger(x: Vector, y: Vector, yes: Vector, no: Vector) -> Vector:
+    """``yes`` in the lanes where ``x > y``, ``no`` in the others."""
+    return where(x > y, yes, no)
 
 
 @vector_function
-def larger(x: Vector, y: Vector) -> Vector:
-    """The larger number, lane by lane."""
-    return where(x > y, x, y)
+def if_equal(x: Vector, y: Vector, yes: Vector, no: Vector) -> Vector:
+    """``yes`` in the lanes where ``x == y``, ``no`` in the others."""
+    return where(x.equal(y), yes, no)
+
+
+@vector_function
+def log1p(x: Vector) -> Vector:
+    """``log(1 + x)`` for ``x >= 0``: beyond 1 the logarithm of ``2^n m`` with ``1 <= m < 2``."""
+    n, m = exponent_and_mantissa(x + 1.0)
+    small = x < 1.0
+    return fma(where(small, 0.0, n), log(2), log1p_unit(where(small, x, m - 1.0)))
 
 
 @vector_function

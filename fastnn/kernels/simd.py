@@ -145,14 +145,35 @@ def polynomial(x: Vector, coefficients: list[float]) -> Vector:
     return result
 
 
+class _Bits:
+    """How a float is written: integer lanes of its size, and constants in them."""
+
+    def __init__(self, type_: VectorType) -> None:
+        integer, mantissa_bits, bias = (_I32, 23, 127) if type_.dtype == types.float32 else (_I64, 52, 1023)
+        self.lanes = ir.VectorType(integer, type_.lanes)
+        self.shift = self.constant(mantissa_bits)
+        self.bias = self.constant(bias)
+        self.one = self.constant(bias << mantissa_bits)
+        self.mantissa = self.constant((1 << mantissa_bits) - 1)
+
+    def constant(self, number: int) -> Any:
+        return ir.Constant(self.lanes, [number] * self.lanes.count)
+
+
 def power_of_two(n: Vector) -> Vector:
     """``2.0 ** n`` for a whole-numbered ``n`` in the normal exponent range, by writing the exponent's bits."""
-    single = n.type.dtype == types.float32
-    integer, mantissa_bits, bias = (_I32, 23, 127) if single else (_I64, 52, 1023)
-    integers = ir.VectorType(integer, n.type.lanes)
-    exponent = n.builder.add(n.builder.fptosi(n.value, integers), ir.Constant(integers, [bias] * n.type.lanes))
-    bits = n.builder.shl(exponent, ir.Constant(integers, [mantissa_bits] * n.type.lanes))
-    return n.wrap(n.builder.bitcast(bits, ir_vector(n.type)))
+    bits = _Bits(n.type)
+    exponent = n.builder.add(n.builder.fptosi(n.value, bits.lanes), bits.bias)
+    return n.wrap(n.builder.bitcast(n.builder.shl(exponent, bits.shift), ir_vector(n.type)))
+
+
+def exponent_and_mantissa(x: Vector) -> tuple[Vector, Vector]:
+    """``(n, m)`` with ``x = 2^n m``, n whole, ``1 <= m < 2``, for normal ``x > 0``, by reading its bits."""
+    bits, builder = _Bits(x.type), x.builder
+    pattern = builder.bitcast(x.value, bits.lanes)
+    exponent = builder.sub(builder.lshr(pattern, bits.shift), bits.bias)
+    mantissa = builder.or_(builder.and_(pattern, bits.mantissa), bits.one)
+    return x.wrap(builder.sitofp(exponent, ir_vector(x.type))), x.wrap(builder.bitcast(mantissa, ir_vector(x.type)))
 
 
 def _reduce(x: Vector, combine: Callable[[Vector, Vector], Vector]) -> Any:
@@ -288,20 +309,6 @@ def lane_count(_, array):
 
 
 @intrinsic
-def first_lane_equal(_, vector, other):
-    """Number of the first lane in which two vectors agree; the number of lanes if there is none."""
-    lanes = vector.lanes
-
-    def codegen(context, builder, signature, args):
-        equal = builder.fcmp_ordered("==", *args)
-        # A bit above the last lane ends the search where no lane agrees.
-        bits = builder.zext(builder.bitcast(equal, ir.IntType(lanes)), _I64)
-        return builder.cttz(builder.or_(bits, _I64(1 << lanes)), ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(vector, other), codegen
-
-
-@intrinsic
 def prefetch(_, array, index):
     """Ask for the cache line of ``array[index]`` ahead of its use; harmless at any address."""
 
@@ -343,7 +350,7 @@ def _enable_operator(function: Callable[[Any, Any], Any]) -> None:
         return function(x, y).value
 
 
-for _function in (operator.add, operator.sub, operator.mul):
+for _function in (operator.add, operator.sub, operator.mul, operator.truediv):
     _enable_operator(_function)
 
 
@@ -361,4 +368,3 @@ def _reduction(name: str, combine: Callable[[Vector, Vector], Vector]) -> Any:
 
 
 lane_sum = _reduction("lane_sum", lambda x, y: x + y)
-lane_max = _reduction("lane_max", lambda x, y: where(x > y, x, y))
