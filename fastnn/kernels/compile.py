@@ -22,6 +22,7 @@ from typing import Any
 import llvmlite
 import numba
 import platformdirs
+from llvmlite.binding import Linkage
 from numba import njit
 from numba.core import compiler
 from numba.core.caching import _Cache
@@ -148,12 +149,37 @@ class _InnerLibrary(JITCodeLibrary):
         return ctypes.cast(ctypes.pythonapi.PyErr_NoMemory, ctypes.c_void_p).value or 0
 
 
-class _InnerCompiler(compiler.Compiler):
+class _EntryLibrary(JITCodeLibrary):
+    """An entry with all the kernels below it, which nobody else can call.
+
+    A record of arrays is some fifty machine words, and a call hands over several records. Of a function whose callers
+    are all known LLVM removes the arguments that it does not use.
+    """
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = Linkage.internal
+        super()._optimize_final_module()
+
+
+class _Compiler(compiler.Compiler):
     """Numba's pipeline, but for the library that the code goes into."""
 
+    library: type[JITCodeLibrary]
+
     def define_pipelines(self) -> Any:
-        self.state.library = _InnerLibrary(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library = self.library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library.enable_object_caching()
         return super().define_pipelines()
+
+
+class _InnerCompiler(_Compiler):
+    library = _InnerLibrary
+
+
+class _EntryCompiler(_Compiler):
+    library = _EntryLibrary
 
 
 # No Python, no bounds checks, IEEE division; and without Numba's run-time neither reference counts nor any allocation:
@@ -178,7 +204,7 @@ def entry(name: str) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function that Python calls; it is kept on disk under ``name``."""
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = njit(**_OPTIONS)(function)
+        dispatcher = njit(pipeline_class=_EntryCompiler, **_OPTIONS)(function)
         dispatcher._cache = KernelCache(name)
         return dispatcher
 
