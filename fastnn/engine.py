@@ -15,6 +15,7 @@ from fastnn import layout
 from fastnn.kernels.buffers import (
     ABORT,
     N_TOTALS,
+    PARTS,
     SYNC_SIZE,
     TOTAL_BATCHES,
     TOTAL_COST,
@@ -151,6 +152,12 @@ def _wait(running: list["Future[None]"]) -> bool:
             interrupted = True
 
 
+def _with_own_place(net: Net, member: int) -> Net:
+    """The network as one of several threads sees it: with a place of its own for what it transposes."""
+    scratch = net.scratch
+    return net._replace(scratch=scratch._replace(turned=scratch.turned + member * scratch.turned_size))
+
+
 class Engine:
     """Parameters, optimizer memory and scratch of one network, and what can be done with them.
 
@@ -178,7 +185,7 @@ class Engine:
         self.layers = plan.layers
         self.params = layout.aligned_zeros(plan.params_size, dtype)
         self.memory = self.fresh_memory("sgd")
-        self._net, self._threads = self._make_net(plan), 1
+        self._nets, self._shape = [self._make_net(plan)], (1, 1, False)
         self._gradient: Array = _empty(dtype)
         self._lock = threading.Lock()  # one kernel at a time on these buffers
 
@@ -199,11 +206,17 @@ class Engine:
             row_costs=np.zeros(rows, self.dtype),
         )
 
-    def _net_for(self, rows: int, threads: int = 1) -> Net:
-        """The network with scratch for exactly so many rows at a time; the last one made is kept."""
-        if (self._net.scratch.rows, self._threads) != (rows, threads):
-            self._net, self._threads = self._make_net(self._plan(rows, threads)), threads
-        return self._net
+    def _nets_for(self, rows: int, threads: int = 1, apart: bool = False) -> list[Net]:
+        """For every thread the network with scratch for exactly so many rows at a time; the last ones made are kept.
+
+        All threads work on the same rows, unless they go ``apart``.
+        """
+        if self._shape != (rows, threads, apart):
+            plan = self._plan(rows, 1 if apart else threads)
+            made = [self._make_net(plan) for _ in range(threads if apart else 1)]
+            self._nets = made if apart else [_with_own_place(made[0], t) for t in range(threads)]
+            self._shape = rows, threads, apart
+        return self._nets
 
     # --- parameters ---
 
@@ -269,52 +282,54 @@ class Engine:
         """
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock:
-            net = self._net_for(layout.rows_for(batches.size), most)
-            self._clear_gradient(data, batches, penalty)
-            sync = np.zeros(SYNC_SIZE, np.int64)
+            nets = self._nets_for(layout.rows_for(batches.size), most, apart=batches.size > layout.MAX_ROWS)
+            gradient = self._room_for_gradient(data, batches, penalty)
+            memory = self.memory
+            stepper = Stepper(
+                np.array(settings, np.float64),
+                *penalty,
+                memory.state,
+                gradient,
+                memory.steps,
+                memory.shrink,
+                _empty(self.dtype),
+            )
+            team = Team(0, threads, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
             totals = np.zeros((threads, N_TOTALS))
             totals[:, TOTAL_COST] = cost
-            calls = []
-            for t in range(threads):
-                stepper = Stepper(
-                    np.array(settings, np.float64),
-                    penalty.l1,
-                    penalty.l2,
-                    self.memory.state,
-                    self._gradient,
-                    self.memory.steps,
-                    self.memory.shrink,
-                    np.zeros(_HYPER_NUMBERS, self.dtype),
-                )
-                turned = net.scratch.turned + t * net.scratch.turned_size
-                own = net._replace(scratch=net.scratch._replace(turned=turned))
-                calls.append((own, data, batches, stepper, Team(t, threads, sync), totals[t]))
+            calls = [
+                (nets[t], data, batches, self._own_hyper(stepper), team._replace(member=t), totals[t])
+                for t in range(threads)
+            ]
             kernel = self._kernels.run_batches(self.memory.kernel)
             if workers is None or threads == 1:
                 kernel(*calls[0])
             else:
-                _run_together(kernel, calls, workers.pool, sync)
+                _run_together(kernel, calls, workers.pool, team.sync)
             done = int(totals[0, TOTAL_BATCHES])
             self.memory = self.memory._replace(
                 steps=self.memory.steps + done, shrink=float(totals[0, TOTAL_SHRINK]) or self.memory.shrink
             )
         return Seen(totals[0, TOTAL_COST], totals[:, TOTAL_HITS].sum(), done)
 
-    def _clear_gradient(self, data: Data, batches: Batches, penalty: Penalty) -> None:
-        """Room for gradients, at zero, where this way of training keeps them in memory."""
+    def _own_hyper(self, stepper: Stepper) -> Stepper:
+        return stepper._replace(hyper=np.zeros(_HYPER_NUMBERS, self.dtype))
+
+    def _room_for_gradient(self, data: Data, batches: Batches, penalty: Penalty) -> Array:
+        """Buffers for the gradient, at zero, where this way of training keeps it in memory."""
         not_in_place = self.memory.kernel != "sgd" or penalty.l1 > 0
-        if batches.size <= layout.MAX_ROWS and not (data.sparse and not_in_place):
-            return
-        if self._gradient.size == 0:
-            self._gradient = layout.aligned_zeros(self.params.size, self.dtype)
+        buffers = PARTS if batches.size > layout.MAX_ROWS else int(data.sparse and not_in_place)
+        if self._gradient.size != buffers * self.params.size:
+            self._gradient = layout.aligned_zeros(buffers * self.params.size, self.dtype)
         self._gradient[:] = 0  # steps leave it so, but not one that was broken off
+        return self._gradient
 
     def evaluate(self, data: Data, order: Array, first: int, end: int) -> Seen:
         """Cost and hits of samples ``order[first:end]``."""
         totals = np.zeros(N_TOTALS)
         self.settle()
         with self._lock:
-            net = self._net_for(layout.CHUNK_ROWS)
+            (net,) = self._nets_for(layout.CHUNK_ROWS)
             self._kernels.evaluate(net, data, order, first, end, totals)
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
 
@@ -322,7 +337,7 @@ class Engine:
         """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out)."""
         self.settle()
         with self._lock:
-            net = self._net_for(min(layout.CHUNK_ROWS, out.shape[0]))
+            (net,) = self._nets_for(min(layout.CHUNK_ROWS, out.shape[0]))
             self._kernels.predict(net, data, first, end, out)
 
     def gradient(self, data: Data, n: int) -> Array:
@@ -330,10 +345,10 @@ class Engine:
         gradient = layout.aligned_zeros(self.params.size, self.dtype)
         self.settle()
         with self._lock:
-            net = self._net_for(layout.CHUNK_ROWS)
-            hyper = np.zeros(_HYPER_NUMBERS, self.dtype)
-            stepper = Stepper(np.zeros(1), 0.0, 0.0, self.memory.state, gradient, 0, 1.0, hyper)
-            alone = Team(0, 1, np.zeros(SYNC_SIZE, np.int64))
+            (net,) = self._nets_for(layout.CHUNK_ROWS)
+            stepper = Stepper(np.zeros(1), 0.0, 0.0, self.memory.state, gradient, 0, 1.0, _empty(self.dtype))
+            stepper = self._own_hyper(stepper)
+            alone = Team(0, 1, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
             self._kernels.gradient(net, data, Batches(np.arange(n), n, 0, 1), stepper, alone, np.zeros(N_TOTALS))
         return gradient
 

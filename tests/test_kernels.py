@@ -282,13 +282,13 @@ def test_padding_of_parameters_stays_zero(sizes: list[int], name: str, batch_siz
 
 def poison(net: fastnn.Network, value: float) -> None:
     """Fill the scratch buffer, but for its constants: a run of zeros and a one."""
-    work, scratch = net._engine._net.work, net._engine._net.scratch
+    work, scratch = net._engine._nets[0].work, net._engine._nets[0].scratch
     work[:] = value
     work[scratch.zeros : scratch.zeros + PANEL_VECTORS * net._engine.lanes] = 0
     work[scratch.one] = 1
-    net._engine._net.indices[:] = net.sizes[0] - 1  # lists of inputs that are not zero
-    net._engine._net.counts[:] = 1
-    net._engine._net.row_costs[:] = value
+    net._engine._nets[0].indices[:] = net.sizes[0] - 1  # lists of inputs that are not zero
+    net._engine._nets[0].counts[:] = 1
+    net._engine._nets[0].row_costs[:] = value
 
 
 def fit(batch_size: int, name: str, **options: Any) -> Callable[[fastnn.Network], Any]:
@@ -349,7 +349,7 @@ def test_a_list_of_inputs_stays_within_its_row(dtype: str) -> None:
     X[:20, :lanes] = 5
     X[20] = 7  # alone in the last batch: the second row still holds the list of the batch before
     assert net.fit(X, labels(net, 21), 1, 20, shuffle=False).first_layer.startswith("sparse")
-    layer, work = Layer(*net._engine._net.layers[0]), net._engine._net.work
+    layer, work = Layer(*net._engine._nets[0].layers[0]), net._engine._nets[0].work
     second = layer.input + layer.input_stride
     np.testing.assert_array_equal(work[layer.input : layer.input + net.sizes[0]], 7)
     np.testing.assert_array_equal(work[second : second + lanes], 5)

@@ -99,7 +99,7 @@ class Stepper(NamedTuple):
     l1: float
     l2: float
     state: Any  # flat, as many params-sized buffers as the optimizer keeps
-    gradient: Any  # flat params-sized, for batches too large for one pass, or empty
+    gradient: Any  # flat, one or more params-sized buffers whose sum is the gradient, where it is kept, or empty
     step: int  # steps taken before this call
     shrink: float  # factor between a sparse first layer's weights and what is stored, see epoch.run_batches
     hyper: Any  # (16,) scratch for the numbers of one step
@@ -111,14 +111,18 @@ class Team(NamedTuple):
     member: int
     size: int
     sync: Any  # (SYNC_SIZE,) int64, zero at first, shared
+    costs: Any  # (PARTS,) float64, shared: the costs of the parts of a large batch
 
 
 # Places in ``Team.sync``, on cache lines of their own: how often a thread has arrived, and whether to give up waiting.
 ARRIVALS, ABORT, SYNC_SIZE = 0, 8, 16
+
+PARTS = 4
+"""A batch that is taken in chunks is summed up in so many parts, and so by up to as many threads."""
 
 # Where in the float64 array ``totals`` a kernel adds up what it saw.
 TOTAL_COST = 0  # over samples
 TOTAL_HITS = 1  # samples whose largest output is the target's
 TOTAL_BATCHES = 2  # batches completed
 TOTAL_SHRINK = 3  # the shrink after the last step
-N_TOTALS = 4
+N_TOTALS = 16  # two cache lines: every thread has ``totals`` of its own

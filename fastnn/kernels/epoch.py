@@ -7,8 +7,8 @@ One pass over a batch::
     by weights: the gradient of every layer, fused with the step
     (all threads wait for each other)
 
-A batch of more samples than ``scratch.rows`` is taken in chunks of that size, in order; their gradients add up in
-memory and one step follows.
+Batches of more than ``scratch.rows`` samples are taken in chunks of that size, every thread by itself; their gradients
+add up in memory, the threads wait for each other, and one step follows.
 """
 
 import math
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels.backward import recur
-from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_SHRINK, Rows
+from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_SHRINK, Rows, Team
 from fastnn.kernels.compile import entry, kernel, woven
 from fastnn.kernels.forward import forward_layers, layer_at, rows_in_place
 from fastnn.kernels.functions import IDENTITY, activate
@@ -135,16 +135,32 @@ add_gradient = make_update("sgd")
 
 @woven
 def accumulate_gradient(net, data, order, first, samples, scale, stepper, team, totals):
-    """Add ``scale`` times the gradient, summed over the samples, to ``stepper.gradient``; returns their cost."""
-    total = 0.0
+    """Add ``scale`` times the gradient, summed over the samples, to ``stepper.gradient``; returns their cost.
+
+    The samples are cut into chunks that fit into ``work``, and the chunks into as many parts as there are buffers. Of
+    these a thread takes some for itself, with a ``work`` of its own: which sample goes to which buffer does not depend
+    on the number of threads.
+    """
+    size, chunk = net.params.size, net.scratch.rows
+    parts = stepper.gradient.size // size
+    chunks = share_out((samples + chunk - 1) // chunk, parts)
+    mine = share_out(parts, team.size)
+    alone = Team(0, 1, team.sync, team.costs)
     stepper.hyper[1:3] = 0
-    for start in range(first, first + samples, net.scratch.rows):
-        rows = min(net.scratch.rows, first + samples - start)
-        total += pass_over(net, data, order, start, rows, scale, stepper, team, totals)
-        ahead = my_rows(order, start + rows, net.scratch.rows, team)
-        add_gradient(net, data, stepper.gradient, rows, stepper, ahead, team)
-        if not wait_for_all(team):
-            return np.nan
+    for part in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
+        buffer = stepper.gradient[part * size : (part + 1) * size]
+        end = first + min(samples, part_start(chunks, part + 1) * chunk)
+        cost = 0.0
+        for start in range(first + part_start(chunks, part) * chunk, end, chunk):
+            rows = min(chunk, end - start)
+            cost += pass_over(net, data, order, start, rows, scale, stepper, alone, totals)
+            add_gradient(net, data, buffer, rows, stepper, my_rows(order, start + rows, chunk, alone), alone)
+        team.costs[np.uint64(part)] = cost
+    if not wait_for_all(team):
+        return np.nan
+    total = 0.0
+    for part in range(parts):
+        total += team.costs[np.uint64(part)]
     return total
 
 
@@ -209,7 +225,7 @@ def run_batches(optimizer_name: str) -> Any:
             samples = min(batches.size, batches.order.size - first)
             step = stepper.step + batch - batches.first + 1
             prepare_step(stepper, step)
-            if samples <= net.scratch.rows:
+            if batches.size <= net.scratch.rows:
                 cost = run_small(net, data, batches.order, first, samples, stepper, team, totals)
             else:
                 cost = run_large(net, data, batches.order, first, samples, step, stepper, team, totals)

@@ -29,22 +29,37 @@ def gather_input(data, sample, n_in, work, at):
 
 
 @kernel
+def fetch_label(data, sample):
+    """Prefetch a sample's label and weight: each is a miss of its own, as dear as the first line of the inputs."""
+    if data.labels.size > 0:
+        prefetch(data.labels, sample)
+    if data.sample_weight.size > 0:
+        prefetch(data.sample_weight, sample)
+
+
+@kernel
 def fetch_inputs(data, ahead, n_in, first, end):
-    """Prefetch inputs ``first`` to ``end`` of the samples of the rows ``ahead``, a touch for every line begun there."""
+    """Prefetch inputs ``first`` to ``end`` of the samples of the rows ``ahead``, a touch for every line begun there.
+
+    With the first inputs come the labels.
+    """
     shift = LINE_SHIFT if data.pixels.size else LINE_SHIFT - 1 - data.features.itemsize // 4
     if first > 0 and (first - 1) >> shift == (end - 1) >> shift:
         return
     for r in range(ahead.start + ahead.first, ahead.start + ahead.end):
-        at = ahead.order[np.uint64(r)] * n_in + first
+        sample = ahead.order[np.uint64(r)]
+        if first == 0:
+            fetch_label(data, sample)
         if data.pixels.size:
-            prefetch(data.pixels, at)
+            prefetch(data.pixels, sample * n_in + first)
         else:
-            prefetch(data.features, at)
+            prefetch(data.features, sample * n_in + first)
 
 
 @kernel
 def fetch_sample(data, sample, n_in):
-    """Prefetch all inputs of a sample."""
+    """Prefetch all inputs of a sample, and its label."""
+    fetch_label(data, sample)
     start, end = sample * n_in, (sample + 1) * n_in
     if data.starts.size:
         start, end = data.starts[np.uint64(sample)], data.starts[np.uint64(sample + 1)]

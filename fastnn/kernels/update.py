@@ -25,6 +25,7 @@ from fastnn.kernels.simd import (
     broadcast,
     data_pointer,
     fma,
+    ir_vector,
     lane_count,
     load_at,
     store_at,
@@ -160,18 +161,29 @@ def make_step_vector(optimizer: OptimizerKernel) -> Any:
 
     @intrinsic
     def step_vector(_, params, gradient, state, at, hyper, penalise):
-        """Step ``params[at:at + lanes]`` by ``gradient[at:at + lanes]``, which is scaled already, and clear that."""
+        """Step ``params[at:at + lanes]`` by the gradient there, which is scaled already, and clear that.
+
+        ``gradient`` is one or more buffers of the size of ``params``, to be added up in order.
+        """
 
         def codegen(context, builder, signature, args):
             vector = VectorType(signature.args[0].dtype)
             h = _Hyper(context, builder, signature.args[4], args[4], optimizer.numbers)
             p = data_pointer(context, builder, signature.args[0], args[0], args[3])
-            place = data_pointer(context, builder, signature.args[1], args[1], args[3])
-            g = load_at(builder, vector, place)
-            store_at(place, g.lift(0.0))
+            size = context.make_array(signature.args[0])(context, builder, args[0]).nitems
+            whole = context.make_array(signature.args[1])(context, builder, args[1]).nitems
+            slot = cgutils.alloca_once(builder, ir_vector(vector))
+            zero = Vector(builder, vector, ir.Constant(ir_vector(vector), None))
+            builder.store(zero.value, slot)
+            with cgutils.for_range_slice(builder, args[3], whole, size, _I64) as (index, _n):
+                place = data_pointer(context, builder, signature.args[1], args[1], index)
+                part = load_at(builder, vector, place)
+                store_at(place, zero)
+                builder.store((Vector(builder, vector, builder.load(slot)) + part).value, slot)
+            g = Vector(builder, vector, builder.load(slot))
             states = _state_pointers(context, builder, signature.args[2], args[2], optimizer.states, args[3])
             cell = _Cell([p, *states], vector, optimizer, h)
-            slot = cgutils.alloca_once_value(builder, (cell.start(builder) + g).value)
+            builder.store((cell.start(builder) + g).value, slot)
             with builder.if_then(args[5]):
                 total = Vector(builder, vector, builder.load(slot)) + cell.penalty(builder)
                 builder.store(total.value, slot)
