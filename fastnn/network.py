@@ -197,7 +197,7 @@ class Network:
         optimizer: SGD | Adam | str = SGD(),  # noqa: B008  (frozen)
         l2: float = 0.0,
         l1: float = 0.0,
-        shuffle: bool = True,
+        shuffle: bool | Callable[[int], ArrayLike] = True,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
         max_time: float | None = None,
@@ -224,8 +224,9 @@ class Network:
             The step. Its memory (momentum and so on) carries over between calls while it stays of the same kind.
         l2, l1 : float, default 0.0
             Strengths of the penalties, >= 0.
-        shuffle : bool, default True
-            Take the samples in a fresh random order every epoch.
+        shuffle : bool or callable, default True
+            Take the samples in a fresh random order every epoch. A function is asked before every epoch for an order
+            of your own: ``shuffle(n)`` returns the numbers from 0 to n - 1, each once.
         validation_data : (X, y), optional
             Measured after every epoch.
         sample_weight : array-like (n,), optional
@@ -270,7 +271,7 @@ class Network:
             penalty=Penalty(
                 validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
             ),
-            shuffle=validation.check_flag("shuffle", shuffle),
+            order=validation.check_shuffle(shuffle, self._generator.permutation),
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
             callbacks=validation.check_callbacks(callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),
@@ -292,7 +293,7 @@ class Network:
             plan = plan_first_layer(train.data, self.sizes[0])
             train = train._replace(data=train.data._replace(sparse=plan.sparse))
             self.history = History(first_layer=plan.reason)
-            training = Training(self._engine, self._generator, train, held_out, settings, self.history)
+            training = Training(self._engine, train, held_out, settings, self.history)
             training.run(self)
         finally:
             self._fitting.release()

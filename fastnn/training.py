@@ -1,4 +1,4 @@
-"""The training loop around the kernel: shuffling, stretches of batches, stopping rules, callbacks.
+"""The training loop around the kernel: epochs, stretches of batches, stopping rules, callbacks.
 
 One kernel call runs as many batches as fit into some 50 ms. In between, Ctrl-C is answered, the clock looked at, and
 the weights checked: a stretch that went wrong is taken back.
@@ -40,7 +40,7 @@ class FitSettings(NamedTuple):
     batch_size: int
     optimizer: Any
     penalty: Penalty
-    shuffle: bool
+    order: Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
     max_time: float
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool | None
@@ -75,8 +75,6 @@ class Training:
     ----------
     engine : Engine
         The network's buffers.
-    generator : numpy.random.Generator
-        Where the shuffles come from.
     train, validation : Samples
         Data; ``validation`` may be None.
     settings : FitSettings
@@ -88,14 +86,12 @@ class Training:
     def __init__(
         self,
         engine: Engine,
-        generator: np.random.Generator,
         train: Samples,
         validation: Samples | None,
         settings: FitSettings,
         history: History,
     ) -> None:
-        self._engine, self._generator = engine, generator
-        self._train, self._validation = train, validation
+        self._engine, self._train, self._validation = engine, train, validation
         self._settings, self._history = settings, history
         self._deadline = time.perf_counter() + settings.max_time
         self._pool: ThreadPoolExecutor | None = None
@@ -150,14 +146,9 @@ class Training:
         if time.perf_counter() >= self._deadline:
             raise _Stop("max_time")
 
-    def _order(self) -> NDArray[np.int64]:
-        if self._settings.shuffle:
-            return self._generator.permutation(self._train.n)
-        return np.arange(self._train.n)
-
     def _run_epoch(self) -> None:
         size, n = self._settings.batch_size, self._train.n
-        order = self._order()
+        order = self._settings.order(n)
         last = -(-n // size)
         began = time.perf_counter()
         cost = hits = 0.0

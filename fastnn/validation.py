@@ -3,7 +3,7 @@
 import difflib
 import math
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -315,6 +315,25 @@ def check_two(argument: str, values: Any, expected: str) -> tuple[Any, Any]:
     if not isinstance(values, (tuple, list)) or len(values) != 2:
         raise TypeError(f"{argument} must be a pair {expected}, got {type(values).__name__}")
     return values[0], values[1]
+
+
+def check_shuffle(shuffle: Any, permutation: Callable[[int], Array]) -> Callable[[int], Array]:
+    """What gives an epoch's order of n samples; ``permutation`` stands for True."""
+    if callable(shuffle):
+        return lambda n: check_order(shuffle(n), n)
+    if not isinstance(shuffle, (bool, np.bool_)):
+        raise TypeError(f"shuffle must be True, False or a function, got {type(shuffle).__name__} {shuffle!r}")
+    return permutation if shuffle else np.arange
+
+
+def check_order(order: Any, n: int) -> Array:
+    """Every sample's number once, in an array that is nobody else's."""
+    array = check_numeric("shuffle's result", order)
+    if array.shape != (n,) or array.dtype.kind not in "iu":
+        raise ValueError(f"shuffle must return ({n},) whole numbers, got {array.dtype} {_shape_text(array.shape)}")
+    if array.min() < 0 or array.max() >= n or np.bincount(array.astype(np.int64), minlength=n).max() > 1:
+        raise ValueError(f"shuffle must return every number from 0 to {n - 1} once")
+    return np.array(array, np.int64)
 
 
 def check_callbacks(callbacks: Any) -> tuple[Any, ...]:

@@ -146,8 +146,8 @@ SETTINGS = [
     case(TypeError, "l1 must be a number", "bool True", l1=True),
     case(TypeError, "l2 must be a number", "complex", l2=1j),
     case(ValueError, "l2 must be", l2=10**400),  # no float is as large
-    case(TypeError, "shuffle must be True or False", "str 'no'", shuffle="no"),
-    case(TypeError, "shuffle must be True or False", "int 1", shuffle=1),
+    case(TypeError, "shuffle must be True, False or a function", "str 'no'", shuffle="no"),
+    case(TypeError, "shuffle must be True, False or a function", "int 1", shuffle=1),
     case(ValueError, "max_time must be > 0", "got 0", max_time=0),
     case(ValueError, "max_time must be > 0", "got nan", max_time=NAN),
     case(TypeError, "max_time must be a number", "str", max_time="1 h"),
@@ -527,6 +527,28 @@ def test_early_stopping_on_an_accuracy_that_regression_does_not_have():
     network = net(output="identity", cost="quadratic")
     with refused(ValueError, ["monitor", "train_accuracy"]):
         network.fit(X, ONE_HOT / 2, epochs=9, optimizer=SGD(1e-3), callbacks=[EarlyStopping("train_accuracy")])
+
+
+# --- an order of one's own ---
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "fragments"),
+    [
+        (np.zeros(N - 1, int), ValueError, [f"shuffle must return ({N},) whole numbers", f"int64 ({N - 1},)"]),
+        (np.arange(float(N)), ValueError, [f"shuffle must return ({N},) whole numbers", f"float64 ({N},)"]),
+        (np.arange(N) + 1, ValueError, [f"every number from 0 to {N - 1} once"]),
+        (np.arange(N) - 1, ValueError, [f"every number from 0 to {N - 1} once"]),
+        (np.arange(N) // 2, ValueError, [f"every number from 0 to {N - 1} once"]),
+        (None, TypeError, ["shuffle's result must hold real numbers"]),
+    ],
+)
+def test_an_order_that_is_none(order, error, fragments):
+    network = net()
+    before = state(network)
+    with refused(error, fragments):
+        network.fit(X, Y, shuffle=lambda n: order)
+    assert state(network) == before
 
 
 # --- weights and biases ---

@@ -347,6 +347,26 @@ def test_the_seed_is_for_shuffles_too() -> None:
     assert (first.weights[0] != second.weights[0]).any()
 
 
+def test_an_order_of_one_s_own() -> None:
+    """Asked for once an epoch, and copied: here the same array is shuffled again and again."""
+    rng, order = np.random.default_rng(0), np.arange(50)
+    seen: list[Array] = []
+
+    def shuffle(n: int) -> Array:
+        rng.shuffle(order[:n])
+        seen.append(order.copy())
+        return order
+
+    net = random_network([17, 3], "float64")
+    X, T = samples(net, 50), naive.one_hot(labels(net, 50), 3)
+    start = list(net.weights), list(net.biases)
+    net.fit(X, T, 3, 7, fastnn.SGD(RATE), shuffle=shuffle)
+    assert len(seen) == 3
+    weights, biases, _ = naive.train(*start, net.activations, net.cost, naive.SGD(RATE), X, T, 7, seen)
+    for got, wanted in zip(layers(net), weights + biases, strict=True):
+        assert_close(got, wanted, TOLERANCE["float64"])
+
+
 def test_no_seed_is_another_one_each_time() -> None:
     first, second = fastnn.Network([17, 3], seed=None), fastnn.Network([17, 3], seed=None)
     assert (first.weights[0] != second.weights[0]).any()
