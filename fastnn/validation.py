@@ -310,6 +310,54 @@ def check_layers(argument: str, values: Any, shapes: Sequence[tuple[int, ...]], 
     ]
 
 
+def check_column(argument: str, values: Any, n: int) -> Array:
+    """One sample's n numbers, from a column (n, 1) or flat."""
+    array = check_numeric(argument, values)
+    if array.shape not in ((n, 1), (n,)):
+        raise ValueError(f"{argument} must have shape ({n}, 1) or ({n},), got {_shape_text(array.shape)}")
+    return array.reshape(n)
+
+
+def check_target_column(argument: str, values: Any, n: int) -> Array:
+    """One sample's n targets, from a column, flat, or the label of a class, which stands for its unit vector."""
+    array = check_numeric(argument, values)
+    if n == 1 or array.size != 1:
+        return check_column(argument, array.reshape(1) if array.ndim == 0 else array, n)
+    label = array.item()
+    if label not in range(n):
+        raise ValueError(f"{argument} must be a label from 0 to {n - 1} or have shape ({n}, 1) or ({n},), got {label}")
+    unit = np.zeros(n)
+    unit[int(label)] = 1.0
+    return unit
+
+
+def check_columns(argument: str, values: Any, n: int) -> Array:
+    """Columns (n, m) in float64; a flat array (n,) is one of them."""
+    array = check_numeric(argument, values)
+    if array.ndim not in (1, 2) or array.shape[0] != n or array.size == 0:
+        raise ValueError(f"{argument} must have shape ({n}, 1), ({n},) or ({n}, m), got {_shape_text(array.shape)}")
+    return array.reshape(n, -1).astype(np.float64)
+
+
+def check_pairs(argument: str, pairs: Any, n_in: int, n_out: int) -> tuple[Array, Array]:
+    """X (n, n_in) and Y (n, n_out) in float64 from any iterable of pairs of columns."""
+    if not isinstance(pairs, Iterable):
+        raise TypeError(f"{argument} must be a list, or another iterable, of pairs (x, y), got {type(pairs).__name__}")
+    known = list(pairs)
+    if not known:
+        raise ValueError(
+            f"{argument} must hold at least one pair (x, y), got none; a zip or generator can be gone through only once"
+        )
+    X, Y = np.empty((len(known), n_in)), np.empty((len(known), n_out))
+    for i, pair in enumerate(known):
+        x, y = check_two(f"{argument}[{i}]", pair, "(x, y)")
+        X[i] = check_column(f"{argument}[{i}][0]", x, n_in)
+        Y[i] = check_target_column(f"{argument}[{i}][1]", y, n_out)
+    check_finite(f"the x of {argument}", X)
+    check_finite(f"the y of {argument}", Y)
+    return X, Y
+
+
 def check_two(argument: str, values: Any, expected: str) -> tuple[Any, Any]:
     """A pair."""
     if not isinstance(values, (tuple, list)) or len(values) != 2:

@@ -5,8 +5,9 @@ Arrays are sample-major: `X` is (n, in), the targets `T` are (n, out). `weights[
 to float64 first.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -352,6 +353,57 @@ def train(
             Ws, bs = params[: len(Ws)], params[len(Ws) :]
         epoch_costs.append(float(total / len(order)))
     return Ws, bs, epoch_costs
+
+
+# --- Sigmoid layers one sample at a time, in columns ---
+
+
+def column_gradients(
+    weights: Sequence[Array], biases: Sequence[Array], cost: str, x: Array, t: Array
+) -> tuple[list[Array], list[Array]]:
+    """Return dC/dW (out, in) and dC/db (out, 1) of every layer for one sample: x is (in, 1), t is (out, 1).
+
+    Speeds are compared with this too, so it uses np.dot, which is several times faster than @ for a column by a row.
+    """
+    outputs = [x]
+    for W, b in zip(weights, biases, strict=True):
+        outputs.append(sigmoid(np.dot(W, outputs[-1]) + b))
+    delta = OUTPUT_DELTAS[cost, "sigmoid"](outputs[-1], t)
+    dW, db = [np.dot(delta, outputs[-2].T)], [delta]
+    for layer in range(len(weights) - 1, 0, -1):
+        delta = np.dot(weights[layer].T, delta) * DERIVATIVES["sigmoid"](outputs[layer])
+        dW.insert(0, np.dot(delta, outputs[layer - 1].T))
+        db.insert(0, delta)
+    return dW, db
+
+
+def train_in_columns(
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    cost: str,
+    batches: Iterable[Sequence[tuple[Array, Array]]],
+    learning_rate: float,
+    l2: float = 0.0,
+) -> tuple[list[Array], list[Array]]:
+    """Take one step along the mean gradient of each batch of pairs (x, t), its samples added up one by one."""
+    Ws, bs = list(weights), list(biases)
+    for batch in batches:
+        dW, db = [np.zeros(W.shape) for W in Ws], [np.zeros(b.shape) for b in bs]
+        for x, t in batch:
+            for totals, gradient in zip((dW, db), column_gradients(Ws, bs, cost, x, t), strict=True):
+                totals[:] = [total + g for total, g in zip(totals, gradient, strict=True)]
+        step = learning_rate / len(batch)
+        Ws = [(1 - learning_rate * l2) * W - step * g for W, g in zip(Ws, dW, strict=True)]
+        bs = [b - step * g for b, g in zip(bs, db, strict=True)]
+    return Ws, bs
+
+
+def shuffled_batches(pairs: list[Any], batch_size: int, epochs: int = 1) -> Iterator[list[Any]]:
+    """Shuffle the list itself by Python's global generator before every epoch, and yield its batches."""
+    for _ in range(epochs):
+        random.shuffle(pairs)
+        for start in range(0, len(pairs), batch_size):
+            yield pairs[start : start + batch_size]
 
 
 def one_hot(labels: ArrayLike, n_out: int) -> Array:

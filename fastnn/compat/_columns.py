@@ -1,0 +1,144 @@
+"""What the networks of column vectors share: pairs as arrays, layers as lists, and one float64 network that works."""
+
+import random
+from collections.abc import Callable, Sized
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import validation
+from fastnn.history import History
+from fastnn.network import Network
+from fastnn.optimizers import SGD
+
+Array = NDArray[Any]
+
+
+class Samples(NamedTuple):
+    """Pairs (x, y) as two matrices."""
+
+    X: Array  # (n, n_in) float64
+    Y: Array  # (n, n_out) float64
+
+    @property
+    def labels(self) -> Array:
+        """The class of every sample: its largest target, or a single target itself."""
+        return self.Y.argmax(axis=1) if self.Y.shape[1] > 1 else self.Y[:, 0]
+
+
+class ListShuffle:
+    """The orders that ``random.shuffle(data)`` gives a list of n, once for every epoch, each from the one before.
+
+    Called by ``Network.fit``. It draws from Python's global generator what shuffling the list itself would draw.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._order = list(range(n))
+
+    def __call__(self, n: int) -> Array:
+        """Shuffle once more."""
+        random.shuffle(self._order)
+        return np.array(self._order)
+
+    def arrange(self, data: Any) -> None:
+        """Leave a list in the order in which shuffling it would have left it; other data stay as they are."""
+        if isinstance(data, list):
+            data[:] = [data[i] for i in self._order]
+
+
+def _equal(layers: Any, known: list[Array]) -> bool:
+    """Whether these are lists of equal arrays."""
+    return isinstance(layers, list) and len(layers) == len(known) and all(map(np.array_equal, layers, known))
+
+
+class ColumnNetwork:
+    """A network of sigmoid layers whose weights (out, in) and biases (out, 1) are plain lists of arrays.
+
+    The lists are what counts: they go to the engine's network before it works, and come back after training. So
+    anything may be done to them: new lists, new arrays, arrays changed in place.
+    """
+
+    weights: list[Array]
+    biases: list[Array]
+
+    def _attach(self, sizes: tuple[int, ...], cost: str) -> None:
+        self._network = Network(sizes, cost=cost, dtype="float64")
+        self._remember()
+
+    def _samples(self, argument: str, pairs: Any) -> Samples:
+        sizes = self._network.sizes
+        return Samples(*validation.check_pairs(argument, pairs, sizes[0], sizes[-1]))
+
+    def _held_out(self, argument: str, pairs: Any) -> Samples | None:
+        """Samples, or None for None and for an empty list."""
+        if pairs is None or (isinstance(pairs, Sized) and len(pairs) == 0):
+            return None
+        return self._samples(argument, pairs)
+
+    # --- the lists and the engine's network ---
+
+    def _push(self) -> Network:
+        """The engine's network, with what the lists hold now."""
+        network = self._network
+        if not all(map(_equal, (self.weights, self.biases), self._known)):
+            shapes = [(n_out, 1) for n_out in network.sizes[1:]]
+            biases = validation.check_layers("biases", self.biases, shapes, network.dtype)
+            network.weights = self.weights
+            network.biases = [b[:, 0] for b in biases]
+            self._remember()
+        return network
+
+    def _pull(self) -> None:
+        """What the engine's network holds now, as new lists."""
+        self._remember()
+        self.weights, self.biases = ([array.copy() for array in layers] for layers in self._known)
+
+    def _remember(self) -> None:
+        network = self._network
+        self._known = [*network.weights], [b[:, np.newaxis] for b in network.biases]
+
+    # --- work ---
+
+    def _forward(self, a: ArrayLike) -> Array:
+        columns = validation.check_columns("a", a, self._network.sizes[0])
+        outputs: Array = self._push().forward(columns.T).T
+        return outputs[:, 0] if np.ndim(a) == 1 else outputs
+
+    def _gradients(self, x: ArrayLike, y: ArrayLike) -> tuple[list[Array], list[Array]]:
+        """The gradients of one sample's cost by weights and by biases."""
+        sizes = self._network.sizes
+        X = validation.check_column("x", x, sizes[0]).astype(np.float64)
+        Y = validation.check_target_column("y", y, sizes[-1])
+        by_weights, by_biases = self._push().gradients(X[np.newaxis], Y[np.newaxis])
+        return by_weights, [b[:, np.newaxis] for b in by_biases]
+
+    def _descend(
+        self,
+        samples: Samples,
+        epochs: int,
+        batch_size: int,
+        eta: float,
+        l2: float = 0.0,
+        shuffle: bool | ListShuffle = False,
+        after_epoch: Callable[[int], None] | None = None,
+    ) -> None:
+        """Train; ``after_epoch`` is called with the number of every epoch, from 0."""
+
+        def look(_: Network, history: History) -> None:
+            if after_epoch is not None:
+                self._pull()
+                after_epoch(len(history.epochs) - 1)
+
+        network = self._push()
+        try:
+            network.fit(*samples, epochs, batch_size, SGD(eta), l2, shuffle=shuffle, progress=False, callbacks=[look])
+        finally:
+            self._pull()
+
+    def _step(self, samples: Samples, eta: float, l2: float = 0.0) -> None:
+        self._descend(samples, 1, len(samples.X), eta, l2)
+
+    def _hits(self, samples: Samples) -> int:
+        """Samples whose largest output is that of their class."""
+        return int((self._push().forward(samples.X).argmax(axis=1) == samples.labels).sum())
