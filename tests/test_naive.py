@@ -300,6 +300,21 @@ def test_train_with_sample_weight_skips_what_weighs_nothing() -> None:
     np.testing.assert_allclose(weighted[2], alone[2], rtol=1e-12)
 
 
+@pytest.mark.parametrize("cost", ["quadratic", "sum_squares", "cross_entropy"])
+def test_training_in_columns_agrees_with_training_in_rows(cost: str) -> None:
+    weights, biases = random_network([4, 5, 3, 2])
+    rng = np.random.default_rng(3)
+    X, T = rng.normal(size=(10, 4)), rng.random((10, 2))
+    order = np.arange(10)
+    activations = ["sigmoid"] * 3
+    rows = naive.train(weights, biases, activations, cost, naive.SGD(0.5), X, T, 4, [order, order], l2=0.1)
+    pairs = [(x[:, np.newaxis], t[:, np.newaxis]) for x, t in zip(X, T, strict=True)]
+    batches = [pairs[:4], pairs[4:8], pairs[8:]] * 2
+    columns = naive.train_in_columns(weights, [b[:, np.newaxis] for b in biases], cost, batches, 0.5, l2=0.1)
+    for got, wanted in zip([*columns[0], *columns[1]], [*rows[0], *(b[:, np.newaxis] for b in rows[1])], strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-13, atol=1e-15)
+
+
 def test_one_hot() -> None:
     np.testing.assert_array_equal(naive.one_hot([2, 0], 3), [[0, 0, 1], [1, 0, 0]])
     np.testing.assert_array_equal(naive.one_hot([1, 0, 1], 1), [[1], [0], [1]])

@@ -1,0 +1,124 @@
+"""How much faster the classes of ``fastnn.compat`` train than the per-sample NumPy code whose names they carry.
+
+    python scripts/compare_seeds.py
+
+times each in turn with a plain transcription of its mathematics (``tests/naive.py``) on MNIST, and prints a table.
+"""
+
+import argparse
+import contextlib
+import io
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastnn
+from fastnn.compat import musings, nielsen
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import naive
+
+SIZES, BATCH = [784, 30, 10], 10
+Array = NDArray[Any]
+
+
+class Row(NamedTuple):
+    """One class of ours and what it is compared with."""
+
+    name: str
+    numpy: Callable[[], object]  # one epoch
+    ours: Callable[[int], object]  # a call for so many epochs, on data in the form that the original takes
+
+
+class Timing(NamedTuple):
+    """Seconds."""
+
+    numpy: float  # an epoch
+    first: float  # a call for one epoch, with the conversion of the data
+    call: float  # a call for all epochs
+
+
+def columns_row(
+    name: str, net: Any, cost: str, eta: float, train: Callable[[Any, int], object], X: Array, y: Array
+) -> Row:
+    """A class that takes a list of pairs of columns."""
+    pairs = [(x[:, np.newaxis], t[:, np.newaxis]) for x, t in zip(X, np.eye(10)[y], strict=True)]
+    weights, biases = list(net.weights), list(net.biases)
+
+    def epoch() -> object:
+        return naive.train_in_columns(weights, biases, cost, naive.shuffled_batches(pairs.copy(), BATCH), eta)
+
+    return Row(name, epoch, lambda epochs: train(pairs.copy(), epochs))
+
+
+def nielsen_row(X: Array, y: Array) -> Row:
+    """The book's class."""
+    net = nielsen.Network(SIZES)
+    name = "compat.nielsen.Network.SGD"
+    return columns_row(name, net, "quadratic", 3.0, lambda data, epochs: net.SGD(data, epochs, BATCH, 3.0), X, y)
+
+
+def musings_row(X: Array, y: Array) -> Row:
+    """The blog post's class."""
+    net = musings.NN(SIZES)
+    name = "compat.musings.NN.trainer"
+    train = lambda data, epochs: net.trainer(data, epochs, BATCH, 0.5, 0.0)  # noqa: E731
+    return columns_row(name, net, "cross_entropy", 0.5, train, X, y)
+
+
+ROWS: list[Callable[[Array, Array], Row]] = [nielsen_row, musings_row]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes; what it prints is not shown."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+
+def measure(row: Row, rounds: int, epochs: int) -> Timing:
+    """Medians of alternating runs, after one that compiles."""
+    seconds(lambda: row.ours(1))
+    runs = [
+        Timing(seconds(row.numpy), seconds(lambda: row.ours(1)), seconds(lambda: row.ours(epochs)))
+        for _ in range(rounds)
+    ]
+    return Timing(*map(statistics.median, zip(*runs, strict=True)))
+
+
+def main() -> None:
+    """Measure every row and print it as soon as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=50_000, help="of MNIST's training images (default: 50,000)")
+    parser.add_argument("--epochs", type=int, default=30, help="of a call of ours, at least 2 (default: 30)")
+    parser.add_argument("--rounds", type=int, default=3, help="repeats, of which the median counts (default: 3)")
+    args = parser.parse_args()
+    if args.epochs < 2 or args.rounds < 1 or args.samples < BATCH:
+        parser.error(f"--epochs must be at least 2, --rounds at least 1, --samples at least {BATCH}")
+    X, y, _, _ = fastnn.datasets.load_mnist("float64")
+    print(f"seconds per epoch, {SIZES}, batch {BATCH}, {min(args.samples, len(X)):,} samples, float64, one thread")
+    print(
+        f"| class | per-sample NumPy | ours from epoch 2 on | ratio | ours in a call of {args.epochs} epochs | ratio |"
+    )
+    print("|---|---|---|---|---|---|")
+    for make in ROWS:
+        row = make(X[: args.samples], y[: args.samples])
+        timing = measure(row, args.rounds, args.epochs)
+        later, mean = (timing.call - timing.first) / (args.epochs - 1), timing.call / args.epochs
+        ratios = [timing.numpy / epoch for epoch in (later, mean)]
+        print(
+            f"| `{row.name}` | {timing.numpy:.2f} | {later:.4f} | {ratios[0]:.0f}x | {mean:.4f} | {ratios[1]:.0f}x |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
