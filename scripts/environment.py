@@ -1,6 +1,7 @@
 """The comparison's own environment: made, filled and used. Needs nothing but the standard library."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import venv
@@ -56,3 +57,16 @@ def install(wanted: Iterable[tuple[Sequence[str], Sequence[str]]]) -> None:
         print(f"installing {', '.join(packages)}", flush=True)
         if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *packages], check=False).returncode:
             print(f"could not install {', '.join(packages)}: going on without", flush=True)
+
+
+def pin_threads(threads: int) -> None:
+    """Tell every library how many threads to use, before any of them is imported here or in a worker."""
+    pools = ("OMP", "MKL", "OPENBLAS", "BLIS", "NUMEXPR", "NUMBA")
+    os.environ |= {f"{pool}_NUM_THREADS": str(threads) for pool in pools}
+    os.environ["VECLIB_MAXIMUM_THREADS"] = str(threads)
+    eigen = str(threads > 1).lower()
+    os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={eigen} intra_op_parallelism_threads={threads}"
+    # The flags do not bind XLA's other pools: without this, JAX keeps a second processor busy.
+    os.environ["NPROC"] = str(threads)
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -43,6 +43,14 @@ CASES = {
         Case("I", (784, 30, 10), 1000, "mnist", 50_000),
     )
 }
+"""Training."""
+
+PREDICTIONS = {
+    case.name: case for case in (Case(f"P{rows}", (784, 30, 10), rows, "mnist", rows) for rows in (1, 32, 10_000))
+}
+"""Prediction of one batch, again and again."""
+
+ALL_CASES = CASES | PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -58,17 +66,17 @@ class Task:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Layer sizes."""
-        return CASES[self.case].sizes
+        return ALL_CASES[self.case].sizes
 
     @property
     def batch(self) -> int:
         """Samples per step."""
-        return CASES[self.case].batch
+        return ALL_CASES[self.case].batch
 
     @property
     def n(self) -> int:
         """Samples per epoch."""
-        whole = CASES[self.case].samples
+        whole = ALL_CASES[self.case].samples
         return whole if self.samples is None else min(whole, self.samples)
 
 
@@ -96,7 +104,7 @@ def load_data(task: Task, n: int) -> Data:
     Data
         X and T in the task's dtype.
     """
-    case = CASES[task.case]
+    case = ALL_CASES[task.case]
     pixels = None
     if case.source == "mnist":
         from fastnn.datasets import load_mnist

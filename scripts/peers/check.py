@@ -8,10 +8,12 @@ import numpy as np
 
 from peers import maths
 from peers.base import Peer
-from peers.cases import CHECKED_SAMPLES, Layers, Task, load_data, start_layers
+from peers.cases import CHECKED_SAMPLES, Array, Layers, Task, load_data, start_layers
 
 TOLERANCES = {"float32": 3e-3, "float64": 1e-9}
 """Largest error of a weight, as a part of the largest change in its layer."""
+OUTPUT_TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
+"""Largest error of an output, which is between 0 and 1."""
 
 _REFERENCE = Path(__file__).parents[2] / "tests" / "naive.py"
 
@@ -88,3 +90,26 @@ def error_of(peer: Peer, task: Task) -> float:
     peer.prepare(task, data, start)
     peer.epoch(np.arange(samples))
     return largest_error(peer.weights(), expected_weights(task, samples), start_layers(task))
+
+
+def output_error(outputs: Array, X: Array, layers: Layers) -> float:
+    """The largest error of any output of a network of sigmoid layers.
+
+    Parameters
+    ----------
+    outputs : array (n, n_out)
+        As a peer predicted them.
+    X : array (n, n_in)
+        The samples.
+    layers : Layers
+        The network.
+
+    Returns
+    -------
+    float
+        Absolute.
+    """
+    naive = _load_reference()
+    weights, biases = [W for W, _ in layers], [b for _, b in layers]
+    right = naive.forward(weights, biases, ["sigmoid"] * len(layers), X)
+    return float(np.max(np.abs(outputs - right[1][-1])))

@@ -1,16 +1,65 @@
 """Alternating measurements that know when the machine was disturbed."""
 
+import math
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 import numpy as np
-
-from peers.worker import Worker, WorkerError
+from tqdm import tqdm
 
 _DISTURBED = 1.25  # a probe so many times slower than the fastest one had company
-_LEAST_BUSY = 0.9  # an epoch that got less of one processor had to wait for it
+_LEAST_BUSY = 0.9  # a sample that got less of one processor had to wait for it
 _ROUNDS_PER_REPEAT = 3
+_STEADY_SECONDS = 0.2  # what is timed at a time lasts at least so long
+
+
+class WorkerError(Exception):
+    """A worker cannot do what it was asked; the text says why."""
+
+
+class Sample(NamedTuple):
+    """One measurement: seconds of one piece of work, and how many processors were at it."""
+
+    seconds: float
+    busy: float
+
+
+class Measurable(Protocol):
+    """What can be measured in turn with others."""
+
+    name: str
+
+    def sample(self) -> Sample:
+        """Do the work once more."""
+
+
+class Steady:
+    """Times one kind of work in this process; short pieces as many together as make a steady state.
+
+    Parameters
+    ----------
+    name : str
+        What is measured.
+    work : callable
+        Does as many pieces as it is told.
+    share : float
+        How much of what is asked for a piece is; the time is scaled up.
+    """
+
+    def __init__(self, name: str, work: Callable[[int], object], share: float = 1.0) -> None:
+        self.name, self._work, self._share, self._count = name, work, share, 1
+
+    def sample(self) -> Sample:
+        """See Measurable."""
+        began, began_cpu = time.perf_counter(), time.process_time()
+        self._work(self._count)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+        found = Sample(seconds / self._count / self._share, cpu / seconds)
+        self._count = max(1, math.ceil(_STEADY_SECONDS * self._count / seconds))
+        return found
 
 
 class Probe:
@@ -38,44 +87,56 @@ class Probe:
 
 @dataclass
 class Timing:
-    """The epochs of one peer in one case."""
+    """The samples of one participant."""
 
-    error: float
     seconds: list[float] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
+    """In which round each of them was taken."""
     disturbed: list[float] = field(default_factory=list)
     busy: float = 0.0
-    """The most processors that were at work during an epoch."""
+    """The most processors that were at work during a sample."""
 
     @property
     def used(self) -> list[float]:
-        """The undisturbed epochs; if there is not one, all of them."""
+        """The undisturbed samples; if there is not one, all of them."""
         return self.seconds or self.disturbed
 
     @property
     def median(self) -> float:
-        """Seconds per epoch."""
+        """Seconds."""
         return statistics.median(self.used)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Seconds per epoch that a quarter and three quarters of the epochs stay below."""
+        """Seconds that a quarter and three quarters of the samples stay below."""
         low, high = np.percentile(self.used, [25, 75])
         return float(low), float(high)
 
+    def ratios(self, other: "Timing") -> list[float]:
+        """Seconds over another one's, round by round: what changes slowly on the machine changes both."""
+        others = dict(zip(other.rounds, other.seconds, strict=True))
+        pairs = zip(self.rounds, self.seconds, strict=True)
+        return [seconds / others[i] for i, seconds in pairs if i in others]
 
-def measure(workers: list[Worker], repeats: int, probe: Probe) -> tuple[dict[str, Timing], dict[str, str]]:
-    """One epoch of each in turn, again and again; disturbed epochs are put aside and repeated.
+    def __str__(self) -> str:
+        low, high = self.quartiles
+        return f"{self.median:.3g} ({low:.3g}-{high:.3g})"
 
-    Disturbed is an epoch next to a slow probe, and one whose process did not get a whole processor.
+
+def measure(subjects: Sequence[Measurable], repeats: int, probe: Probe) -> tuple[dict[str, Timing], dict[str, str]]:
+    """One sample of each in turn, again and again; disturbed ones are put aside and repeated.
+
+    Disturbed is a sample next to a slow probe, and one whose process did not get a whole processor. A bar shows the
+    progress on a terminal.
 
     Parameters
     ----------
-    workers : list of Worker
-        Who takes part.
+    subjects : sequence of Measurable
+        Who takes part, under names of their own.
     repeats : int
-        Undisturbed epochs wanted of each. On a busy machine it stays at fewer after three times as many rounds.
+        Undisturbed samples wanted of each. On a busy machine it stays at fewer after three times as many rounds.
     probe : Probe
-        Run between any two epochs.
+        Run between any two samples.
 
     Returns
     -------
@@ -84,24 +145,33 @@ def measure(workers: list[Worker], repeats: int, probe: Probe) -> tuple[dict[str
     failures : dict
         Why somebody is missing from ``timings``.
     """
-    timings = {worker.name: Timing(worker.error) for worker in workers}
+    timings = {subject.name: Timing() for subject in subjects}
     failures: dict[str, str] = {}
-    for _ in range(_ROUNDS_PER_REPEAT * repeats):
-        lacking = [worker for worker in workers if len(timings[worker.name].seconds) < repeats]
-        if not lacking:
-            break
-        before = probe.run()
-        for worker in lacking:
-            try:
-                seconds, busy = worker.epoch()
-            except WorkerError as error:
-                failures[worker.name] = str(error)
-                workers = [other for other in workers if other is not worker]
-                continue
-            after = probe.run()
-            timing = timings[worker.name]
-            quiet = probe.quiet(before, after) and busy > _LEAST_BUSY
-            (timing.seconds if quiet else timing.disturbed).append(seconds)
-            timing.busy = max(timing.busy, busy)
-            before = after
+    with tqdm(total=repeats * len(subjects), unit=" samples", disable=None, leave=False) as bar:
+        for i in range(_ROUNDS_PER_REPEAT * repeats):
+            lacking = [
+                subject
+                for subject in subjects
+                if subject.name not in failures and len(timings[subject.name].seconds) < repeats
+            ]
+            if not lacking:
+                break
+            before = probe.run()
+            for subject in lacking:
+                try:
+                    seconds, busy = subject.sample()
+                except WorkerError as error:
+                    failures[subject.name] = str(error)
+                    continue
+                after = probe.run()
+                timing = timings[subject.name]
+                quiet = probe.quiet(before, after) and busy > _LEAST_BUSY
+                if quiet:
+                    timing.seconds.append(seconds)
+                    timing.rounds.append(i)
+                else:
+                    timing.disturbed.append(seconds)
+                timing.busy = max(timing.busy, busy)
+                bar.update(quiet)
+                before = after
     return {name: timing for name, timing in timings.items() if name not in failures}, failures

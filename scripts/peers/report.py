@@ -10,11 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from peers import EVERYONE, OURS
-from peers.cases import CASES, Task
+import figures
+
+from peers import OURS, PEERS, TRAINERS
+from peers.cases import ALL_CASES, PREDICTIONS, Task
 from peers.measure import Timing
 
-_LIBRARIES = ("numpy", "numba", "torch", "jax", "jaxlib", "scikit-learn", "tensorflow")
+_LIBRARIES = ("numpy", "numba", "torch", "jax", "jaxlib", "scikit-learn", "tensorflow", "onnxruntime")
 
 
 @dataclass
@@ -22,6 +24,7 @@ class Result:
     """One case."""
 
     task: Task
+    errors: dict[str, float]
     timings: dict[str, Timing]
     left_out: dict[str, str]
 
@@ -102,19 +105,12 @@ def remarks(results: list[Result]) -> Iterator[str]:
             yield f"case {case}: {name} left out: {reason}"
         for name, timing in result.timings.items():
             if not timing.seconds:
-                yield f"case {case}: every epoch of {name} was disturbed; its number is of disturbed epochs"
+                yield f"case {case}: every sample of {name} was disturbed; its number is of disturbed ones"
             if timing.busy > 1.2 * result.task.threads:
                 yield f"case {case}: {name} kept {timing.busy:.1f} processors busy"
         dropped = sum(len(timing.disturbed) for timing in result.timings.values() if timing.seconds)
         total = sum(len(timing.seconds) + len(timing.disturbed) for timing in result.timings.values())
-        yield f"case {case}: {dropped} of {total} epochs dropped because the machine was disturbed"
-
-
-def _seconds(timing: Timing | None) -> str:
-    if timing is None:
-        return ""
-    low, high = timing.quartiles
-    return f"{timing.median:.3g} ({low:.3g}-{high:.3g})"
+        yield f"case {case}: {dropped} of {total} samples dropped because the machine was disturbed"
 
 
 def _times(ratio: float | None) -> str:
@@ -123,8 +119,7 @@ def _times(ratio: float | None) -> str:
 
 def table(results: list[Result]) -> str:
     """The comparison as a Markdown table; quartiles in brackets."""
-    names = [name for name in EVERYONE if any(name in result.timings for result in results)]
-    names.sort(key=lambda name: name in OURS)  # ours stand last
+    names = [name for name in (*PEERS, *OURS) if any(name in result.timings for result in results)]
     head = ["case", "layers", "batch", "samples", *names, "best peer / fastnn", "torch / fastnn"]
     rows = [head, ["---"] * len(head)]
     for result in results:
@@ -133,10 +128,10 @@ def table(results: list[Result]) -> str:
         rows.append(
             [
                 task.case,
-                CASES[task.case].layers,
+                ALL_CASES[task.case].layers,
                 f"{task.batch:,}",
                 f"{task.n:,}",
-                *(_seconds(result.timings.get(name)) for name in names),
+                *(str(result.timings.get(name, "")) for name in names),
                 ratio,
                 _times(result.ratio("torch")),
             ]
@@ -147,21 +142,20 @@ def table(results: list[Result]) -> str:
 def markdown(results: list[Result], where: dict[str, Any]) -> str:
     """The whole report."""
     task = results[0].task
+    setting = f"{task.dtype}, threads: {task.threads}; sigmoid layers"
     scaled = "".join(
         f" `{name}` is timed on {peer.share:.0%} of an epoch and scaled up."
-        for name, peer in EVERYONE.items()
+        for name, peer in TRAINERS.items()
         if peer.share < 1 and any(name in result.timings for result in results)
     )
-    lines = [
-        f"Seconds per epoch in steady state: median (quartiles). {task.optimizer}, {task.dtype}, "
-        f"threads: {task.threads}; sigmoid layers, Bernoulli cross-entropy.{scaled}",
-        "",
-        machine_line(where),
-        "",
-        table(results),
-        "",
-        *(f"- {line}" for line in (*verdicts(results), *remarks(results))),
-    ]
+    training = f"Seconds per epoch in steady state: {task.optimizer}, Bernoulli cross-entropy, {setting}.{scaled}"
+    prediction = f"Seconds per call that predicts one batch, again and again: {setting}."
+    lines = [machine_line(where), ""]
+    for heading, predicts in ((training, False), (prediction, True)):
+        rows = [result for result in results if (result.task.case in PREDICTIONS) == predicts]
+        if rows:
+            lines += [f"{heading} Medians (quartiles).", "", table(rows), ""]
+    lines += [f"- {line}" for line in (*verdicts(results), *remarks(results))]
     return "\n".join(lines) + "\n"
 
 
@@ -169,13 +163,18 @@ def _as_json(results: list[Result], where: dict[str, Any]) -> str:
     cases = [
         {
             **asdict(result.task),
-            "layers": CASES[result.task.case].layers,
+            "layers": ALL_CASES[result.task.case].layers,
             "batch": result.task.batch,
             "samples": result.task.n,
             "left_out": result.left_out,
             "ratios": {name: result.ratio(name) for name in result.peers},
             "timings": {
-                name: {**asdict(timing), "median": timing.median, "quartiles": timing.quartiles}
+                name: {
+                    **asdict(timing),
+                    "error": result.errors[name],
+                    "median": timing.median,
+                    "quartiles": timing.quartiles,
+                }
                 for name, timing in result.timings.items()
             },
         }
@@ -185,34 +184,38 @@ def _as_json(results: list[Result], where: dict[str, Any]) -> str:
 
 
 def _draw(results: list[Result], path: Path) -> bool:
-    """A bar chart of how many times as long as fastnn everybody takes, where matplotlib is installed."""
-    try:
-        import matplotlib as mpl
-
-        mpl.use("agg")
-        from matplotlib import pyplot as plt
-    except ImportError:
+    """Bars of how many times as long as fastnn everybody takes, a panel for each case."""
+    drawn = [result for result in results if "fastnn" in result.timings and result.peers]
+    pyplot = figures.pyplot()
+    if pyplot is None or not drawn:
         return False
-    drawn = [result for result in results if "fastnn" in result.timings]
-    names = [name for name in EVERYONE if any(name in result.peers for result in drawn)]
-    if not names:
-        return False
-    figure, axes = plt.subplots(figsize=(2 + 1.2 * len(drawn), 4), layout="constrained")
-    width = 0.8 / len(names)
-    for i, name in enumerate(names):
-        places = [place + (i - (len(names) - 1) / 2) * width for place in range(len(drawn))]
-        axes.bar(places, [result.ratio(name) or float("nan") for result in drawn], width, label=name)
-    axes.axhline(1, color="black", linewidth=1)
-    axes.set_yscale("log")
-    axes.set_ylabel("time per epoch / fastnn's")
-    axes.set_xticks(range(len(drawn)), [f"{r.task.case}\n{CASES[r.task.case].layers}\nx{r.task.batch}" for r in drawn])
-    axes.legend(fontsize="small", ncols=3)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    all_ratios = [result.ratio(name) or 1 for result in drawn for name in result.peers]
+    columns = min(3, len(drawn))
+    most = max(len(result.peers) for result in drawn)
+    rows = -(-len(drawn) // columns)
+    figure, axes = pyplot.subplots(
+        rows, columns, sharex=True, squeeze=False, figsize=(4 * columns, rows * (0.7 + 0.24 * most))
+    )
+    for panel in axes.flat[len(drawn) :]:
+        panel.remove()
+    for panel, result in zip(axes.flat, drawn, strict=False):
+        ratios = sorted((result.ratio(name) or 0.0, name) for name in result.peers)[::-1]
+        panel.barh([name for _, name in ratios], [ratio - 1 for ratio, _ in ratios], left=1, color="0.7", edgecolor="0")
+        for place, (ratio, _) in enumerate(ratios):
+            panel.text(1.15 * max(ratio, 1), place, f"{ratio:.3g}x", va="center", fontsize="small")
+        panel.axvline(1, color="black", linewidth=1.5)
+        panel.set_xscale("log")
+        panel.set_xlim(min(0.8, 0.8 * min(all_ratios)), 5 * max(all_ratios))
+        panel.xaxis.set_major_formatter("{x:g}x")
+        work = f"predict {result.task.n:,}" if result.task.case in PREDICTIONS else f"batch {result.task.batch:,}"
+        panel.set_title(f"{result.task.case}: {ALL_CASES[result.task.case].layers}, {work}", fontsize="medium")
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("time / fastnn's time, which is the line")
+    figures.save(figure, path)
     return True
 
 
-def write(results: list[Result], where: dict[str, Any], folder: Path) -> list[Path]:
+def write(results: list[Result], where: dict[str, Any], stem: Path) -> list[Path]:
     """Write the report.
 
     Parameters
@@ -221,17 +224,15 @@ def write(results: list[Result], where: dict[str, Any], folder: Path) -> list[Pa
         At least one.
     where : dict
         From ``machine``.
-    folder : Path
-        Made if need be.
+    stem : Path
+        Of the files; the endings are added.
 
     Returns
     -------
     list of Path
         What was written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / "peers.json", folder / "peers.md"]
-    paths[0].write_text(_as_json(results, where), encoding="utf-8")
-    paths[1].write_text(markdown(results, where), encoding="utf-8")
-    chart = folder / "peers.png"
-    return [*paths, chart] if _draw(results, chart) else paths
+    data, text, chart = (stem.with_name(f"{stem.name}.{ending}") for ending in ("json", "md", "svg"))
+    data.write_text(_as_json(results, where), encoding="utf-8")
+    text.write_text(markdown(results, where), encoding="utf-8")
+    return [data, text, *([chart] if _draw(results, chart) else [])]

@@ -11,7 +11,7 @@ from peers.cases import Array, Data, Layers, Task
 
 
 class JaxScan(Peer):
-    """The batches are gathered inside the scan, and the buffers of the weights are donated."""
+    """Gradients written by hand, batches gathered inside the scan, the buffers of the weights donated."""
 
     packages = ("jax", "jaxlib")
     modules = ("jax",)
@@ -33,13 +33,16 @@ class JaxScan(Peer):
     def _turn(self, array: Any) -> Any:
         return array.T if self._turned else array
 
+    def _gradients(self, parameters: Any, x: Any, t: Any) -> Any:
+        return maths.gradients(self._jax.nn.sigmoid, parameters, x, t)
+
     def _compile(self, optimizer: str, batch: int) -> Any:
         jax = self._jax
 
         def step(state: Any, x: Any, t: Any) -> Any:
             parameters, memory, count = state
             upright = [self._turn(w) for w in parameters]
-            found = maths.gradients(jax.nn.sigmoid, upright, x, t)
+            found = self._gradients(upright, x, t)
             parameters, memory = maths.step(optimizer, parameters, [self._turn(g) for g in found], memory, count + 1)
             return parameters, memory, count + 1
 
@@ -61,3 +64,20 @@ class JaxScan(Peer):
     def weights(self) -> Layers:
         """See Peer."""
         return paired([np.asarray(self._turn(w)) for w in self._state[0]])
+
+
+class JaxGrad(JaxScan):
+    """The same with the gradients that ``jax.grad`` finds, as users of JAX write it."""
+
+    def _gradients(self, parameters: Any, x: Any, t: Any) -> Any:
+        jax = self._jax
+
+        def cost(parameters: Any) -> Any:
+            a = x
+            for W, b in paired(parameters):
+                z = a @ W.T + b
+                a = jax.nn.sigmoid(z)
+            costs = t * jax.nn.log_sigmoid(z) + (1 - t) * jax.nn.log_sigmoid(-z)
+            return -costs.sum(1).mean()
+
+        return jax.grad(cost)(parameters)

@@ -1,35 +1,29 @@
 """One process for each peer and case, kept alive with its data and its compiled code.
 
 Parent and worker exchange JSON, one object a line. The first line is the task, and the answer tells whether the
-mathematics agrees; every further line asks for one epoch, and the answer tells how long it took.
+mathematics agrees; every further line asks for one more measurement, and the answer tells how long it took.
 """
 
 import json
-import math
 import os
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from peers import EVERYONE
-from peers.base import Peer
-from peers.cases import Array, Task, load_data, start_layers
-from peers.check import TOLERANCES, error_of
+import fastnn
+from peers import PREDICTORS, TRAINERS
+from peers.cases import PREDICTIONS, Array, Task, load_data, start_layers
+from peers.check import OUTPUT_TOLERANCES, TOLERANCES, error_of, output_error
+from peers.measure import Sample, Steady, WorkerError
 
 _SCRIPT = Path(__file__).parents[1] / "compare_peers.py"
-
-_STEADY_SECONDS = 0.2  # what is timed at a time lasts at least so long
-
-
-class WorkerError(Exception):
-    """A worker cannot do what it was asked; the text says why."""
+_TIMEOUT = 900.0  # seconds for any one answer; compiling is the longest
 
 
 # --- in the worker ---
@@ -52,43 +46,44 @@ def serve(name: str) -> None:
 
     try:
         task = Task(**json.loads(sys.stdin.readline()))
-        peer = EVERYONE[name]()
-        error = error_of(peer, task)
-        if error <= TOLERANCES[task.dtype]:
-            epochs = _Epochs(peer, task)
-            epochs.run()  # the first one compiles
-            epochs.run()  # and the second one tells how long one takes
-        answer({"error": error, "tolerance": TOLERANCES[task.dtype]})
+        ready = _ready_to_predict if task.case in PREDICTIONS else _ready_to_train
+        error, tolerance, subject = ready(name, task)
+        if subject:
+            subject.sample()  # the first one compiles
+            subject.sample()  # and the second one tells how long one takes
+        answer({"error": error, "tolerance": tolerance, "source": str(Path(fastnn.__file__).parents[1])})
         for _ in sys.stdin:
-            answer(epochs.run())
+            assert subject is not None
+            answer(subject.sample()._asdict())
     except ImportError as error:
         answer({"failed": f"not installed ({error})"})
     except Exception as error:
         answer({"failed": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"})
 
 
-class _Epochs:
-    """Epochs of one peer on the whole data, timed."""
+def _ready_to_train(name: str, task: Task) -> tuple[float, float, Steady | None]:
+    """A peer's error, what is allowed, and what is to be timed if the error is within it: epochs on all data."""
+    peer, tolerance = TRAINERS[name](), TOLERANCES[task.dtype]
+    error = error_of(peer, task)
+    if error > tolerance:
+        return error, tolerance, None
+    timed = min(max(task.batch, round(peer.share * task.n)), task.n)
+    generator = np.random.default_rng(0)
+    peer.prepare(task, load_data(task, task.n), start_layers(task))
 
-    def __init__(self, peer: Peer, task: Task) -> None:
-        self._peer, self._n = peer, task.n
-        self._timed = max(task.batch, round(peer.share * task.n))
-        self._timed = min(self._timed, self._n)
-        self._generator = np.random.default_rng(0)
-        self._count = 1  # epochs timed together
-        peer.prepare(task, load_data(task, task.n), start_layers(task))
+    def order() -> Array | None:
+        return None if peer.shuffles else generator.permutation(task.n)[:timed]
 
-    def _order(self) -> Array | None:
-        return None if self._peer.shuffles else self._generator.permutation(self._n)[: self._timed]
+    return error, tolerance, Steady(name, lambda count: peer.epochs(count, order), timed / task.n)
 
-    def run(self) -> dict[str, float]:
-        """Seconds of one epoch, and how many processors were busy; of short ones, as many as make a steady state."""
-        began, began_cpu = time.perf_counter(), time.process_time()
-        self._peer.epochs(self._count, self._order)
-        seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-        result = {"seconds": seconds / self._count * self._n / self._timed, "busy": cpu / seconds}
-        self._count = max(1, math.ceil(_STEADY_SECONDS * self._count / seconds))
-        return result
+
+def _ready_to_predict(name: str, task: Task) -> tuple[float, float, Steady | None]:
+    """The same for prediction."""
+    peer, tolerance = PREDICTORS[name](), OUTPUT_TOLERANCES[task.dtype]
+    X, layers = load_data(task, task.n).X, start_layers(task)
+    peer.prepare(X, layers, task.threads)
+    error = output_error(np.asarray(peer.forward()), X, layers)
+    return error, tolerance, Steady(name, peer.forwards) if error <= tolerance else None
 
 
 # --- in the parent ---
@@ -99,12 +94,12 @@ class Worker:
 
     Parameters
     ----------
-    name : str
-        The peer.
+    peer : str
+        Which one.
     task : Task
         What it is to do.
-    timeout : float
-        Seconds after which an answer is no longer waited for.
+    source : Path, optional
+        Folder of the fastnn to use, instead of the installed one.
 
     Raises
     ------
@@ -112,18 +107,21 @@ class Worker:
         If the peer is not installed, fails or is too slow.
     """
 
-    def __init__(self, name: str, task: Task, timeout: float) -> None:
-        self.name, self._timeout = name, timeout
+    def __init__(self, peer: str, task: Task, source: Path | None = None) -> None:
+        self.name = str(source or peer)
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  (lives as long as the process)
         self._process = subprocess.Popen(
-            [sys.executable, str(_SCRIPT), "--worker", name],
+            [sys.executable, str(_SCRIPT), "--worker", peer],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
+            env={**os.environ, "PYTHONPATH": str(source)} if source else None,
         )
         try:
             reply = self._ask(asdict(task))
+            if source and Path(reply["source"]) != source.resolve():
+                raise WorkerError(f"it uses the fastnn in {reply['source']}, not the one in {source}")
         except WorkerError:
             self.close()
             raise
@@ -134,15 +132,14 @@ class Worker:
         """Whether the peer does the same mathematics as the reference."""
         return self.error <= self.tolerance
 
-    def epoch(self) -> tuple[float, float]:
-        """Seconds of one more epoch, and how many processors were busy."""
-        reply = self._ask({})
-        return reply["seconds"], reply["busy"]
+    def sample(self) -> Sample:
+        """See Measurable."""
+        return Sample(**self._ask({}))
 
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        watchdog = threading.Timer(self._timeout, self._process.kill)
+        watchdog = threading.Timer(_TIMEOUT, self._process.kill)
         watchdog.start()
         try:
             self._process.stdin.write(json.dumps(message) + "\n")
@@ -153,7 +150,7 @@ class Worker:
         finally:
             watchdog.cancel()
         if not line:
-            raise WorkerError(f"its process ended ({self._last_words()}) or took longer than {self._timeout:g} s")
+            raise WorkerError(f"its process ended ({self._last_words()}) or took longer than {_TIMEOUT:g} s")
         reply: dict[str, Any] = json.loads(line)
         if "failed" in reply:
             raise WorkerError(reply["failed"])
