@@ -35,9 +35,14 @@ class Trainee(NamedTuple):
         self.network.fit(self.X, self.y, epochs=1, progress=False, **self.settings)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def ready(
-    case: str, dtype: str = "float32", optimizer: str = "sgd", pixels: bool = False, samples: int | None = None
+    case: str,
+    dtype: str = "float32",
+    optimizer: str = "sgd",
+    pixels: bool = False,
+    samples: int | None = None,
+    threads: int = 1,
 ) -> Trainee:
     """A network that has been through an epoch: its kernels are compiled for exactly these types.
 
@@ -51,18 +56,20 @@ def ready(
         Whether X is an array of bytes.
     samples : int, optional
         At most so many.
+    threads : int
+        To train on.
 
     Returns
     -------
     Trainee
-        Kept until another one is asked for.
+        Kept until two others have been asked for.
     """
     task = Task(case, optimizer, dtype, samples=samples)
     data = load_data(task, task.n)
     layers = start_layers(task)
     initial = [W for W, _ in layers], [b for _, b in layers]
     network = fastnn.Network(task.sizes, initializer=initial, dtype=dtype)
-    settings = {"batch_size": task.batch, "optimizer": OPTIMIZERS[optimizer]}
+    settings = {"batch_size": task.batch, "optimizer": OPTIMIZERS[optimizer], "threads": threads}
     trainee = Trainee(network, data.pixels if pixels else data.X, data.y, settings)
     trainee.epoch()
     return trainee

@@ -38,7 +38,7 @@ class Functions(_Kernel):
 
 
 class Passes(_Kernel):
-    """Forward passes and gradients of [784, 100, 10] without training."""
+    """Forward passes and gradients of [784, 30, 10] without training."""
 
     params = (1, 32, 10_000)
     param_names = ("samples",)
@@ -62,7 +62,7 @@ class Passes(_Kernel):
 
 @lru_cache(maxsize=1)
 def _network():
-    return fastnn.Network([784, 100, 10])
+    return fastnn.Network([784, 30, 10])
 
 
 _compiled = set()

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from functools import lru_cache
+from pathlib import Path
 
 _FIRST_FIT = """
 import fastnn, numpy as np
@@ -15,7 +15,7 @@ fastnn.Network([784, 30, 10]).fit(X, y, epochs=1, progress=False)
 
 
 def _run(code, cache):
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, "FASTNN_CACHE_DIR": cache}, check=True)
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "FASTNN_CACHE_DIR": str(cache)}, check=True)
 
 
 class Startup:
@@ -27,28 +27,22 @@ class Startup:
     repeat = (2, 5, 20.0)
     timeout = 300
 
-    def setup(self):
-        self._empty = tempfile.TemporaryDirectory()
-        self._warm = _warm_cache().name
+    def setup_cache(self):
+        warm = Path("warm").absolute()  # asv keeps the folder in which this runs for the benchmarks
+        _run(_FIRST_FIT, warm)
+        return warm
 
-    def teardown(self):
-        self._empty.cleanup()
+    setup_cache.timeout = 300
 
-    def time_bare_python(self):
-        _run("import numpy", self._empty.name)
+    def time_bare_python(self, warm):
+        _run("import numpy", warm)
 
-    def time_import(self):
-        _run("import fastnn", self._empty.name)
+    def time_import(self, warm):
+        _run("import fastnn", warm)
 
-    def time_first_fit_with_warm_cache(self):
-        _run(_FIRST_FIT, self._warm)
+    def time_first_fit_with_warm_cache(self, warm):
+        _run(_FIRST_FIT, warm)
 
-    def time_first_fit_with_empty_cache(self):
-        _run(_FIRST_FIT, self._empty.name)
-
-
-@lru_cache(maxsize=1)
-def _warm_cache():
-    folder = tempfile.TemporaryDirectory()
-    _run(_FIRST_FIT, folder.name)
-    return folder
+    def time_first_fit_with_empty_cache(self, warm):
+        with tempfile.TemporaryDirectory() as empty:
+            _run(_FIRST_FIT, empty)

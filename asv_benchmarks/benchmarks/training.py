@@ -39,16 +39,14 @@ class Bytes(_Epoch):
         self.trainee.epoch()
 
 
-class Settings(_Epoch):
-    """Case A otherwise than in float32 with plain SGD."""
+class TwoThreads(_Epoch):
+    """Cases that more than one thread may help."""
 
-    params = (("float32", "float64"), ("sgd", "momentum", "adam"))
-    param_names = ("dtype", "optimizer")
+    params = ("A", "D", "I")
+    param_names = ("case",)
 
-    def setup(self, dtype, optimizer):
-        if (dtype, optimizer) == ("float32", "sgd"):
-            raise NotImplementedError  # that is among the cases
-        self.trainee = ready("A", dtype, optimizer)
+    def setup(self, case):
+        self.trainee = ready(case, threads=2)
 
-    def time_epoch(self, dtype, optimizer):
+    def time_epoch(self, case):
         self.trainee.epoch()
