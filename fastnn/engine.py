@@ -5,7 +5,9 @@ Kernels are imported when the first network is made, not when ``fastnn`` is: imp
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,9 +30,10 @@ from fastnn.kernels.buffers import (
     Team,
 )
 from fastnn.kernels.host import WIDTH, lanes_of
-from fastnn.validation import Features, Targets
+from fastnn.validation import UINT8, Features, Targets
 
 Array = NDArray[Any]
+_INT64 = np.dtype(np.int64)
 _HYPER_NUMBERS = 16
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
@@ -70,6 +73,7 @@ class Seen(NamedTuple):
     batches: int
 
 
+@lru_cache
 def _empty(dtype: Any) -> Array:
     return np.empty(0, dtype)
 
@@ -108,18 +112,18 @@ def _writeable(array: Array) -> Array:
     return array if array.flags.writeable else np.asarray(_Borrowed(array))
 
 
-def pack_data(X: Features, targets: Targets | None, sample_weight: Array, dtype: np.dtype[Any]) -> Data:
+def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:
     """Checked arrays as the kernels take them, without copying; dense data for a dense first layer."""
     flat = _writeable(X.values.reshape(-1))
-    pixels = flat.dtype == np.uint8
+    pixels = flat.dtype == UINT8
     return Data(
-        pixels=flat if pixels else _empty(np.uint8),
+        pixels=flat if pixels else _empty(UINT8),
         features=_empty(dtype) if pixels else flat,
         columns=_writeable(X.indices),
         starts=_writeable(X.starts),
-        labels=_writeable(targets.labels) if targets else _empty(np.int64),
+        labels=_writeable(targets.labels) if targets else _empty(_INT64),
         targets=_writeable(targets.matrix.reshape(-1)) if targets else _empty(dtype),
-        sample_weight=_writeable(sample_weight),
+        sample_weight=_empty(dtype) if sample_weight is None else _writeable(sample_weight),
         classify=bool(targets and targets.classes),
         sparse=X.starts.size > 0,
     )
@@ -175,8 +179,10 @@ class Engine:
 
     def __init__(self, sizes: tuple[int, ...], activations: tuple[str, ...], cost: str, dtype: np.dtype[Any]) -> None:
         from fastnn.kernels import epoch, functions, update
+        from fastnn.kernels.compile import machine_code
 
-        self._kernels = epoch
+        self._kernels, self._machine_code = epoch, machine_code
+        self._predict: Callable[..., None] | None = None  # once it has been compiled or loaded
         self._optimizers = update.OPTIMIZERS
         self._sizes, self.dtype = sizes, dtype
         self._codes = [functions.ACTIVATION_CODES[name] for name in activations]
@@ -338,7 +344,10 @@ class Engine:
         self.settle()
         with self._lock:
             (net,) = self._nets_for(min(layout.CHUNK_ROWS, out.shape[0]))
-            self._kernels.predict(net, data, first, end, out)
+            arguments = net, data, first, end, out
+            if self._predict is None:
+                self._predict = self._machine_code(self._kernels.predict, arguments)
+            self._predict(*arguments)
 
     def gradient(self, data: Data, n: int) -> Array:
         """Mean gradient over all n samples, in a buffer shaped like the parameters."""

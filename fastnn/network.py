@@ -335,7 +335,7 @@ class Network:
         """
         features = validation.check_features("X", X, self.sizes[0], self.dtype)
         out = np.empty((features.n, self.sizes[-1]), self.dtype)
-        data = pack_data(features, None, np.empty(0, self.dtype), self.dtype)
+        data = pack_data(features, None, None, self.dtype)
         self._engine.forward(data, 0, features.n, out)
         return out
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+UINT8 = np.dtype(np.uint8)
+_NO_INDICES, _NO_STARTS = np.empty(0, np.int32), np.empty(0, np.int64)
 DTYPES = ("float32", "float64")
 _PROBABILITY_TOLERANCE = 1e-3  # a row of float32 probabilities from elsewhere sums to one about this well
 _BLOCK = 1 << 22  # elements looked at together, so that a check takes little memory
@@ -161,7 +163,7 @@ def check_numeric(argument: str, values: Any) -> Array:
 def _all_finite(block: Array) -> bool:
     """Whether a flat array holds neither NaN nor infinity."""
     # The sum of squares is finite only if every element is. It is much faster than asking each, and BLAS never warns.
-    if block.dtype in (np.float32, np.float64) and np.isfinite(np.vdot(block, block)):
+    if block.dtype.itemsize in (4, 8) and math.isfinite(np.vdot(block, block)):
         return True
     return bool(np.isfinite(block).all())
 
@@ -190,8 +192,8 @@ def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any]) 
         raise ValueError(f"{argument} must hold at least one sample, got shape {_shape_text(array.shape)}")
     if sparse:
         return _check_csr(argument, array, dtype)
-    kept = np.ascontiguousarray(array) if array.dtype == np.uint8 else _cast(argument, array, dtype)
-    return Features(kept, np.empty(0, np.int32), np.empty(0, np.int64), array.shape[0])
+    kept = np.ascontiguousarray(array) if array.dtype == UINT8 else _cast(argument, array, dtype)
+    return Features(kept, _NO_INDICES, _NO_STARTS, array.shape[0])
 
 
 def _check_csr(argument: str, matrix: Any, dtype: np.dtype[Any]) -> Features:
@@ -213,6 +215,10 @@ def _check_csr(argument: str, matrix: Any, dtype: np.dtype[Any]) -> Features:
 
 def _cast(argument: str, array: Array, dtype: np.dtype[Any]) -> Array:
     """``array`` contiguous in ``dtype`` and finite, also after the cast."""
+    if array.dtype == dtype:
+        result = np.ascontiguousarray(array)
+        check_finite(argument, result)
+        return result
     with np.errstate(over="ignore"):
         result = np.ascontiguousarray(array, dtype=dtype)
     try:

@@ -202,6 +202,17 @@ def woven(function: Callable[..., Any]) -> Any:
     return njit(inline="always", **_OPTIONS)(function)
 
 
+def machine_code(dispatcher: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    """An entry's code for arguments of these types and no others, compiled or loaded now.
+
+    Calling an entry makes Numba look at the type of every array, which takes longer than a small prediction.
+    """
+    types = tuple(dispatcher.typeof_pyval(argument) for argument in arguments)
+    dispatcher.compile(types)
+    code: Callable[..., Any] = dispatcher.overloads[types].entry_point
+    return code
+
+
 def entry(name: str) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function that Python calls; it is kept on disk under ``name``."""
 
