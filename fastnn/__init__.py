@@ -3,7 +3,8 @@
 from fastnn import datasets, functions
 from fastnn._version import __version__
 from fastnn.callbacks import EarlyStopping
-from fastnn.history import History
+from fastnn.diagnostics import Findings, TrainingWarning
+from fastnn.history import Finding, History
 from fastnn.network import Network, load
 from fastnn.optimizers import SGD, Adam
 from fastnn.training import DivergenceError
@@ -13,8 +14,11 @@ __all__ = [
     "Adam",
     "DivergenceError",
     "EarlyStopping",
+    "Finding",
+    "Findings",
     "History",
     "Network",
+    "TrainingWarning",
     "__version__",
     "datasets",
     "functions",

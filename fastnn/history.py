@@ -1,6 +1,43 @@
 """What a training run leaves behind."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One verdict on a training: what is wrong, where, how that shows, and what to change.
+
+    Attributes
+    ----------
+    name : str
+        What is wrong, such as "saturated units"; always in the same words.
+    layer : int or None
+        In which layer, from 1 for the first layer of weights; None where it is in no one layer.
+    evidence : str
+        What was seen, with numbers.
+    advice : str
+        What to change, with the call to make.
+    change : mapping of str to str or float
+        The same for programs: for every argument of ``Network`` or ``fit`` the Python source of what to pass, and under
+        "learning_rate" the number.
+
+    Examples
+    --------
+    >>> print(Finding("dead ReLUs", 1, "30 of 32 units are 0", 'fastnn.Network(..., initializer="he")'))
+    dead ReLUs in layer 1: 30 of 32 units are 0. Change: fastnn.Network(..., initializer="he")
+    """
+
+    name: str
+    layer: int | None
+    evidence: str
+    advice: str
+    change: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        place = "" if self.layer is None else f" in layer {self.layer}"
+        return f"{self.name}{place}: {self.evidence}. Change: {self.advice}"
 
 
 @dataclass
@@ -21,6 +58,8 @@ class History:
         Why training ended: "epochs", "max_time", "callback", "interrupt", "divergence" or "error" (in a callback).
     first_layer : str
         Which code ran the first layer, "dense" or "sparse" (skipping zeros), and why.
+    findings : list of Finding
+        What was found wrong with the training and warned of, in the order it was found.
 
     Examples
     --------
@@ -41,6 +80,7 @@ class History:
     seconds: list[float] = field(default_factory=list)
     stopped_by: str = "epochs"
     first_layer: str = ""
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def epochs(self) -> list[int]:

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import persistence, validation
+from fastnn import diagnostics, persistence, validation
 from fastnn.activations import ACTIVATIONS
 from fastnn.costs import COSTS
+from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, Penalty, pack_data, plan_first_layer
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS, draw_layers
@@ -153,6 +154,7 @@ class Network:
             layers = validation.check_two("initializer", initializer, "(weights, biases), or a name")
         self._classifier = COSTS[cost].classifies
         self.history: History | None = None
+        self._settings = diagnostics.Settings.of(SGD(), 10)
         self._attach_engine()
         self.weights = layers[0]
         self.biases = layers[1]
@@ -193,7 +195,7 @@ class Network:
         X: ArrayLike,
         y: ArrayLike,
         epochs: int = 30,
-        batch_size: int = 10,
+        batch_size: int | Sequence[int] = 10,
         optimizer: SGD | Adam | str = SGD(),  # noqa: B008  (frozen)
         l2: float = 0.0,
         l1: float = 0.0,
@@ -218,8 +220,9 @@ class Network:
             Class labels 0 ... n_out - 1, or targets. With a single output, (n,) holds the targets.
         epochs : int, default 30
             Passes over the data, >= 0.
-        batch_size : int, default 10
-            Samples per step; the last batch of an epoch may be smaller.
+        batch_size : int or sequence of int, default 10
+            Samples per step; the last batch of an epoch may be smaller. Or the size of every batch of an epoch, summing
+            to n.
         optimizer : SGD, Adam or name, default SGD(learning_rate=0.5)
             The step. Its memory (momentum and so on) carries over between calls while it stays of the same kind.
         l2, l1 : float, default 0.0
@@ -255,6 +258,12 @@ class Network:
         RuntimeError
             If this network is in the middle of another ``fit``.
 
+        Warns
+        -----
+        TrainingWarning
+            If something goes wrong that ``diagnose`` has a verdict on, once for each; ``history.findings`` keeps them.
+            Looking for it takes 1 % of the training time at most, besides a look at the beginning and one at the end.
+
         Examples
         --------
         >>> import numpy as np, fastnn
@@ -266,7 +275,7 @@ class Network:
         """
         settings = FitSettings(
             epochs=validation.check_whole("epochs", epochs, at_least=0),
-            batch_size=validation.check_whole("batch_size", batch_size),
+            batch_sizes=(),  # below, when the number of samples is known to be right
             optimizer=resolve_optimizer(optimizer),
             penalty=Penalty(
                 validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
@@ -285,19 +294,28 @@ class Network:
                 held_out = self._samples(*pair)
             except (ValueError, TypeError) as error:
                 raise type(error)(f"validation_data: {error}") from None
-        settings = settings._replace(batch_size=min(settings.batch_size, train.n))
+        settings = settings._replace(batch_sizes=validation.check_batch_size(batch_size, train.n))
         if not self._fitting.acquire(blocking=False):
             raise RuntimeError("this network is being trained by another call of fit")
         try:
             self._classifier = train.data.classify
+            fresh = self.history is None and self._engine.memory.steps == 0
             plan = plan_first_layer(train.data, self.sizes[0])
             train = train._replace(data=train.data._replace(sparse=plan.sparse))
             self.history = History(first_layer=plan.reason)
-            training = Training(self._engine, train, held_out, settings, self.history)
+            self._settings = diagnostics.Settings.of(
+                settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
+            )
+            watch = diagnostics.Watch(self._model, train.data, train.n, self._settings, fresh, self.history)
+            training = Training(self._engine, train, held_out, settings, self.history, watch)
             training.run(self)
         finally:
             self._fitting.release()
         return self.history
+
+    @property
+    def _model(self) -> diagnostics.Model:
+        return diagnostics.Model(self._engine, self.activations, self.cost)
 
     def _samples(self, X: Any, y: Any, sample_weight: Any = None) -> Samples:
         features = validation.check_features("X", X, self.sizes[0], self.dtype)
@@ -438,6 +456,44 @@ class Network:
         buffer = self._engine.gradient(samples.data, samples.n)
         layers = [self._engine.read(i, buffer) for i in range(len(self._engine.layers))]
         return [weights for weights, _ in layers], [biases for _, biases in layers]
+
+    def diagnose(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Findings:
+        """Say what is wrong with the network on these data, where, how that shows, and what to change.
+
+        Up to 256 of the samples are taken through the network. What has to do with the course of a training (a learning
+        rate too high or too low, overfitting, shuffled labels) is told from the last ``fit`` of this object. ``fit``
+        warns of the same by itself.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for ``fit``.
+
+        Returns
+        -------
+        Findings
+            A tuple of ``Finding`` with ``name``, ``layer``, ``evidence``, ``advice`` and ``change``; empty if nothing
+            was found, or if there are fewer than 32 samples to judge by. It prints as a list.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is wrong.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> X, y, Xt, yt = fastnn.datasets.load_digits()
+        >>> net = fastnn.Network([64, 30, 10])
+        >>> net.diagnose(X, y)
+        nothing found
+        >>> for finding in net.diagnose(1000 * X, y):
+        ...     print(finding.name, finding.layer, finding.change)
+        inputs far from unit scale None {'X': 'X / 1000'}
+        saturated units 1 {'X': 'X / 1000'}
+        """
+        samples = self._samples(X, y, sample_weight)
+        return diagnostics.diagnose(self._model, samples.data, samples.n, self._settings, self.history)
 
     # --- keeping ---
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from fastnn.diagnostics import Watch
 from fastnn.engine import Engine, Memory, Penalty, Seen, Workers
 from fastnn.history import History
 from fastnn.kernels.buffers import Batches, Data
@@ -37,7 +38,7 @@ class FitSettings(NamedTuple):
     """How to train; checked already."""
 
     epochs: int
-    batch_size: int
+    batch_sizes: tuple[tuple[int, int], ...]  # (size, samples): so many samples in batches of that size, then the next
     optimizer: Any
     penalty: Penalty
     order: Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
@@ -81,6 +82,8 @@ class Training:
         How to train.
     history : History
         Filled in as training goes on.
+    watch : Watch
+        Looks whether anything is wrong.
     """
 
     def __init__(
@@ -90,13 +93,15 @@ class Training:
         validation: Samples | None,
         settings: FitSettings,
         history: History,
+        watch: Watch,
     ) -> None:
         self._engine, self._train, self._validation = engine, train, validation
-        self._settings, self._history = settings, history
+        self._settings, self._history, self._watch = settings, history, watch
         self._deadline = time.perf_counter() + settings.max_time
         self._pool: ThreadPoolExecutor | None = None
         self._before: _Saved | None = None  # the stretch before the one at work
-        self._threads = settings.threads or engine.worthwhile_threads(settings.batch_size)
+        self._largest_batch = max(size for size, _ in settings.batch_sizes)
+        self._threads = settings.threads or engine.worthwhile_threads(self._largest_batch)
         self._pace = Pace(self._threads)
         shown = None if settings.progress is None else not settings.progress  # None: only on a terminal
         self._bar = tqdm(
@@ -114,19 +119,8 @@ class Training:
         history = self._history
         self._pool = ThreadPoolExecutor(self._threads, "fastnn") if self._threads > 1 else None
         try:
-            if self._settings.epochs > 0:  # compile or load the kernel, which is no part of the first epoch
-                self._call(Batches(np.arange(self._train.n), self._settings.batch_size, 0, 0), 1, 0.0)
-            for _ in range(self._settings.epochs):
-                self._check_clock()
-                self._run_epoch()
-                self._measure_validation()
-                self._show()
-                verdicts = [callback(network, history) is True for callback in self._settings.callbacks]
-                if any(verdicts):  # every one has been asked
-                    raise _Stop("callback")
-            history.stopped_by = "epochs"
-        except _Stop as stop:
-            history.stopped_by = str(stop)
+            if self._settings.epochs > 0:
+                history.stopped_by = self._run_epochs(network)
         except DivergenceError:
             history.stopped_by = "divergence"
             raise
@@ -142,32 +136,58 @@ class Training:
             if self._pool is not None:
                 self._pool.shutdown()
 
+    def _run_epochs(self, network: Any) -> str:
+        """Train to the end of the last epoch, or to what stops it; returns what that was."""
+        # Compile or load the kernel, which is no part of the first epoch.
+        self._call(Batches(np.arange(self._train.n), self._largest_batch, 0, 0), 1, 0.0)
+        self._watch.begin()
+        stopped_by = "epochs"
+        try:
+            for _ in range(self._settings.epochs):
+                self._check_clock()
+                self._run_epoch()
+                self._measure_validation()
+                self._show()
+                self._watch.after_epoch()
+                verdicts = [callback(network, self._history) is True for callback in self._settings.callbacks]
+                if any(verdicts):  # every one has been asked
+                    raise _Stop("callback")
+        except _Stop as stop:
+            stopped_by = str(stop)
+        self._watch.finish()
+        return stopped_by
+
     def _check_clock(self) -> None:
         if time.perf_counter() >= self._deadline:
             raise _Stop("max_time")
 
     def _run_epoch(self) -> None:
-        size, n = self._settings.batch_size, self._train.n
+        n = self._train.n
         order = self._settings.order(n)
-        last = -(-n // size)
         began = time.perf_counter()
         cost = hits = 0.0
-        batch = 0
-        while batch < last:
-            threads, count = self._pace.next_call()
-            stretch = Batches(order, size, batch, min(batch + count, last))
-            seen = self._run_stretch(stretch, threads, cost)
-            cost, hits = seen.cost, hits + seen.hits
-            self._bar.update(min(stretch.last * size, n) - batch * size)
-            batch = stretch.last
-            if batch < last:
-                self._check_clock()
+        done = batches = 0
+        for size, samples in self._settings.batch_sizes:
+            part = Batches(order[done : done + samples], size, 0, -(-samples // size))
+            while part.first < part.last:
+                threads, count = self._pace.next_call()
+                stretch = part._replace(last=min(part.first + count, part.last))
+                seen = self._run_stretch(stretch, threads, cost, batches)
+                cost, hits = seen.cost, hits + seen.hits
+                self._bar.update(min(stretch.last * size, samples) - stretch.first * size)
+                part = part._replace(first=stretch.last)
+                if done + stretch.last * size < n:
+                    self._check_clock()
+            done, batches = done + samples, batches + part.last
         self._history.train_cost.append(float(cost / n))
         self._history.train_accuracy.append(float(hits / n) if self._train.data.classify else float("nan"))
         self._history.seconds.append(time.perf_counter() - began)
 
-    def _run_stretch(self, stretch: Batches, threads: int, cost: float) -> Seen:
-        """Some batches in one kernel call, taken back to the last good weights if they go wrong."""
+    def _run_stretch(self, stretch: Batches, threads: int, cost: float, earlier: int) -> Seen:
+        """Some batches in one kernel call, taken back to the last good weights if they go wrong.
+
+        ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes.
+        """
         saved = _Saved(self._engine.snapshot(), stretch)
         began = time.perf_counter()
         seen = self._call(stretch, threads, cost)
@@ -176,7 +196,7 @@ class Training:
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
             self._take_back(saved if seen.batches > 0 else self._before, seen.batches)
-            raise DivergenceError(self._explain(stretch.first + seen.batches))
+            raise DivergenceError(self._explain(earlier + stretch.first + seen.batches))
         self._before = saved
         return seen
 

@@ -1,6 +1,7 @@
 """Every check of what a user passes in. Each error names the argument, what came and what was expected."""
 
 import difflib
+import itertools
 import math
 import numbers
 from collections.abc import Callable, Iterable, Sequence
@@ -364,6 +365,15 @@ def check_pairs(argument: str, pairs: Any, n_in: int, n_out: int) -> tuple[Array
     return X, Y
 
 
+def check_matrix(argument: str, values: Any, n: int | None = None) -> Array:
+    """A matrix of at least one number in float64, with n rows."""
+    array = check_numeric(argument, values)
+    if array.ndim != 2 or array.size == 0 or (n is not None and len(array) != n):
+        rows = "n" if n is None else n
+        raise ValueError(f"{argument} must have shape ({rows}, m) and not be empty, got {_shape_text(array.shape)}")
+    return _cast(argument, array, np.dtype(np.float64))
+
+
 def check_two(argument: str, values: Any, expected: str) -> tuple[Any, Any]:
     """A pair."""
     if not isinstance(values, (tuple, list)) or len(values) != 2:
@@ -409,3 +419,15 @@ def check_threads(threads: Any) -> int:
         check_name("threads", threads, ["auto"])
         return 0
     return check_whole("threads", threads)
+
+
+def check_batch_size(batch_size: Any, n: int) -> tuple[tuple[int, int], ...]:
+    """Batch sizes as (size, samples): so many samples in batches of that size, then the next; the sizes sum to n."""
+    if not isinstance(batch_size, (Sequence, np.ndarray)) or isinstance(batch_size, str):
+        return ((min(check_whole("batch_size", batch_size), n), n),)
+    sizes = [check_whole(f"batch_size[{i}]", size) for i, size in enumerate(batch_size)]
+    if sum(sizes) != n:
+        raise ValueError(
+            f"batch_size must be one number, or sizes that sum to the {n} samples, got a sum of {sum(sizes)}"
+        )
+    return tuple((size, sum(run)) for size, run in itertools.groupby(sizes))

@@ -406,6 +406,41 @@ def shuffled_batches(pairs: list[Any], batch_size: int, epochs: int = 1) -> Iter
             yield pairs[start : start + batch_size]
 
 
+def notebook_train(
+    weights: Sequence[ArrayLike],
+    biases: Sequence[ArrayLike],
+    X: ArrayLike,
+    Y: ArrayLike,
+    learning_rate: float,
+    batch_size: int,
+    orders: Sequence[NDArray[np.intp]],
+) -> tuple[list[Array], list[Array], float]:
+    """Train the notebook's network one epoch for each order, and return weights (in, out), biases and summed cost.
+
+    It shuffles what it has shuffled before, and its batches are those of `numpy.array_split`: where `batch_size` does
+    not divide the samples, the first ones are larger by one.
+    """
+    X, Y = float64(X), float64(Y)
+    Ws, bs = [float64(W).copy() for W in weights], [float64(b).copy() for b in biases]
+    for order in orders:
+        X, Y = X[order], Y[order]
+        count = len(X) // batch_size
+        for x, y in zip(np.array_split(X, count), np.array_split(Y, count), strict=True):
+            As = [x]
+            for W, b in zip(Ws, bs, strict=True):
+                As.append(sigmoid(As[-1] @ W + b))
+            delta = 2 * (As[-1] - y) * As[-1] * (1 - As[-1])
+            for layer in reversed(range(len(Ws))):
+                W = Ws[layer].copy()
+                Ws[layer] -= learning_rate * As[layer].T @ delta / len(x)
+                bs[layer] -= learning_rate * delta.mean(axis=0)
+                delta = delta @ W.T * As[layer] * (1 - As[layer])
+    A = X
+    for W, b in zip(Ws, bs, strict=True):
+        A = sigmoid(A @ W + b)
+    return Ws, bs, float(np.square(A - Y).sum())
+
+
 def one_hot(labels: ArrayLike, n_out: int) -> Array:
     """Return (n, n_out) targets: 1 at the label's place; for one output, the label itself as a column."""
     labels = np.asarray(labels)

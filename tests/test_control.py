@@ -217,6 +217,7 @@ def test_divergence_in_a_later_epoch():
     assert net.history.stopped_by == "divergence"
 
 
+@pytest.mark.filterwarnings("ignore:inputs far from unit scale")
 @pytest.mark.parametrize("largest", [1e6, -1e6])
 def test_huge_inputs_are_named_as_the_cause(largest):
     data = X.copy()
@@ -242,6 +243,7 @@ def chain_with_a_bad_step(bad, n):
     return net, inputs, np.zeros((n, 1), np.float32)
 
 
+@pytest.mark.filterwarnings("ignore:inputs far from unit scale")
 @pytest.mark.parametrize("optimizer", [SGD(0.5), SGD(0.5, momentum=0.5)], ids=["sgd", "momentum"])
 @pytest.mark.parametrize("bad", [*range(1, 13), 40])
 def test_the_weights_kept_are_those_before_the_step_that_broke(bad, optimizer):

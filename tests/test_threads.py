@@ -73,6 +73,7 @@ def test_divergence_is_noticed_by_all() -> None:
     assert all(np.isfinite(weights).all() for weights in net.weights)
 
 
+@pytest.mark.filterwarnings("ignore:labels look shuffled")  # they are random
 def test_beside_busy_processes() -> None:
     """A barrier that only spins was seen to take two hundred times as long here."""
     cores = os.cpu_count() or 1

@@ -4,6 +4,7 @@ Change the import line of a script and it trains the same network from the same 
 
 - `fastnn.compat.nielsen`: ``Network`` of M. Nielsen's book "Neural Networks and Deep Learning".
 - `fastnn.compat.musings`: ``NN`` of the blog post "Musings over Backpropagation", with the slips of its code mended.
+- `fastnn.compat.notebook`: ``FeedForwardNeuralNetwork`` of a notebook, which says what goes wrong in its test drive.
 
 Import the module you need; nothing is imported here.
 """
