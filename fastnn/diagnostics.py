@@ -2,14 +2,14 @@
 
 A look takes up to 256 samples through the network in plain NumPy, there and back, and records what it saw as
 ``Evidence``. ``RULES`` is a table of small functions from that record to a verdict. ``Network.diagnose`` looks once;
-``Watch`` looks while ``fit`` trains: before the first epoch, after the last, and in between as often as 1 % of the
-training time pays for, by its own clock.
+``Watch`` looks while ``fit`` trains, as often as 1 % of the training time pays for, by its own clock. On top of that a
+network's first ``fit`` looks before the first step and after the last.
 """
 
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -124,15 +124,15 @@ class State(NamedTuple):
 class Evidence:
     """All that a rule may look at.
 
-    ``epochs`` have been trained since ``start``, with the course of ``history``. Where a network is looked at as it
-    stands, epochs are infinite, and ``start`` is the state itself.
+    ``epochs`` have been trained since the weights were ``start``, with the course of ``history``. Where a network is
+    looked at as it stands, epochs are infinite, and the start is what it is now.
     """
 
     model: Model
     settings: Settings
     sample: Sample
     state: State
-    start: State
+    start: list[Array]  # weights (n_out, n_in)
     epochs: float
     history: History = field(default_factory=History)
 
@@ -297,7 +297,8 @@ def _inputs_of(data: Data, rows: Array, n_in: int, dtype: Any) -> Array:
             X[i, data.columns[entries]] = data.features[entries]
         return X
     if data.pixels.size:
-        return data.pixels.reshape(-1, n_in)[rows].astype(dtype) / dtype.type(255)
+        fractions: Array = data.pixels.reshape(-1, n_in)[rows].astype(dtype) / dtype.type(255)
+        return fractions
     dense: Array = data.features.reshape(-1, n_in)[rows]
     return dense
 
@@ -435,7 +436,7 @@ def _same_output(e: Evidence) -> Seen | None:
         f"{len(e.sample.X)} samples all come out as {first}{' ...' if e.state.A[-1].shape[1] > 4 else ''}, "
         f"within {deviation:.1e}; layer {layer + 1} is the first that tells none of them apart"
     )
-    if e.settings.l2 > 0 and _rms(e.state.weights[layer]) < 0.1 * _rms(e.start.weights[layer]):
+    if e.settings.l2 > 0 and _rms(e.state.weights[layer]) < 0.1 * _rms(e.start[layer]):
         return Seen(None, f"{seen}, its weights pulled to 0 by l2", {"l2": f"{e.settings.l2 / 100:g}"})
     change: dict[str, Any] = {"X": _unit_scale(e)} if e.input_scale > _LARGE_INPUT else {}
     change |= {"initializer": _initializer_for(e, layer), "learning_rate": e.rate(0.1)}
@@ -497,7 +498,7 @@ def _rate_too_low(e: Evidence) -> Seen | None:
     costs = e.history.train_cost
     if len(costs) < 5 or e.unexplained < 0.9 or abs(costs[-1] - costs[0]) > 0.01 * costs[0]:
         return None
-    moved = max(_rms(W - S) / (_rms(S) or 1.0) for W, S in zip(e.state.weights, e.start.weights, strict=True))
+    moved = max(_rms(W - S) / (_rms(S) or 1.0) for W, S in zip(e.state.weights, e.start, strict=True))
     gain, factor = max((1 - e.left(_stepped(e, slice(None), 10.0**i)) / e.unexplained, 10.0**i) for i in range(1, 8))
     if moved > 0.01 or gain < 0.05:
         return None
@@ -577,8 +578,8 @@ def _shuffled(e: Evidence) -> Seen | None:
     accuracies = e.history.val_accuracy or e.history.train_accuracy
     if counts.size == 0 or k < 100 or len(accuracies) < 5:
         return None
-    chance = counts.max() / counts.sum()
-    if accuracies[-1] > chance + 0.05:
+    chance, expected = counts.max() / counts.sum(), float(((counts / counts.sum()) ** 2).sum())
+    if accuracies[-1] > chance + 0.05 or expected > 0.8:  # where nearly all have one label, agreeing says nothing
         return None
     X = e.sample.X.astype(np.float64)
     squares = np.einsum("ij,ij->i", X, X)
@@ -586,7 +587,6 @@ def _shuffled(e: Evidence) -> Seen | None:
     np.fill_diagonal(distances, np.inf)
     answers = e.sample.answers
     agree = float((answers[distances.argmin(axis=1)] == answers).mean())
-    expected = float(((counts / counts.sum()) ** 2).sum())
     if agree > expected + 3 * np.sqrt(expected * (1 - expected) / k):
         return None
     seen = (
@@ -630,7 +630,7 @@ RULES = {
 }
 
 
-def judge(evidence: Evidence, kinds: Sequence[str], known: Iterable[Finding]) -> Findings:
+def judge(evidence: Evidence, kinds: Collection[str], known: Iterable[Finding]) -> Findings:
     """What the rules of these kinds find that is not known yet."""
     found: list[Finding] = []
     names = {finding.name for finding in known}
@@ -648,10 +648,18 @@ def diagnose(model: Model, data: Data, n: int, settings: Settings, history: Hist
     """Judge a network as it stands, on these data; of the course of its last training, what was found then."""
     sample = draw(model, data, n)
     state = look(model, sample)
-    evidence = Evidence(model, settings, sample, state, state, np.inf)
+    evidence = Evidence(model, settings, sample, state, state.weights, np.inf)
     course = [finding for finding in (history.findings if history else ()) if RULES[finding.name].kind == "course"]
     kinds = ("data", "state") if history else ("data", "start", "state")
     return Findings((*judge(evidence, kinds, course), *course))
+
+
+@dataclass
+class Budget:
+    """What looking may cost: seconds that training has paid in, and what the cheapest look took."""
+
+    balance: float = 0.0
+    price: float = 1e-3  # a guess, before the first look
 
 
 class Watch:
@@ -667,54 +675,53 @@ class Watch:
         Number of samples.
     settings : Settings
         How it is trained.
-    fresh : bool
-        Whether its weights are those it was made with.
+    budget : Budget or None
+        Of earlier trainings of this network, to go on with. None where there are none: then there is a look before the
+        first step and one after the last, whatever they cost.
     history : History
         Of this training; findings are added to it.
     """
 
-    def __init__(self, model: Model, data: Data, n: int, settings: Settings, fresh: bool, history: History) -> None:
+    def __init__(
+        self, model: Model, data: Data, n: int, settings: Settings, budget: Budget | None, history: History
+    ) -> None:
         self._model, self._settings, self._history = model, settings, history
-        self._data, self._n, self._fresh = data, n, fresh
-        self._trained, self._price = 0.0, 0.0  # seconds: of training that no look has used up, and of a look
-        self._looked = -1  # epochs before the latest look
+        self._data, self._n = data, n
+        self._fresh, self.budget = budget is None, budget or Budget()
+        self._sample: Sample | None = None
+        self._looked = 0  # epochs before the latest look
 
     def begin(self) -> None:
-        """Look before the first step."""
-        began = time.perf_counter()
-        self._sample = draw(self._model, self._data, self._n)
-        self._start = look(self._model, self._sample)
-        self._judge(self._start, ("data", "start", "state") if self._fresh else ("data", "state"))
-        self._pay(began)
+        """Note where training starts."""
+        self._start = [self._model.engine.read(i)[0] for i in range(len(self._model.activations))]
+        if self._fresh:
+            self.look()
 
     def after_epoch(self) -> None:
-        """Look, if 1 % of the training since the latest look pays for it."""
-        self._trained += self._history.seconds[-1]
-        if self._price <= _SHARE_OF_TIME * self._trained:
+        """Look, if training has paid for it."""
+        self.budget.balance += _SHARE_OF_TIME * self._history.seconds[-1]
+        if self.budget.balance >= self.budget.price:
             self.look()
 
     def finish(self) -> None:
         """Look at what training came to."""
-        if self._looked < len(self._history.train_cost):
+        if self._fresh and self._looked < len(self._history.train_cost):
             self.look()
 
     def look(self) -> None:
         """Look and warn, whatever it costs."""
-        began = time.perf_counter()
-        self._judge(look(self._model, self._sample), ("state", "course"))
-        self._pay(began)
-
-    def _pay(self, began: float) -> None:
-        """Book a look; the first ones are slow, and the cheapest says what the next will cost."""
-        took = time.perf_counter() - began
-        self._trained -= took / _SHARE_OF_TIME
-        self._price = min(took, self._price or took)
-
-    def _judge(self, state: State, kinds: Sequence[str]) -> None:
-        epochs = len(self._history.train_cost)
-        self._looked = epochs
+        began, epochs, kinds = time.perf_counter(), len(self._history.train_cost), ["state", "course"]
+        if self._sample is None:
+            self._sample = draw(self._model, self._data, self._n)
+            kinds += ["data"] + ["start"] * (epochs == 0)
+        state = look(self._model, self._sample)
         evidence = Evidence(self._model, self._settings, self._sample, state, self._start, epochs, self._history)
-        for finding in judge(evidence, kinds, self._history.findings):
+        found = judge(evidence, kinds, self._history.findings)
+        took = time.perf_counter() - began
+        self.budget.balance -= took
+        self.budget.price = min(took, self.budget.price)
+        self._looked = epochs
+        for finding in found:
             self._history.findings.append(finding)
             warn(str(finding))
 

@@ -155,6 +155,7 @@ class Network:
         self._classifier = COSTS[cost].classifies
         self.history: History | None = None
         self._settings = diagnostics.Settings.of(SGD(), 10)
+        self._budget: diagnostics.Budget | None = None  # before the first fit
         self._attach_engine()
         self.weights = layers[0]
         self.biases = layers[1]
@@ -262,7 +263,8 @@ class Network:
         -----
         TrainingWarning
             If something goes wrong that ``diagnose`` has a verdict on, once for each; ``history.findings`` keeps them.
-            Looking for it takes 1 % of the training time at most, besides a look at the beginning and one at the end.
+            Looking takes 1 % of the training time at most, besides a look before and one after a network's first fit:
+            so a training of less than some 50 ms is not looked at if it is not the first.
 
         Examples
         --------
@@ -299,14 +301,14 @@ class Network:
             raise RuntimeError("this network is being trained by another call of fit")
         try:
             self._classifier = train.data.classify
-            fresh = self.history is None and self._engine.memory.steps == 0
             plan = plan_first_layer(train.data, self.sizes[0])
             train = train._replace(data=train.data._replace(sparse=plan.sparse))
             self.history = History(first_layer=plan.reason)
             self._settings = diagnostics.Settings.of(
                 settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
             )
-            watch = diagnostics.Watch(self._model, train.data, train.n, self._settings, fresh, self.history)
+            watch = diagnostics.Watch(self._model, train.data, train.n, self._settings, self._budget, self.history)
+            self._budget = watch.budget
             training = Training(self._engine, train, held_out, settings, self.history, watch)
             training.run(self)
         finally:
@@ -569,6 +571,7 @@ class Network:
             self._classifier = header["classifier"]
             self._generator.bit_generator.state = header["generator"]
             engine = self._engine
+            self._budget = diagnostics.Budget() if header["steps"] else None
             validation.check_name("optimizer", header["optimizer"], engine.optimizer_kernels)
             steps = validation.check_whole("steps", header["steps"], at_least=0)
             engine.memory = engine.fresh_memory(header["optimizer"])._replace(steps=steps)

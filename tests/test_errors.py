@@ -134,6 +134,8 @@ SETTINGS = [
     case(TypeError, "epochs must be a whole number", "float 1.5", epochs=1.5),
     case(TypeError, "epochs must be a whole number", "NoneType", epochs=None),
     case(ValueError, "batch_size must be >= 1, got 0", batch_size=0),
+    case(ValueError, "batch_size must be one number, or sizes that sum to", "got a sum of 3", batch_size=[1, 2]),
+    case(TypeError, "batch_size[1] must be a whole number", batch_size=[1, 2.0]),
     case(TypeError, "batch_size must be a whole number", "bool True", batch_size=True),
     case(TypeError, "batch_size must be a whole number", "str '10'", batch_size="10"),
     case(ValueError, "optimizer must be one of ['sgd', 'adam'], got 'adm'", "did you mean 'adam'?", optimizer="adm"),

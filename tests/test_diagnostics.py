@@ -1,0 +1,254 @@
+"""Every finding is provoked, its advice is followed and helps, and healthy training is silent."""
+
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import sparse
+
+import fastnn
+from fastnn import diagnostics
+
+Array = NDArray[Any]
+X, Y, XT, YT = fastnn.datasets.load_digits()
+RNG = np.random.default_rng(0)
+
+
+def normal_layers(sizes: list[int], scale: float, bias: float = 0.0) -> tuple[list[Array], list[Array]]:
+    shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=shape) * scale / np.sqrt(shape[1]) for shape in shapes]
+    return weights, [np.full(n_out, bias) for n_out, _ in shapes]
+
+
+def case(name: str, layer: int | None, text: str, change: dict[str, Any], *net: Any, **given: Any) -> Any:
+    """What is to be found, and how it comes about: sizes and other arguments of the network, data, arguments of fit."""
+    sizes, *rest = net or ([64, 20, 10],)
+    arguments = {"sizes": sizes, **(rest[0] if rest else {})}
+    data = given.pop("X", X), given.pop("y", Y)
+    return pytest.param(name, layer, text, change, arguments, *data, given, id=f"{name}: {text}")
+
+
+DEEP = [64, *[12] * 8, 10]
+PRICES = np.column_stack([X[:, 20:30], RNG.normal(2e5, 5e4, len(X)), RNG.normal(5, 1, len(X))])
+CENTRES = RNG.normal(size=(1000, 2)) + np.where(np.arange(1000) < 980, 0, 1.5)[:, np.newaxis]
+RARE = (np.arange(1000) >= 980).astype(int)
+SHUFFLED = np.random.default_rng(1).permutation(Y)
+HE = {"activation": "relu", "output": "softmax", "cost": "log_likelihood", "initializer": "he"}
+QUADRATIC = {"cost": "quadratic"}
+SAME = ([np.zeros((20, 64)), np.zeros((10, 20))], [np.zeros(20), np.zeros(10)])
+THROWN = normal_layers([64, 20, 10], 1.0, 12.0)
+BALANCED = "(len(y) / (2 * np.maximum(np.bincount(y), 1)))[y]"
+ONE = "(y > 0.5).astype(int)"
+STUCK = (THROWN[0], [np.zeros(20), THROWN[1][1]])
+
+CASES = [
+    case("inputs far from unit scale", None, "from 0 to 255", {"X": "X / 255"}, X=np.floor(X * 255)),
+    case("inputs far from unit scale", None, "from 0 to 0.0001", {"X": "X / 0.0001"}, X=X * 1e-4),
+    case("inputs far from unit scale", None, "typically 2", {"X": "(X - X.mean(axis=0)) / (X.std(axis=0) + 1e-9)"},
+         [12, 20, 10], X=PRICES),
+    case("inputs far from unit scale", None, "to 500", {"X": "X / 500"}, X=sparse.csr_matrix(X * 500)),
+    case("unsuitable initializer", 1, "have the same weights", {"initializer": '"scaled"'},
+         [64, 20, 10], {"initializer": SAME}),
+    case("unsuitable initializer", 1, "all positive", {"initializer": '"glorot"'},
+         [64, 20, 10], {"initializer": "uniform", "activation": "tanh"}),
+    case("unsuitable initializer", 1, "weights of 25 from 64", {"initializer": '"he"'},
+         [64, 20, 10], {**HE, "initializer": normal_layers([64, 20, 10], 200)}, optimizer=fastnn.SGD(1e-4)),
+    case("saturated units", 1, "is weights that are too large", {"initializer": '"scaled"'},
+         [64, 20, 10], {"initializer": normal_layers([64, 20, 10], 200)}),
+    case("saturated units", 1, "the cause is raw inputs", {"X": "X / 255"}, X=np.floor(X * 255)),
+    case("saturated units", 1, "steps that were too large", {"initializer": '"scaled"', "learning_rate": 1.0},
+         optimizer=fastnn.SGD(10), batch_size=1),
+    case("dead ReLUs", 1, "20 of 20 units", {"initializer": '"he"'},
+         [64, 20, 10], {**HE, "initializer": normal_layers([64, 20, 10], 1.0, -9.0)}),
+    case("dead ReLUs", 1, "begin with new weights", {"initializer": '"he"', "learning_rate": 0.5},
+         [64, 20, 10], HE, optimizer=fastnn.SGD(5)),
+    case("vanishing gradients", 2, "in the first", {"activation": '"relu"', "initializer": '"he"'}, DEEP),
+    case("exploding gradients", 1, "in the first", {"initializer": '"he"', "learning_rate": 1e-5},
+         DEEP, {**HE, "initializer": normal_layers(DEEP, 8.0)}, optimizer=fastnn.SGD(1e-4)),
+    case("cost and output activation fight", 2, "lie beyond the sigmoid's reach", {"output": '"identity"'},
+         [64, 20, 1], QUADRATIC, y=Y - 4.5, optimizer=fastnn.SGD(0.01)),
+    case("cost and output activation fight", 2, "wrong and saturated",
+         {"output": '"sigmoid"', "cost": '"cross_entropy"'},
+         [64, 20, 10], {**QUADRATIC, "initializer": STUCK}),
+    case("labels look shuffled", None, "nearest neighbour", {}, y=SHUFFLED, validation_data=(XT, YT)),
+    case("every output the same vector", None, "pulled to 0 by l2", {"l2": "0.005"}, l2=0.5),
+    case("every output the same vector", None, "tells none of them apart",
+         {"initializer": '"scaled"', "learning_rate": 0.05},
+         [64, 20, 10], {**QUADRATIC, "initializer": "uniform"}, epochs=6),
+    case("learning rate too high", None, "with batches of 1 is too much", {"learning_rate": 0.5},
+         [64, 20, 10], {"cost": "sum_squares"}, optimizer=fastnn.SGD(5), batch_size=1),
+    case("learning rate too high", None, "moves the outputs by", {"learning_rate": 0.3},
+         [64, 1], {"output": "identity", **QUADRATIC}, optimizer=fastnn.Adam(3.0), y=X @ RNG.normal(size=64)),
+    case("learning rate too low", None, "is too little", {"learning_rate": 0.5}, optimizer=fastnn.SGD(1e-6)),
+    case("learning rate too low", None, "is too little", {"learning_rate": 0.01},
+         [64, 20, 10], HE, optimizer=fastnn.Adam(1e-7)),
+    case("class imbalance", None, "class 0 has 980 of 1,000", {"sample_weight": BALANCED},
+         [2, 4, 2], X=CENTRES, y=RARE),
+    case("class imbalance", None, "right in 98.0%",
+         {"sample_weight": BALANCED.replace("count(y)", f"count({ONE})").replace("[y]", f"[{ONE}]")},
+         [2, 4, 1], X=CENTRES, y=RARE.astype(float)),
+    case("overfitting", None, "since epoch", {"callbacks": "[fastnn.EarlyStopping()]"},
+         X=X[:150], y=np.where(RNG.random(150) < 0.2, 3, Y[:150]), validation_data=(XT, YT), epochs=200),
+]  # fmt: skip
+
+
+def findings(net: dict[str, Any], X: Any, y: Any, fit: dict[str, Any]) -> list[fastnn.Finding]:
+    """What ten epochs warn of."""
+    network = fastnn.Network(**net)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        history = network.fit(X, y, **{"epochs": 10, **fit})
+    assert [str(warning.message) for warning in caught] == [str(finding) for finding in history.findings]
+    assert all((warning.category, warning.filename) == (fastnn.TrainingWarning, __file__) for warning in caught)
+    return history.findings
+
+
+def followed(finding: fastnn.Finding, net: dict[str, Any], X: Any, y: Any, fit: dict[str, Any]) -> tuple[Any, ...]:
+    """The same with what the finding says, from its Python source."""
+    net, fit = dict(net), dict(fit)
+    for name, source in finding.change.items():
+        if name == "learning_rate":
+            fit["optimizer"] = eval(finding.advice.partition("optimizer=")[2].partition(")")[0] + ")")
+            assert fit["optimizer"].learning_rate == source
+        elif name == "X":
+            X = eval(source)
+        else:
+            (net if name in ("activation", "output", "cost", "initializer") else fit)[name] = eval(source)
+    return net, X, y, fit
+
+
+@pytest.mark.parametrize(("name", "layer", "text", "change", "net", "data", "y", "fit"), CASES)
+def test_every_finding(
+    name: str, layer: int | None, text: str, change: dict[str, Any], net: Any, data: Any, y: Array, fit: Any
+) -> None:
+    found = {finding.name: finding for finding in findings(net, data, y, fit)}
+    assert name in found
+    finding = found[name]
+    assert (finding.layer, finding.change) == (layer, change)
+    assert text in finding.evidence
+    again = findings(*((net, X, Y, fit) if y is SHUFFLED else followed(finding, net, data, y, fit)))
+    assert name not in {finding.name for finding in again}
+
+
+def test_every_rule_is_provoked() -> None:
+    assert {parameters.values[0] for parameters in CASES} == set(diagnostics.RULES)
+
+
+HEALTHY = {
+    "as it comes": ([64, 30, 10], {}, {}),
+    "for long": ([64, 30, 10], {}, {"epochs": 100}),
+    "samples one by one": ([64, 30, 10], {}, {"optimizer": fastnn.SGD(0.05), "batch_size": 1}),
+    "all samples at once": ([64, 30, 10], {}, {"optimizer": fastnn.SGD(3), "batch_size": len(X), "epochs": 100}),
+    "the book's start": ([64, 30, 10], {"initializer": "normal", **QUADRATIC}, {"optimizer": fastnn.SGD(3)}),
+    "deep sigmoid": ([64, 30, 30, 10], {"initializer": "glorot"}, {"epochs": 30}),
+    "relu, softmax and Adam": ([64, 40, 20, 10], HE, {"optimizer": "adam"}),
+    "tanh and momentum": ([64, 30, 10], {"activation": "tanh"}, {"optimizer": fastnn.SGD(0.02, momentum=0.9)}),
+    "no hidden layer": ([64, 10], {"output": "softmax", "cost": "log_likelihood"}, {"l2": 1e-3}),
+}
+
+
+@pytest.mark.parametrize(("sizes", "net", "fit"), HEALTHY.values(), ids=HEALTHY)
+def test_healthy_training_is_silent(sizes: list[int], net: Any, fit: Any) -> None:
+    """Warnings are errors in these tests."""
+    network = fastnn.Network(sizes, **net)
+    assert network.diagnose(X, Y) == ()
+    history = network.fit(X, Y, **{"epochs": 10, **fit}, validation_data=(XT, YT))
+    assert history.val_accuracy[-1] > 0.85
+    assert history.findings == []
+    assert network.diagnose(X, Y) == network.diagnose(XT, YT) == ()
+
+
+def test_healthy_regression_is_silent() -> None:
+    inputs = RNG.normal(size=(500, 3))
+    targets = inputs @ RNG.normal(size=(3, 2)) + RNG.normal(size=(500, 2))
+    for activation in ("tanh", "relu", "sigmoid"):
+        net = fastnn.Network([3, 20, 2], activation, "identity", "quadratic")
+        net.fit(inputs, targets, 50, optimizer=fastnn.SGD(0.02))
+        assert net.diagnose(inputs, targets) == ()
+
+
+@pytest.mark.parametrize("n", [31, 32])
+def test_too_few_samples_to_judge(n: int) -> None:
+    net = fastnn.Network([64, 20, 10])
+    assert len(net.diagnose(X[:n] * 1000, Y[:n])) == (0 if n < 32 else 2)
+
+
+def test_bytes_are_fractions_and_matrices_may_be_sparse() -> None:
+    net = fastnn.Network([64, 20, 10])
+    assert net.diagnose((X * 255).astype(np.uint8), Y) == ()
+    assert net.diagnose(sparse.csr_matrix(X), Y) == ()
+    assert net.diagnose(X, np.eye(10)[Y]) == ()
+    assert net.diagnose(X * 300, Y)[0].evidence == net.diagnose(sparse.csr_matrix(X * 300), Y)[0].evidence
+
+
+def test_diagnose_looks_at_now_and_remembers_the_course() -> None:
+    net = fastnn.Network([64, 20, 10])
+    with pytest.warns(fastnn.TrainingWarning, match="learning rate too low"):
+        net.fit(X, Y, 6, optimizer=fastnn.SGD(1e-6))
+    assert [finding.name for finding in net.diagnose(X, Y)] == ["learning rate too low"]
+    assert [finding.name for finding in net.diagnose(X * 1000, Y)] == [
+        "inputs far from unit scale",
+        "saturated units",
+        "learning rate too low",
+    ]
+    assert str(net.diagnose(X, Y)) == f"- {net.history.findings[0]}"
+    net.fit(X, Y, 10)
+    assert str(net.diagnose(X, Y)) == "nothing found"
+    with pytest.raises(ValueError, match="X must have shape"):
+        net.diagnose(X[:, :3], Y)
+
+
+def test_rare_classes_are_always_looked_at() -> None:
+    y = np.zeros(100_000, int)
+    y[77_777] = 1
+    net = fastnn.Network([2, 2])
+    data = net._samples(RNG.normal(size=(len(y), 2)), y).data
+    assert diagnostics.draw(net._model, data, len(y)).answers.sum() == 1
+
+
+def test_a_filter_switches_warnings_off_and_an_error_leaves_the_network_usable() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fastnn.TrainingWarning)
+        history = fastnn.Network([64, 20, 10]).fit(X * 1000, Y, 1)
+    assert [finding.name for finding in history.findings] == ["inputs far from unit scale", "saturated units"]
+    net = fastnn.Network([64, 20, 10])
+    with pytest.raises(fastnn.TrainingWarning, match="inputs far from unit scale"):  # as in these tests
+        net.fit(X * 1000, Y, 1)
+    assert net.history.stopped_by == "error"
+    assert net.fit(X, Y, 1).stopped_by == "epochs"
+
+
+def test_looking_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained() -> fastnn.Network:
+        net = fastnn.Network([64, 20, 10])
+        net.fit(X, Y, 3, optimizer=fastnn.SGD(0.1, momentum=0.9), l2=1e-4)
+        return net
+
+    watched = trained()
+    monkeypatch.setattr(diagnostics.Watch, "look", lambda self: None)
+    monkeypatch.setattr(diagnostics.Watch, "begin", lambda self: None)
+    for one, other in zip(watched.weights, trained().weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("seconds", "looks"), [(1.0, 200), (0.05, 100), (0.001, 2)])
+def test_looks_take_one_percent_of_the_time(seconds: float, looks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which every look takes a millisecond; the first and the last are free."""
+    net, history = fastnn.Network([64, 20, 10]), fastnn.History()
+    settings = diagnostics.Settings.of(fastnn.SGD(), 10)
+    watch = diagnostics.Watch(net._model, net._samples(X, Y).data, len(X), settings, None, history)
+    ticks, looked = iter(np.arange(10_000) * 1e-3), []
+    monkeypatch.setattr(diagnostics, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    look = diagnostics.look
+    monkeypatch.setattr(diagnostics, "look", lambda *arguments: looked.append(1) or look(*arguments))
+    watch.begin()
+    for _ in range(199):
+        history.seconds.append(seconds)
+        history.train_cost.append(0.5 ** len(history.seconds))
+        watch.after_epoch()
+    watch.finish()
+    assert looks - 1 <= len(looked) <= looks + 1
