@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -164,7 +164,7 @@ class Evidence:
         """Root mean square of the entries that are not zero, for every input that has any."""
         X = self.sample.X
         counts = np.count_nonzero(X, axis=0)
-        scales: Array = np.sqrt(np.einsum("ij,ij->j", X, X)[counts > 0] / counts[counts > 0])
+        scales: Array = np.sqrt(np.einsum("ij,ij->j", X, X, dtype=np.float64)[counts > 0] / counts[counts > 0])
         return scales
 
     @cached_property
@@ -182,7 +182,7 @@ class Evidence:
         """The learning rate and the size of the batches."""
         return f"learning rate {self.settings.optimizer.learning_rate:g} with batches of {self.settings.batch_size}"
 
-    def finding(self, name: str, seen: "Seen") -> Finding:
+    def finding(self, name: str, seen: "Verdict") -> Finding:
         """What a rule has seen, with the calls to make."""
         layer = None if seen.layer is None else seen.layer + 1
         return Finding(name, layer, seen.evidence, seen.advice or self._calls(seen.change), seen.change)
@@ -208,7 +208,7 @@ def _source(optimizer: Any) -> str:
     shown = [
         f"{part.name}={getattr(optimizer, part.name)!r}"
         for part in fields(optimizer)
-        if part.name == "learning_rate" or part.default is MISSING or getattr(optimizer, part.name) != part.default
+        if part.name == "learning_rate" or getattr(optimizer, part.name) != part.default
     ]
     return f"fastnn.{type(optimizer).__name__}({', '.join(shown)})"
 
@@ -221,6 +221,12 @@ def _rms(values: Array) -> float:
 def _classes(outputs: Array) -> Array:
     result: Array = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.int64)
     return result
+
+
+def _are_classes(targets: Array) -> bool:
+    """Whether targets say one class each, and not several or shares."""
+    whole = ((targets == 0) | (targets == 1)).all()
+    return bool(whole and (targets.shape[1] == 1 or (targets.sum(axis=1) == 1).all()))
 
 
 # --- Looking ---
@@ -269,8 +275,10 @@ def draw(model: Model, data: Data, n: int) -> Sample:
     """Samples to look at: all there are, or some by chance, always the same ones, with a few of every rare class."""
     n_in, n_out = model.engine.layers[0].n_in, model.engine.layers[-1].n_out
     at_most = int(np.clip(_NUMBERS // n_in, _FEW, _SAMPLES))
-    classes = data.labels if data.labels.size else _classes(data.targets.reshape(n, n_out))
-    counts = np.bincount(classes, minlength=max(n_out, 2)) if data.classify else np.empty(0, np.int64)
+    matrix = data.targets.reshape(-1, n_out)
+    classes = data.labels if data.labels.size else _classes(matrix)
+    known = data.labels.size > 0 or (data.classify and _are_classes(matrix[:at_most]))
+    counts = np.bincount(classes, minlength=max(n_out, 2)) if known else np.empty(0, np.int64)
     rows = np.arange(n)
     if n > at_most:
         chosen = [np.random.default_rng(0).integers(0, n, at_most)]
@@ -282,7 +290,7 @@ def draw(model: Model, data: Data, n: int) -> Sample:
         targets = np.zeros((len(rows), n_out), dtype)
         targets[np.arange(len(rows)), data.labels[rows]] = 1
     else:
-        targets = data.targets.reshape(n, n_out)[rows]
+        targets = matrix[rows]
     weighted = data.sample_weight.size > 0
     weights = data.sample_weight[rows, np.newaxis] if weighted else np.ones((len(rows), 1), dtype)
     X = _inputs_of(data, rows, n_in, dtype)
@@ -306,7 +314,7 @@ def _inputs_of(data: Data, rows: Array, n_in: int, dtype: Any) -> Array:
 # --- Rules ---
 
 
-class Seen(NamedTuple):
+class Verdict(NamedTuple):
     """What a rule found."""
 
     layer: int | None  # from 0
@@ -315,13 +323,13 @@ class Seen(NamedTuple):
     advice: str = ""  # where it is not the calls that ``change`` makes
 
 
-def _inputs(e: Evidence) -> Seen | None:
+def _inputs(e: Evidence) -> Verdict | None:
     scale = e.input_scale
     if _SMALL_INPUT <= scale <= _LARGE_INPUT:
         return None
     X = e.sample.X
     seen = f"an input is typically {scale:.3g} where it is not 0, from {X.min():g} to {X.max():g} in all"
-    return Seen(None, seen, {"X": _unit_scale(e)})
+    return Verdict(None, seen, {"X": _unit_scale(e)})
 
 
 def _unit_scale(e: Evidence) -> str:
@@ -343,7 +351,7 @@ def _all_positive(W: Array) -> bool:
     return W.shape[1] >= 16 and bool((W > 0).mean() > 0.95)
 
 
-def _initializer(e: Evidence) -> Seen | None:
+def _initializer(e: Evidence) -> Verdict | None:
     for layer, (W, Z) in enumerate(zip(e.state.weights, e.state.Z, strict=True)):
         size = _rms(Z) / (max(1.0, _rms(e.state.A[layer])) if layer else e.input_scale)
         alike = layer in e.hidden and len(W) > 1 and np.ptp(W, axis=0).max() == 0 and np.ptp(Z, axis=1).max() == 0
@@ -354,11 +362,11 @@ def _initializer(e: Evidence) -> Seen | None:
             seen = f"its {len(W)} units have the same weights, learn the same and stay one unit"
         elif _all_positive(W):
             seen += ", all positive, so that they add up in every unit for every sample"
-        return Seen(layer, seen, {"initializer": _initializer_for(e, layer)})
+        return Verdict(layer, seen, {"initializer": _initializer_for(e, layer)})
     return None
 
 
-def _saturated(e: Evidence) -> Seen | None:
+def _saturated(e: Evidence) -> Verdict | None:
     for layer in e.hidden:
         name, Z = e.model.activations[layer], abs(e.state.Z[layer])
         limit = _SATURATED.get(name, np.inf)
@@ -377,11 +385,11 @@ def _saturated(e: Evidence) -> Seen | None:
             f"{np.median(Z):.3g}, where the {name} is flat and passes no gradient on; the cause is "
             f"{' with '.join(causes) or 'weights that are too large'}"
         )
-        return Seen(layer, seen, change)
+        return Verdict(layer, seen, change)
     return None
 
 
-def _dead(e: Evidence) -> Seen | None:
+def _dead(e: Evidence) -> Verdict | None:
     for layer, name in enumerate(e.model.activations):
         if name != "relu" or e.learned:
             continue
@@ -394,40 +402,43 @@ def _dead(e: Evidence) -> Seen | None:
             f"{dead.sum()} of {wanted.sum()} units give 0 for each of {len(e.sample.X)} samples, get no gradient and "
             "will not come back: begin with new weights"
         )
-        return Seen(layer, seen, {"initializer": '"he"', **rate})
+        return Verdict(layer, seen, {"initializer": '"he"', **rate})
     return None
 
 
 def _gradients(e: Evidence) -> tuple[list[float], str]:
     """Size of dC/dz by layer, and the same in words; none where there is nothing to compare."""
     sizes = [_rms(delta) for delta in e.state.deltas]
-    if e.learned or sizes[-1] == 0:
+    if e.learned or sizes[-1] == 0 or not np.isfinite(sizes).all():
         return [], ""
     by_layer = ", ".join(f"{size:.1e}" for size in sizes)
     return sizes, f"dC/dz by layer is {by_layer}, in the first {sizes[0] / sizes[-1]:.1e} of the last"
 
 
-def _vanishing(e: Evidence) -> Seen | None:
+def _vanishing(e: Evidence) -> Verdict | None:
     sizes, seen = _gradients(e)
     if not sizes or sizes[0] > _VANISHED * sizes[-1]:
         return None
     layer = next(i for i, size in enumerate(sizes) if size > _VANISHED * sizes[-1]) - 1
-    return Seen(layer, seen, {"activation": '"relu"', "initializer": '"he"'})
+    return Verdict(layer, seen, {"activation": '"relu"', "initializer": '"he"'})
 
 
-def _exploding(e: Evidence) -> Seen | None:
+def _exploding(e: Evidence) -> Verdict | None:
     sizes, seen = _gradients(e)
-    if not sizes or sizes[0] < _EXPLODED * sizes[-1]:
+    layer = next((i for i, Z in enumerate(e.state.Z) if not np.isfinite(Z).all()), 0)
+    if not np.isfinite(e.state.Z[layer]).all():
+        seen = f"its weighted inputs are beyond the range of {e.state.Z[layer].dtype}"
+    elif not sizes or sizes[0] < _EXPLODED * sizes[-1]:
         return None
-    return Seen(0, seen, {"initializer": _initializer_for(e, 0), "learning_rate": e.rate(0.1)})
+    return Verdict(layer, seen, {"initializer": _initializer_for(e, layer), "learning_rate": e.rate(0.1)})
 
 
-def _same_output(e: Evidence) -> Seen | None:
+def _same_output(e: Evidence) -> Verdict | None:
     varies = _rms(e.spread) > 0 and np.ptp(e.sample.X, axis=0).max() > 0
     if e.epochs < 5 or e.learned or not varies:
         return None
     deviation = float(e.state.A[-1].std(axis=0).max())
-    if deviation > 0.01 * float(e.sample.targets.std(axis=0).max()):
+    if not deviation <= 0.01 * float(e.sample.targets.std(axis=0).max()):  # nor if it is NaN
         return None
     stds = [float(A.std(axis=0).max()) for A in e.state.A[1:]]
     layer = next(i for i, std in enumerate(stds) if std <= max(0.01, deviation))
@@ -437,10 +448,10 @@ def _same_output(e: Evidence) -> Seen | None:
         f"within {deviation:.1e}; layer {layer + 1} is the first that tells none of them apart"
     )
     if e.settings.l2 > 0 and _rms(e.state.weights[layer]) < 0.1 * _rms(e.start[layer]):
-        return Seen(None, f"{seen}, its weights pulled to 0 by l2", {"l2": f"{e.settings.l2 / 100:g}"})
+        return Verdict(None, f"{seen}, its weights pulled to 0 by l2", {"l2": f"{e.settings.l2 / 100:g}"})
     change: dict[str, Any] = {"X": _unit_scale(e)} if e.input_scale > _LARGE_INPUT else {}
     change |= {"initializer": _initializer_for(e, layer), "learning_rate": e.rate(0.1)}
-    return Seen(None, seen, change)
+    return Verdict(None, seen, change)
 
 
 def _stepped(e: Evidence, rows: slice, factor: float = 1.0) -> Array:
@@ -473,7 +484,7 @@ def _kick(e: Evidence) -> float:
     return float(optimizer.learning_rate * largest * (1 + np.median((inputs**2).sum(axis=1))))
 
 
-def _rate_too_high(e: Evidence) -> Seen | None:
+def _rate_too_high(e: Evidence) -> Verdict | None:
     costs = e.history.train_cost
     if len(costs) < 4 or e.unexplained < 0.3:
         return None
@@ -491,10 +502,10 @@ def _rate_too_high(e: Evidence) -> Seen | None:
         seen += f"one step can move an output's z by {kick:.2g}, from one flat end (|z| > {limit:g}) to the other"
     else:
         seen += f"a step on one batch moves the outputs by {swing:.0%} of the targets' spread"
-    return Seen(None, seen, {"learning_rate": e.rate(0.1)})
+    return Verdict(None, seen, {"learning_rate": e.rate(0.1)})
 
 
-def _rate_too_low(e: Evidence) -> Seen | None:
+def _rate_too_low(e: Evidence) -> Verdict | None:
     costs = e.history.train_cost
     if len(costs) < 5 or e.unexplained < 0.9 or abs(costs[-1] - costs[0]) > 0.01 * costs[0]:
         return None
@@ -508,10 +519,10 @@ def _rate_too_low(e: Evidence) -> Seen | None:
         f"and weights moved by {moved:.1e} of their size, while one step {factor:g} times as long takes {gain:.0%} off "
         "the squared error"
     )
-    return Seen(None, seen, {"learning_rate": e.rate(max(10.0, min(factor, usual)))})
+    return Verdict(None, seen, {"learning_rate": e.rate(max(10.0, min(factor, usual)))})
 
 
-def _cost_and_output(e: Evidence) -> Seen | None:
+def _cost_and_output(e: Evidence) -> Verdict | None:
     output, T, A = e.model.activations[-1], e.sample.targets, e.state.A[-1]
     low, high = _RANGES.get(output, (-np.inf, np.inf))
     margin = 0.01 * _rms(e.spread)
@@ -519,7 +530,7 @@ def _cost_and_output(e: Evidence) -> Seen | None:
     layer = len(e.state.Z) - 1
     if beyond > 0.05:
         seen = f"{beyond:.0%} of the targets, from {T.min():.3g} to {T.max():.3g}, lie beyond the {output}'s reach"
-        return Seen(layer, seen, {"output": '"identity"'})
+        return Verdict(layer, seen, {"output": '"identity"'})
     if e.model.cost not in _ERROR_FACTORS or output not in _SATURATED or T.min() < 0 or T.max() > 1 or e.learned:
         return None
     stuck = (abs(A - T) > 0.5) & (_DERIVATIVES[output](A) < _FLAT)
@@ -531,10 +542,10 @@ def _cost_and_output(e: Evidence) -> Seen | None:
         f"{np.median(abs(e.state.Z[-1][stuck])):.3g}), where the gradient of cost {e.model.cost!r} vanishes with the "
         f"{output}'s derivative"
     )
-    return Seen(layer, seen, {"output": '"sigmoid"', "cost": '"cross_entropy"'})
+    return Verdict(layer, seen, {"output": '"sigmoid"', "cost": '"cross_entropy"'})
 
 
-def _imbalance(e: Evidence) -> Seen | None:
+def _imbalance(e: Evidence) -> Verdict | None:
     counts = e.sample.counts
     if counts.size == 0 or e.sample.weighted or e.epochs < 3:
         return None
@@ -556,10 +567,10 @@ def _imbalance(e: Evidence) -> Seen | None:
         else "(y > 0.5).astype(int)"
     )
     balanced = f"(len(y) / ({np.count_nonzero(counts)} * np.maximum(np.bincount({y}), 1)))[{y}]"
-    return Seen(None, seen, {"sample_weight": balanced})
+    return Verdict(None, seen, {"sample_weight": balanced})
 
 
-def _overfitting(e: Evidence) -> Seen | None:
+def _overfitting(e: Evidence) -> Verdict | None:
     train, held_out = e.history.train_cost, e.history.val_cost
     if len(held_out) < 5 or e.settings.stops_early:
         return None
@@ -570,10 +581,10 @@ def _overfitting(e: Evidence) -> Seen | None:
         f"since epoch {best + 1} the cost on the validation data rose from {held_out[best]:.3g} to {held_out[-1]:.3g}, "
         f"while that on the training data fell from {train[best]:.3g} to {train[-1]:.3g}"
     )
-    return Seen(None, seen, {"callbacks": "[fastnn.EarlyStopping()]"})
+    return Verdict(None, seen, {"callbacks": "[fastnn.EarlyStopping()]"})
 
 
-def _shuffled(e: Evidence) -> Seen | None:
+def _shuffled(e: Evidence) -> Verdict | None:
     counts, k = e.sample.counts, len(e.sample.X)
     accuracies = e.history.val_accuracy or e.history.train_accuracy
     if counts.size == 0 or k < 100 or len(accuracies) < 5:
@@ -595,14 +606,14 @@ def _shuffled(e: Evidence) -> Seen | None:
         f"{agree:.1%} have the label of their nearest neighbour, by chance {expected:.1%}"
     )
     advice = "X and y together: order = np.random.permutation(len(X)); X, y = X[order], y[order]"
-    return Seen(None, seen, {}, advice)
+    return Verdict(None, seen, {}, advice)
 
 
 class Rule(NamedTuple):
     """One row of the table."""
 
     name: str
-    check: Callable[[Evidence], Seen | None]
+    check: Callable[[Evidence], Verdict | None]
     kind: str  # "data" and "start": before the first step; "state": at every look; "course": as training goes on
     unless: tuple[str, ...] = ()  # findings that already explain this one
 

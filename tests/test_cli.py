@@ -153,6 +153,7 @@ def test_samples_takes_the_first_ones(run, tmp_path):
     assert run("train", *QUICK, "--samples", 10**9).code == 0
 
 
+@pytest.mark.filterwarnings("ignore:overfitting")  # as long as it takes
 def test_max_time_ends_training(run):
     code, out, _ = run("train", "--data", "digits", "--epochs", 10**6, "--max-time", 0.1)
     assert code == 0

@@ -182,6 +182,9 @@ def test_bytes_are_fractions_and_matrices_may_be_sparse() -> None:
     assert net.diagnose((X * 255).astype(np.uint8), Y) == ()
     assert net.diagnose(sparse.csr_matrix(X), Y) == ()
     assert net.diagnose(X, np.eye(10)[Y]) == ()
+    shares = fastnn.Network([64, 20, 64])  # no classes, whatever output is the largest
+    assert shares.fit(X, X, 10).findings == []
+    assert diagnostics.draw(shares._model, shares._samples(X, X).data, len(X)).counts.size == 0
     assert net.diagnose(X * 300, Y)[0].evidence == net.diagnose(sparse.csr_matrix(X * 300), Y)[0].evidence
 
 
@@ -200,6 +203,18 @@ def test_diagnose_looks_at_now_and_remembers_the_course() -> None:
     assert str(net.diagnose(X, Y)) == "nothing found"
     with pytest.raises(ValueError, match="X must have shape"):
         net.diagnose(X[:, :3], Y)
+
+
+@pytest.mark.parametrize("activation", ["relu", "identity", "sigmoid"])
+@pytest.mark.parametrize(("output", "cost"), [("softmax", "log_likelihood"), ("identity", "quadratic")])
+def test_numbers_beyond_the_range_are_no_obstacle(activation: str, output: str, cost: str) -> None:
+    net = fastnn.Network(DEEP, activation, output, cost, initializer=normal_layers(DEEP, 1e20))
+    net.history = fastnn.History(train_cost=[1.0] * 9, train_accuracy=[0.1] * 9)
+    assert net.diagnose(X, Y)
+    data, history = net._samples(X, Y).data, net.history
+    watch = diagnostics.Watch(net._model, data, len(X), diagnostics.Settings.of(fastnn.SGD(), 10), None, history)
+    with pytest.warns(fastnn.TrainingWarning):
+        watch.begin()
 
 
 def test_rare_classes_are_always_looked_at() -> None:
