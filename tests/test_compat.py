@@ -211,6 +211,7 @@ def test_outputs_of_one_flat_and_many(case: Case) -> None:
     np.testing.assert_array_equal(case.outputs(net, x.ravel()), many[:, 0])
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")  # raw pixels are what is being tested
 @each_case
 def test_bytes_are_the_numbers_they_are(case: Case) -> None:
     """Not fractions of 255, as which the engine takes bytes."""
@@ -299,6 +300,7 @@ def test_after_an_interrupt_all_is_as_it_stood(case: Case, monkeypatch: pytest.M
 # --- Where the originals overflow ---
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")  # raw pixels are what is being tested
 @each_case
 def test_raw_pixels(case: Case) -> None:
     """Like the notebook's last cells, where the first sample overflows; the small rate keeps rounding from growing."""
