@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastnn
-from fastnn.compat import musings, nielsen
+from fastnn.compat import musings, nielsen, notebook
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -73,7 +74,25 @@ def musings_row(X: Array, y: Array) -> Row:
     return columns_row(name, net, "cross_entropy", 0.5, train, X, y)
 
 
-ROWS: list[Callable[[Array, Array], Row]] = [nielsen_row, musings_row]
+def notebook_row(X: Array, y: Array) -> Row:
+    """The notebook's class, whose own code takes a batch at a time."""
+    net, targets = notebook.FeedForwardNeuralNetwork(SIZES[1:-1]), np.eye(10)[y]
+    weights, biases = (
+        [np.zeros(shape) for shape in pairwise(SIZES)],
+        [np.zeros(n) for n in SIZES[1:]],
+    )
+
+    def epoch() -> object:
+        order = np.random.default_rng(0).permutation(len(X))
+        return naive.notebook_train(weights, biases, X, targets, 0.5, BATCH, [order])
+
+    def ours(epochs: int) -> object:
+        return net.train(X, targets, 0.5, 0.0, BATCH, epochs, max_time=600, initializer="scaled")
+
+    return Row("compat.notebook.FeedForwardNeuralNetwork.train", epoch, ours)
+
+
+ROWS: list[Callable[[Array, Array], Row]] = [nielsen_row, musings_row, notebook_row]
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -105,9 +124,7 @@ def main() -> None:
         parser.error(f"--epochs must be at least 2, --rounds at least 1, --samples at least {BATCH}")
     X, y, _, _ = fastnn.datasets.load_mnist("float64")
     print(f"seconds per epoch, {SIZES}, batch {BATCH}, {min(args.samples, len(X)):,} samples, float64, one thread")
-    print(
-        f"| class | per-sample NumPy | ours from epoch 2 on | ratio | ours in a call of {args.epochs} epochs | ratio |"
-    )
+    print(f"| class | NumPy | ours from epoch 2 on | ratio | ours in a call of {args.epochs} epochs | ratio |")
     print("|---|---|---|---|---|---|")
     for make in ROWS:
         row = make(X[: args.samples], y[: args.samples])

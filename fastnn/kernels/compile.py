@@ -88,10 +88,13 @@ class KernelCache(_Cache):
         return cache_folder() / f"{self._name}-{digest[:32]}.bin"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The kept kernel, or None where there is none that is whole."""
+        """The kept kernel, or None where there is none that is whole.
+
+        Numba's own cache refreshes the target first. Only compiling needs that, and does it itself; here it would
+        import SciPy, and triple the time until the first epoch.
+        """
         if not self._enabled:
             return None
-        target_context.refresh()
         try:
             content = self._path(sig, target_context.codegen()).read_bytes()
             digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
