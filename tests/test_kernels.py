@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numba.core.errors import NumbaError
 from numpy.typing import NDArray
+from problems import sample_weights, samples, target_matrix
 
 import fastnn
 from fastnn.kernels import epoch
@@ -74,31 +75,12 @@ def random_network(
     return fastnn.Network(sizes, activation, output, cost, initializer=(weights, biases), dtype=dtype)
 
 
-def samples(net: fastnn.Network, n: int) -> Array:
-    return np.random.default_rng(n).normal(size=(n, net.sizes[0])).astype(net.dtype)
-
-
-def target_matrix(net: fastnn.Network, n: int) -> Array:
-    """Targets that the cost allows: any numbers, shares in [0, 1], or shares that sum to one."""
-    Y = np.random.default_rng(n + 1).random((n, net.sizes[-1]))
-    if net.cost == "log_likelihood":
-        Y /= Y.sum(axis=1, keepdims=True)
-    elif net.cost != "cross_entropy":
-        Y = 2 * Y - 0.5
-    return Y.astype(net.dtype)
-
-
 def labels(net: fastnn.Network, n: int) -> Array:
     """Class labels; for one output 0 and 1, or 1 where targets must sum to one."""
     n_out = net.sizes[-1]
     if n_out == 1:
         return np.ones(n, int) if net.cost == "log_likelihood" else np.arange(n) % 2
     return np.random.default_rng(n + 2).integers(0, n_out, n)
-
-
-def sample_weights(net: fastnn.Network, n: int) -> Array:
-    """Some of them zero, all different."""
-    return np.maximum(np.random.default_rng(n + 3).random(n) * 3 - 0.5, 0).astype(net.dtype) + (np.arange(n) == 0)
 
 
 def naive_network(net: fastnn.Network) -> tuple[Any, ...]:

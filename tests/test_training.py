@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from problems import sample_weights, samples, target_matrix
 
 import fastnn
 from fastnn import engine, pacing
@@ -55,10 +56,6 @@ def random_network(
     return fastnn.Network(sizes, activation, output, cost, initializer=(weights, biases), dtype=dtype, seed=seed)
 
 
-def samples(net: fastnn.Network, n: int) -> Array:
-    return np.random.default_rng(n).normal(size=(n, net.sizes[0])).astype(net.dtype)
-
-
 def mostly_zeros(net: fastnn.Network, n: int) -> Array:
     """A fifth of the inputs is not zero, but in one sample all are, and in another none."""
     X = samples(net, n)
@@ -77,23 +74,8 @@ def fraction(X: Array) -> Array:
     return X / 255 if X.dtype == np.uint8 else X
 
 
-def target_matrix(net: fastnn.Network, n: int) -> Array:
-    """Targets that the cost allows: any numbers, shares in [0, 1], or shares that sum to one."""
-    Y = np.random.default_rng(n + 1).random((n, net.sizes[-1]))
-    if net.cost == "log_likelihood":
-        Y /= Y.sum(axis=1, keepdims=True)
-    elif net.cost != "cross_entropy":
-        Y = 2 * Y - 0.5
-    return Y.astype(net.dtype)
-
-
 def labels(net: fastnn.Network, n: int) -> Array:
     return np.random.default_rng(n + 2).integers(0, max(2, net.sizes[-1]), n)
-
-
-def sample_weights(net: fastnn.Network, n: int) -> Array:
-    """Some of them zero, all different."""
-    return np.maximum(np.random.default_rng(n + 3).random(n) * 3 - 0.5, 0).astype(net.dtype) + (np.arange(n) == 0)
 
 
 def layers(net: fastnn.Network) -> list[Array]:
