@@ -40,6 +40,14 @@ SMALLEST_FLOAT32 = 1.1754943508222875e-38  # the smallest that keeps full precis
 State = list[Vector]
 
 
+class Run(NamedTuple):
+    """Where some registers begin, ``range(first, end, stride)``."""
+
+    first: int
+    end: int
+    stride: int
+
+
 class OptimizerKernel(NamedTuple):
     """The formulas of one optimizer, on vectors of parameters ``p``, state ``s`` and own numbers ``h``."""
 
@@ -153,46 +161,47 @@ def _state_pointers(context: Any, builder: Any, type_: Any, array: Any, states: 
     return [data_pointer(context, builder, type_, array, place) for place in places]
 
 
-def make_step_vector(optimizer: OptimizerKernel) -> Any:
-    """One register of an optimizer's step from a gradient in memory: an intrinsic.
+def make_step_run(optimizer: OptimizerKernel) -> Any:
+    """An optimizer's steps from gradients in memory: an intrinsic.
 
-    Arguments: ``(params, gradient, state, at, hyper, penalise)``.
+    Arguments: ``(params, gradient, state, run, hyper, penalise)``.
     """
 
     @intrinsic
-    def step_vector(_, params, gradient, state, at, hyper, penalise):
-        """Step ``params[at:at + lanes]`` by the gradient there, which is scaled already, and clear that.
+    def step_run(_, params, gradient, state, run, hyper, penalise):
+        """Step a run of registers of ``params`` by the gradients there, which are scaled already, and clear those.
 
         ``gradient`` is one or more buffers of the size of ``params``, to be added up in order.
         """
 
         def codegen(context, builder, signature, args):
-            vector = VectorType(signature.args[0].dtype)
-            h = _Hyper(context, builder, signature.args[4], args[4], optimizer.numbers)
-            p = data_pointer(context, builder, signature.args[0], args[0], args[3])
-            size = context.make_array(signature.args[0])(context, builder, args[0]).nitems
-            whole = context.make_array(signature.args[1])(context, builder, args[1]).nitems
-            slot = cgutils.alloca_once(builder, ir_vector(vector))
-            zero = Vector(builder, vector, ir.Constant(ir_vector(vector), None))
-            builder.store(zero.value, slot)
-            with cgutils.for_range_slice(builder, args[3], whole, size, _I64) as (index, _n):
-                place = data_pointer(context, builder, signature.args[1], args[1], index)
-                part = load_at(builder, vector, place)
-                store_at(place, zero)
-                builder.store((Vector(builder, vector, builder.load(slot)) + part).value, slot)
-            g = Vector(builder, vector, builder.load(slot))
-            states = _state_pointers(context, builder, signature.args[2], args[2], optimizer.states, args[3])
-            cell = _Cell([p, *states], vector, optimizer, h)
-            builder.store((cell.start(builder) + g).value, slot)
-            with builder.if_then(args[5]):
-                total = Vector(builder, vector, builder.load(slot)) + cell.penalty(builder)
-                builder.store(total.value, slot)
-            cell.finish(builder, Vector(builder, vector, builder.load(slot)))
+            types_of, vector = signature.args, VectorType(signature.args[0].dtype)
+            h = _Hyper(context, builder, types_of[4], args[4], optimizer.numbers)
+            size = context.make_array(types_of[0])(context, builder, args[0]).nitems
+            whole = context.make_array(types_of[1])(context, builder, args[1]).nitems
+            zero = ir.Constant(ir_vector(vector), None)
+            slot = cgutils.alloca_once(builder, zero.type)
+            with cgutils.for_range_slice(builder, *cgutils.unpack_tuple(builder, args[3]), _I64) as (at, _n):
+                builder.store(zero, slot)
+                with cgutils.for_range_slice(builder, at, whole, size, _I64) as (index, _m):
+                    place = data_pointer(context, builder, types_of[1], args[1], index)
+                    part = load_at(builder, vector, place)
+                    store_at(place, part.wrap(zero))
+                    builder.store((part.wrap(builder.load(slot)) + part).value, slot)
+                p = data_pointer(context, builder, types_of[0], args[0], at)
+                states = _state_pointers(context, builder, types_of[2], args[2], optimizer.states, at)
+                cell = _Cell([p, *states], vector, optimizer, h)
+                start = cell.start(builder)
+                builder.store((start + start.wrap(builder.load(slot))).value, slot)
+                with builder.if_then(args[5]):
+                    total = start.wrap(builder.load(slot)) + cell.penalty(builder)
+                    builder.store(total.value, slot)
+                cell.finish(builder, start.wrap(builder.load(slot)))
             return context.get_dummy_value()
 
-        return types.none(params, gradient, state, types.intp, hyper, penalise), codegen
+        return types.none(params, gradient, state, run, hyper, penalise), codegen
 
-    return step_vector
+    return step_run
 
 
 def make_update_tile(optimizer: OptimizerKernel) -> Any:
@@ -287,7 +296,7 @@ def make_layer_step(optimizer: OptimizerKernel) -> Any:
 
     The columns, a register wide each, are shared out over the team.
     """
-    step_vector = make_step_vector(optimizer)
+    step_run = make_step_run(optimizer)
 
     @kernel
     def step_layer(layer, params, stepper, team):
@@ -295,12 +304,19 @@ def make_layer_step(optimizer: OptimizerKernel) -> Any:
         state, hyper, gradient = stepper.state, stepper.hyper, stepper.gradient
         penalised = hyper[1] != 0 or hyper[2] != 0
         mine = share_out((layer.n_out + lanes - 1) // lanes, team.size)
-        for number in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
-            panel = number // PANEL_VECTORS * PANEL_VECTORS * lanes
-            width = panel_vectors(layer.n_out - panel, lanes) * lanes
-            at = layer.weights + panel * (layer.n_in + 1) + number % PANEL_VECTORS * lanes
-            for i in range(layer.n_in):
-                step_vector(params, gradient, state, at + i * width, hyper, penalised)
-            step_vector(params, gradient, state, at + layer.n_in * width, hyper, False)
+        number, last = part_start(mine, team.member), part_start(mine, team.member + 1)
+        while number < last:
+            panel = number // PANEL_VECTORS * PANEL_VECTORS
+            columns = min(last, panel + PANEL_VECTORS) - number
+            width = panel_vectors(layer.n_out - panel * lanes, lanes) * lanes
+            at = layer.weights + panel * lanes * (layer.n_in + 1)
+            biases, end = at + layer.n_in * width, at + (layer.n_in + 1) * width
+            together = columns * lanes == width  # a whole panel is one stretch of memory
+            for column in range(number - panel, number - panel + columns, columns if together else 1):
+                stride = lanes if together else width
+                weights_run = Run(at + column * lanes, biases, stride)
+                step_run(params, gradient, state, weights_run, hyper, penalised)
+                step_run(params, gradient, state, Run(biases + column * lanes, end, stride), hyper, False)
+            number += columns
 
     return step_layer
