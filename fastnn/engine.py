@@ -324,7 +324,9 @@ class Engine:
     def _room_for_gradient(self, data: Data, batches: Batches, penalty: Penalty) -> Array:
         """Buffers for the gradient, at zero, where this way of training keeps it in memory."""
         not_in_place = self.memory.kernel != "sgd" or penalty.l1 > 0
-        buffers = PARTS if batches.size > layout.MAX_ROWS else int(data.sparse and not_in_place)
+        buffers = int(data.sparse and not_in_place)
+        if batches.size > layout.MAX_ROWS:
+            buffers = min(PARTS, -(-batches.size // layout.CHUNK_ROWS))
         if self._gradient.size != buffers * self.params.size:
             self._gradient = layout.aligned_zeros(buffers * self.params.size, self.dtype)
         self._gradient[:] = 0  # steps leave it so, but not one that was broken off

@@ -345,6 +345,14 @@ def test_nan_spoils_the_cost_of_its_row_only(name: str, where: str, dtype: str) 
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("place", range(3))
+def test_nan_of_an_output_that_is_not_asked_for_spoils_the_log_likelihood(place: int, dtype: str) -> None:
+    z = np.zeros(3, dtype)
+    z[place] = np.nan
+    assert np.isnan(functions.log_likelihood(z, np.roll([1, 0, 0], place + 1)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("name", "limits"), [("sigmoid", [0, 1]), ("tanh", [-1, 1]), ("relu", [0, np.inf]), ("identity", [-np.inf, np.inf])]
 )

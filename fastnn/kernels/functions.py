@@ -231,8 +231,8 @@ def if_equal(x: Vector, y: Vector, yes: Vector, no: Vector) -> Vector:
 def log1p(x: Vector) -> Vector:
     """``log(1 + x)`` for ``x >= 0``: beyond 1 the logarithm of ``2^n m`` with ``1 <= m < 2``."""
     n, m = exponent_and_mantissa(x + 1.0)
-    small = x < 1.0
-    return fma(where(small, 0.0, n), log(2), log1p_unit(where(small, x, m - 1.0)))
+    large = x > 1.0  # false for NaN, whose bits would make a number
+    return fma(where(large, n, 0.0), log(2), log1p_unit(where(large, m - 1.0, x)))
 
 
 @vector_function

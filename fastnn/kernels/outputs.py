@@ -76,16 +76,13 @@ def turn_out(work, block, n, target, samples):
 
 @kernel
 def turn_in_targets(net, data, first, block):
-    """The targets of samples ``first`` and on; labels become one-hot (with a single output, the target itself)."""
+    """The targets of samples ``first`` and on; labels become one-hot."""
     work, lanes = net.work, lane_count(net.work)
     if data.labels.size == 0:
         last = layer_at(net.layers, net.layers.shape[0] - 1)
         turn_in(work, Matrix(work, net.scratch.targets + first * last.stride, last.stride), block.n, block.t)
         return
     labels = load(work, net.scratch.labels + first)
-    if block.n == 1:
-        store(work, block.t, labels)
-        return
     for j in range(block.n):
         number = splat(work, j)
         store(work, block.t + j * lanes, if_equal(labels, number, splat(work, 1), splat(work, 0)))
