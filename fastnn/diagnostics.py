@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import validation
 from fastnn.callbacks import EarlyStopping
 from fastnn.engine import Engine
 from fastnn.history import Finding, History
 from fastnn.kernels.buffers import Data
+from fastnn.optimizers import OPTIMIZERS, optimizer_config
 
 Array = NDArray[Any]
 
@@ -36,6 +38,7 @@ _FLAT = 1e-3
 _MOST = 0.8  # share of the units of a layer, over all samples
 _LARGE_Z, _SMALL_Z = 20.0, 1e-3  # rms of a layer's z at the start, beyond which no step size suits all layers
 _VANISHED, _EXPLODED = 1e-4, 1e3
+_GROWN = 3.0  # times the weights of a layer have grown where steps were too large
 _RARE = 20  # times the most common class outnumbers a rare one
 _LEARNED = 0.2  # unexplained share of the targets below which there is nothing to complain of
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
@@ -92,6 +95,19 @@ class Settings(NamedTuple):
     def of(cls, optimizer: Any, batch_size: int, l2: float = 0.0, callbacks: Iterable[Any] = ()) -> "Settings":
         """From the arguments of ``fit``."""
         return cls(optimizer, batch_size, l2, any(isinstance(callback, EarlyStopping) for callback in callbacks))
+
+    def to_header(self) -> dict[str, Any]:
+        """As it is saved with a network."""
+        return {**self._asdict(), "optimizer": optimizer_config(self.optimizer)}
+
+    @classmethod
+    def from_header(cls, header: dict[str, Any]) -> "Settings":
+        """From what was saved, checked like a user's own arguments."""
+        arguments = dict(header["optimizer"])
+        kind = OPTIMIZERS[validation.check_name("optimizer", arguments.pop("name"), OPTIMIZERS)]
+        batch_size = validation.check_whole("batch_size", header["batch_size"])
+        l2 = validation.check_number("l2", header["l2"], at_least=0)
+        return cls(kind(**arguments), batch_size, l2, validation.check_flag("stops_early", header["stops_early"]))
 
 
 class Sample(NamedTuple):
@@ -276,15 +292,17 @@ def draw(model: Model, data: Data, n: int) -> Sample:
     n_in, n_out = model.engine.layers[0].n_in, model.engine.layers[-1].n_out
     at_most = int(np.clip(_NUMBERS // n_in, _FEW, _SAMPLES))
     matrix = data.targets.reshape(-1, n_out)
-    classes = data.labels if data.labels.size else _classes(matrix)
-    known = data.labels.size > 0 or (data.classify and _are_classes(matrix[:at_most]))
-    counts = np.bincount(classes, minlength=max(n_out, 2)) if known else np.empty(0, np.int64)
-    rows = np.arange(n)
+    classes = data.labels
+    if not classes.size and data.classify and _are_classes(matrix[:at_most]):
+        classes = _classes(matrix)
+    counts = np.bincount(classes, minlength=max(n_out, 2)) if classes.size else np.empty(0, np.int64)
+    rows, generator = np.arange(n), np.random.default_rng(0)
     if n > at_most:
-        chosen = [np.random.default_rng(0).integers(0, n, at_most)]
+        chosen = [generator.integers(0, n, at_most)]
         rare = np.flatnonzero((counts > 0) & (counts < counts.max(initial=0) / _RARE))
         chosen += [np.flatnonzero(classes == label)[:_RARE_SAMPLES] for label in rare[: at_most // 16]]
         rows = np.unique(np.concatenate(chosen))
+    rows = generator.permutation(rows)  # as in training: data sorted by class must not make batches of one class
     dtype = model.engine.dtype
     if data.labels.size:
         targets = np.zeros((len(rows), n_out), dtype)
@@ -450,7 +468,15 @@ def _same_output(e: Evidence) -> Verdict | None:
     if e.settings.l2 > 0 and _rms(e.state.weights[layer]) < 0.1 * _rms(e.start[layer]):
         return Verdict(None, f"{seen}, its weights pulled to 0 by l2", {"l2": f"{e.settings.l2 / 100:g}"})
     change: dict[str, Any] = {"X": _unit_scale(e)} if e.input_scale > _LARGE_INPUT else {}
-    change |= {"initializer": _initializer_for(e, layer), "learning_rate": e.rate(0.1)}
+    if (
+        change
+        or _saturated(e)
+        or any(_rms(W) > _GROWN * _rms(S) for W, S in zip(e.state.weights, e.start, strict=True))
+    ):
+        change |= {"initializer": _initializer_for(e, layer), "learning_rate": e.rate(0.1)}
+    else:
+        seen += "; nothing is saturated and no weight has grown much: this is a plateau, to be left by larger steps"
+        change |= {"learning_rate": e.rate(10.0)}
     return Verdict(None, seen, change)
 
 
@@ -590,7 +616,8 @@ def _shuffled(e: Evidence) -> Verdict | None:
     if counts.size == 0 or k < 100 or len(accuracies) < 5:
         return None
     chance, expected = counts.max() / counts.sum(), float(((counts / counts.sum()) ** 2).sum())
-    if accuracies[-1] > chance + 0.05 or expected > 0.8:  # where nearly all have one label, agreeing says nothing
+    better = accuracies[-1] - chance > min(0.05, 3 * np.sqrt(chance * (1 - chance) / counts.sum()))
+    if better or expected > 0.8:  # where nearly all have one label, agreeing says nothing
         return None
     X = e.sample.X.astype(np.float64)
     squares = np.einsum("ij,ij->i", X, X)
@@ -598,7 +625,7 @@ def _shuffled(e: Evidence) -> Verdict | None:
     np.fill_diagonal(distances, np.inf)
     answers = e.sample.answers
     agree = float((answers[distances.argmin(axis=1)] == answers).mean())
-    if agree > expected + 3 * np.sqrt(expected * (1 - expected) / k):
+    if abs(agree - expected) > 3 * np.sqrt(expected * (1 - expected) / k):  # never to agree is a relation too
         return None
     seen = (
         f"after {len(accuracies)} epochs the accuracy {'on the validation data ' if e.history.val_accuracy else ''}is "
@@ -661,7 +688,8 @@ def diagnose(model: Model, data: Data, n: int, settings: Settings, history: Hist
     state = look(model, sample)
     evidence = Evidence(model, settings, sample, state, state.weights, np.inf)
     course = [finding for finding in (history.findings if history else ()) if RULES[finding.name].kind == "course"]
-    kinds = ("data", "state") if history else ("data", "start", "state")
+    trained = history or model.engine.memory.steps > 0
+    kinds = ("data", "state") if trained else ("data", "start", "state")
     return Findings((*judge(evidence, kinds, course), *course))
 
 
@@ -698,20 +726,22 @@ class Watch:
     ) -> None:
         self._model, self._settings, self._history = model, settings, history
         self._data, self._n = data, n
-        self._fresh, self.budget = budget is None, budget or Budget()
+        self._judges = n >= _FEW
+        self._fresh, self.budget = budget is None and self._judges, budget or Budget()
         self._sample: Sample | None = None
         self._looked = 0  # epochs before the latest look
 
     def begin(self) -> None:
         """Note where training starts."""
-        self._start = [self._model.engine.read(i)[0] for i in range(len(self._model.activations))]
+        if self._judges:
+            self._start = self._model.engine.params.copy()
         if self._fresh:
             self.look()
 
     def after_epoch(self) -> None:
         """Look, if training has paid for it."""
         self.budget.balance += _SHARE_OF_TIME * self._history.seconds[-1]
-        if self.budget.balance >= self.budget.price:
+        if self._judges and self.budget.balance >= self.budget.price:
             self.look()
 
     def finish(self) -> None:
@@ -719,14 +749,20 @@ class Watch:
         if self._fresh and self._looked < len(self._history.train_cost):
             self.look()
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether there was a look."""
+        return self._sample is not None
+
     def look(self) -> None:
         """Look and warn, whatever it costs."""
         began, epochs, kinds = time.perf_counter(), len(self._history.train_cost), ["state", "course"]
         if self._sample is None:
             self._sample = draw(self._model, self._data, self._n)
             kinds += ["data"] + ["start"] * (epochs == 0)
-        state = look(self._model, self._sample)
-        evidence = Evidence(self._model, self._settings, self._sample, state, self._start, epochs, self._history)
+        state, read = look(self._model, self._sample), self._model.engine.read
+        start = [read(i, self._start)[0] for i in range(len(self._model.activations))]
+        evidence = Evidence(self._model, self._settings, self._sample, state, start, epochs, self._history)
         found = judge(evidence, kinds, self._history.findings)
         took = time.perf_counter() - began
         self.budget.balance -= took

@@ -253,7 +253,8 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            If an argument is wrong, before anything changes.
+            If an argument is wrong, before anything changes; what a ``shuffle`` function returns is looked at when it
+            comes.
         DivergenceError
             If the cost becomes infinite or NaN; the network keeps its last finite weights.
         RuntimeError
@@ -308,9 +309,11 @@ class Network:
                 settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
             )
             watch = diagnostics.Watch(self._model, train.data, train.n, self._settings, self._budget, self.history)
-            self._budget = watch.budget
             training = Training(self._engine, train, held_out, settings, self.history, watch)
-            training.run(self)
+            try:
+                training.run(self)
+            finally:
+                self._budget = watch.budget if watch.has_looked else self._budget
         finally:
             self._fitting.release()
         return self.history
@@ -541,6 +544,7 @@ class Network:
                 "optimizer": engine.memory.kernel,
                 "steps": engine.memory.steps,
                 "generator": self._generator.bit_generator.state,
+                "settings": self._settings.to_header(),
             },
             arrays=arrays,
         )
@@ -571,6 +575,7 @@ class Network:
             self._classifier = header["classifier"]
             self._generator.bit_generator.state = header["generator"]
             engine = self._engine
+            self._settings = diagnostics.Settings.from_header(header["settings"])
             self._budget = diagnostics.Budget() if header["steps"] else None
             validation.check_name("optimizer", header["optimizer"], engine.optimizer_kernels)
             steps = validation.check_whole("steps", header["steps"], at_least=0)

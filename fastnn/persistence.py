@@ -24,6 +24,7 @@ _KEYS = {
     "optimizer": str,
     "steps": int,
     "generator": dict,
+    "settings": dict,
 }
 
 

@@ -423,7 +423,11 @@ def check_threads(threads: Any) -> int:
 
 def check_batch_size(batch_size: Any, n: int) -> tuple[tuple[int, int], ...]:
     """Batch sizes as (size, samples): so many samples in batches of that size, then the next; the sizes sum to n."""
-    if not isinstance(batch_size, (Sequence, np.ndarray)) or isinstance(batch_size, str):
+    if (
+        isinstance(batch_size, (str, bytes))
+        or not isinstance(batch_size, (Sequence, np.ndarray))
+        or not np.ndim(batch_size)
+    ):
         return ((min(check_whole("batch_size", batch_size), n), n),)
     sizes = [check_whole(f"batch_size[{i}]", size) for i, size in enumerate(batch_size)]
     if sum(sizes) != n:

@@ -267,3 +267,47 @@ def test_looks_take_one_percent_of_the_time(seconds: float, looks: int, monkeypa
         watch.after_epoch()
     watch.finish()
     assert looks - 1 <= len(looked) <= looks + 1
+
+
+def test_never_to_agree_with_a_neighbour_is_no_sign_of_shuffling() -> None:
+    """Of parity every neighbour has the other label, and nothing is learned for long."""
+    bits = (np.arange(256)[:, np.newaxis] >> np.arange(8) & 1).astype(float)
+    history = fastnn.Network([8, 16, 2], activation="tanh").fit(bits, bits.sum(axis=1).astype(int) % 2, epochs=20)
+    assert not history.findings
+
+
+def test_a_plateau_is_not_left_by_smaller_steps() -> None:
+    bits = np.tile([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], (25, 1))
+    net = fastnn.Network([2, 3, 1], cost="quadratic")
+    with pytest.warns(fastnn.TrainingWarning, match="plateau"):
+        (finding,) = net.fit(bits, bits[:, 0] != bits[:, 1], epochs=200, batch_size=4).findings
+    assert finding.change == {"learning_rate": 5.0}
+    better = fastnn.Network([2, 3, 1], cost="quadratic")
+    better.fit(bits, bits[:, 0] != bits[:, 1], epochs=200, batch_size=4, optimizer=fastnn.SGD(5.0))
+    assert better.history.train_cost[-1] < 0.01
+
+
+@pytest.mark.parametrize("order", [np.argsort(Y[:250], kind="stable"), np.arange(250)], ids=["sorted", "shuffled"])
+def test_the_order_of_the_data_is_nothing_to_judge(order: Array) -> None:
+    sample = diagnostics.draw(*sampled(order))
+    assert len(np.unique(sample.answers[:25])) > 4
+
+
+def sampled(order: Array) -> tuple[diagnostics.Model, Any, int]:
+    net = fastnn.Network([64, 20, 10])
+    return net._model, net._samples(X[:250][order], Y[:250][order]).data, 250
+
+
+def test_a_fit_that_trains_nothing_leaves_the_first_look_to_the_next() -> None:
+    net = fastnn.Network([64, 20, 10])
+    net.fit(1000 * X, Y, epochs=0)
+    with pytest.warns(fastnn.TrainingWarning):
+        history = net.fit(1000 * X, Y, epochs=1)
+    assert history.findings[0].name == "inputs far from unit scale"
+
+
+def test_a_copy_remembers_how_it_was_trained() -> None:
+    net = fastnn.Network([64, 20, 10])
+    net.fit(X, Y, epochs=1, batch_size=20, optimizer=fastnn.Adam(0.01), l2=1e-4)
+    assert net.copy()._settings == net._settings
+    assert net.copy().diagnose(X, Y) == net.diagnose(X, Y)

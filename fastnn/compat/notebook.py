@@ -241,8 +241,9 @@ class FeedForwardNeuralNetwork:
         start = time()
         samples = validation.check_matrix("X", X)
         targets = validation.check_matrix("Y", Y, len(samples))
-        for name, number in (("convergence", convergence), ("max_time", max_time)):
-            validation.check_number(name, number, at_least=0)
+        validation.check_number("convergence", convergence, at_least=0)
+        if max_time != np.inf:
+            validation.check_number("max_time", max_time, at_least=0)
         epochs = max(1, validation.check_whole("max_epoch", max_epoch, at_least=0))
         optimizer = fastnn.SGD(learning_rate)
         n, size = len(samples), min(validation.check_whole("batch_size", batch_size), len(samples))
@@ -276,6 +277,7 @@ class FeedForwardNeuralNetwork:
             "batch_size": batch_size,
             "max_epoch": max_epoch,
             "max_time": max_time,
+            "initializer": initializer,
         }
         _advise(history.findings, given)
 
@@ -298,10 +300,9 @@ class FeedForwardNeuralNetwork:
 def _advise(findings: Sequence[Finding], given: dict[str, Any]) -> None:
     """Warn with the whole call, where other arguments than those given would help."""
     arguments = {"X": "X", "Y": "Y", **{name: repr(value) for name, value in given.items()}}
-    known = (*arguments, "initializer")
-    change = {name: str(source) for found in findings for name, source in found.change.items() if name in known}
+    change = {name: str(source) for found in findings for name, source in found.change.items() if name in arguments}
     if change:
         data, *others = (arguments | change).items()
         call = ", ".join([data[1], "Y", *(f"{name}={source}" for name, source in others if name != "Y")])
         names = ", ".join(found.name for found in findings)
-        diagnostics.warn(f"training failed by {names}. Call instead: FFNN.train({call})")
+        diagnostics.warn(f"training was held back by {names}. Call instead: FFNN.train({call})")
