@@ -728,6 +728,7 @@ class Watch:
         self._data, self._n = data, n
         self._judges = n >= _FEW
         self._fresh, self.budget = budget is None and self._judges, budget or Budget()
+        self._untrained = model.engine.memory.steps == 0
         self._sample: Sample | None = None
         self._looked = 0  # epochs before the latest look
 
@@ -759,7 +760,7 @@ class Watch:
         began, epochs, kinds = time.perf_counter(), len(self._history.train_cost), ["state", "course"]
         if self._sample is None:
             self._sample = draw(self._model, self._data, self._n)
-            kinds += ["data"] + ["start"] * (epochs == 0)
+            kinds += ["data"] + ["start"] * (epochs == 0 and self._untrained)
         state, read = look(self._model, self._sample), self._model.engine.read
         start = [read(i, self._start)[0] for i in range(len(self._model.activations))]
         evidence = Evidence(self._model, self._settings, self._sample, state, start, epochs, self._history)
