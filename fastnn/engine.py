@@ -130,13 +130,19 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
 
 
 def _run_together(kernel: Any, calls: list[tuple[Any, ...]], pool: Executor, sync: Array) -> None:
-    """Call a kernel on several threads that wait for each other, and see all of them home whatever happens here."""
+    """Call a kernel on several threads that wait for each other, and see all of them home whatever happens here.
+
+    This thread is one of them: were it to wake all the others and then sleep, two could find themselves on one core.
+    """
     running: list[Future[None]] = []
+    went_through = False
     try:
-        for call in calls:
+        for call in calls[1:]:
             running.append(pool.submit(kernel, *call))
+        kernel(*calls[0])
+        went_through = True
     finally:
-        if len(running) < len(calls):  # Ctrl-C, or no more threads to be had: do not wait for those that never come
+        if not went_through:  # Ctrl-C, or no more threads to be had: nobody waits for those that never come
             sync[ABORT] = 1
         interrupted = _wait(running)
     if interrupted:

@@ -1,9 +1,12 @@
 """How many batches the next kernel call takes, and on how many threads."""
 
+from collections import deque
+
 STRETCH_SECONDS = 0.05
 """How long a kernel call should last: Ctrl-C and the clock are looked at in between."""
 _MAX_GROWTH = 8  # a call takes at most so many times the batches of the one before: its time is only an estimate
 _CALLS_BETWEEN_TRIALS = 16
+_CALLS_COMPARED = 3  # the fastest of so many counts: a core that was asleep, or busy, makes calls slower, never faster
 
 
 class Pace:
@@ -29,18 +32,19 @@ class Pace:
 
     def __init__(self, threads: int) -> None:
         self._batches = dict.fromkeys((threads, 1), 1)  # for each number of threads, the batches of its next call
-        self._seconds: dict[int, float] = {}  # and of one batch, once a call has been long enough to tell
+        # And what one batch took, in the latest calls that were long enough to tell.
+        self._seconds = {count: deque[float](maxlen=_CALLS_COMPARED) for count in self._batches}
         self._calls = 0
 
     def next_call(self) -> tuple[int, int]:
         """Threads and batches."""
-        unknown = [threads for threads in self._batches if threads not in self._seconds]
+        unknown = [count for count, seen in self._seconds.items() if len(seen) < _CALLS_COMPARED]
         if unknown:
             threads = unknown[0]
         else:
             self._calls += 1
             trial = self._calls % _CALLS_BETWEEN_TRIALS == 0
-            threads = (max if trial else min)(self._seconds, key=self._seconds.__getitem__)
+            threads = (max if trial else min)(self._seconds, key=lambda count: min(self._seconds[count]))
         return threads, self._batches[threads]
 
     def record(self, threads: int, batches: int, seconds: float) -> None:
@@ -48,4 +52,4 @@ class Pace:
         growth = min(STRETCH_SECONDS / max(seconds, 1e-9), _MAX_GROWTH)
         self._batches[threads] = max(1, int(batches * growth))
         if seconds > STRETCH_SECONDS / _MAX_GROWTH:
-            self._seconds[threads] = seconds / batches
+            self._seconds[threads].append(seconds / batches)

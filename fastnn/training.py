@@ -117,7 +117,7 @@ class Training:
         if self._engine.memory.kernel != self._settings.optimizer.kernel:
             self._engine.memory = self._engine.fresh_memory(self._settings.optimizer.kernel)
         history = self._history
-        self._pool = ThreadPoolExecutor(self._threads, "fastnn") if self._threads > 1 else None
+        self._pool = ThreadPoolExecutor(self._threads - 1, "fastnn") if self._threads > 1 else None
         try:
             if self._settings.epochs > 0:
                 history.stopped_by = self._run_epochs(network)

@@ -175,7 +175,7 @@ def check_finite(argument: str, array: Array) -> None:
         return
     flat = array.reshape(-1)
     for start in range(0, flat.size, _BLOCK):
-        block = flat[start : start + _BLOCK]
+        block = flat if flat.size <= _BLOCK else flat[start : start + _BLOCK]  # a prediction's few microseconds count
         if not _all_finite(block):
             place = np.unravel_index(start + int(np.argmin(np.isfinite(block))), array.shape)
             where = ", ".join(str(int(i)) for i in place)

@@ -152,4 +152,4 @@ def call_after(pace: pacing.Pace, seconds: Callable[[int, int], float], calls: i
 def test_pace_takes_the_faster_way_and_changes_its_mind() -> None:
     pace = pacing.Pace(2)
     assert call_after(pace, lambda threads, batches: batches * 1e-5 / threads, 20) == 2
-    assert call_after(pace, lambda threads, batches: batches * 1e-5 * threads, 40) == 1
+    assert call_after(pace, lambda threads, batches: batches * 1e-5 * threads, 44) == 1
