@@ -33,6 +33,7 @@ def run_inside(folder: Path, script: Path, arguments: Sequence[str]) -> int:
     int
         The script's exit status.
     """
+    folder = folder.resolve()  # the import below runs elsewhere, where a relative path would lead astray
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.exists():
         print(f"creating the environment {folder}", flush=True)
