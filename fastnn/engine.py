@@ -29,7 +29,7 @@ from fastnn.kernels.buffers import (
     Stepper,
     Team,
 )
-from fastnn.kernels.host import WIDTH, lanes_of
+from fastnn.kernels.host import PANEL_VECTORS, lanes_of
 from fastnn.validation import UINT8, Features, Targets
 
 Array = NDArray[Any]
@@ -38,6 +38,10 @@ _HYPER_NUMBERS = 16
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
+_BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
+_BLOCK_ENTRIES = 16  # in a block of a sample's list: what a list costs by itself should not show
+_SAMPLES_PER_LIST = 2
+_MOST_BLOCK_INPUTS = 1 << 15  # an input's number has 16 bits beside the bytes of two samples
 _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread's waiting
 
 
@@ -81,22 +85,34 @@ def _empty(dtype: Any) -> Array:
 class Plan(NamedTuple):
     """How training will go through the first layer, and why."""
 
-    sparse: bool
+    blocks: int  # into which the inputs are cut; 0: dense
     reason: str
 
 
-def plan_first_layer(data: Data, n_in: int) -> Plan:
+def plan_first_layer(data: Data, n_in: int, batch_size: int) -> Plan:
     """Skip the zeros of the inputs where they are many; judged by up to 256 samples spread over the data."""
     if data.starts.size > 0:
         share = data.features.size / ((data.starts.size - 1) * n_in)
-        return Plan(True, f"sparse: X is a sparse matrix with {share:.1%} of its entries")
+        blocks = _blocks(n_in, share, batch_size, data.features.itemsize)
+        return Plan(blocks, f"sparse: X is a sparse matrix with {share:.1%} of its entries")
     X = (data.pixels if data.pixels.size else data.features).reshape(-1, n_in)
     sample = X[:: max(1, len(X) // _DENSITY_SAMPLES)]
     share = np.count_nonzero(sample) / sample.size
-    finding = f"{share:.0%} of the inputs are not zero"
     if n_in < _SPARSE_INPUTS:
-        return Plan(False, f"dense: fewer than {_SPARSE_INPUTS} inputs")
-    return Plan(share <= _SPARSE_SHARE, f"{'sparse' if share <= _SPARSE_SHARE else 'dense'}: {finding}")
+        return Plan(0, f"dense: fewer than {_SPARSE_INPUTS} inputs")
+    finding = f"{share:.0%} of the inputs are not zero"
+    if share > _SPARSE_SHARE:
+        return Plan(0, f"dense: {finding}")
+    return Plan(_blocks(n_in, share, batch_size, data.sample_weight.itemsize), f"sparse: {finding}")
+
+
+def _blocks(n_in: int, share: float, batch_size: int, itemsize: int) -> int:
+    """Into how many blocks to cut the inputs: weights of one should fit into the nearest cache, and lists be long."""
+    weights = n_in * PANEL_VECTORS * lanes_of(itemsize) * itemsize
+    fitting = -(-weights // _BLOCK_BYTES)
+    wanted = 1 if batch_size <= _SAMPLES_PER_LIST else min(fitting, int(share * n_in) // _BLOCK_ENTRIES)
+    wanted = max(wanted, -(-n_in // _MOST_BLOCK_INPUTS))
+    return -(-n_in // layout.block_size(n_in, wanted))
 
 
 class _Borrowed:
@@ -125,7 +141,7 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
         targets=_writeable(targets.matrix.reshape(-1)) if targets else _empty(dtype),
         sample_weight=_empty(dtype) if sample_weight is None else _writeable(sample_weight),
         classify=bool(targets and targets.classes),
-        sparse=X.starts.size > 0,
+        blocks=int(X.starts.size > 0),
     )
 
 
@@ -193,41 +209,42 @@ class Engine:
         self._sizes, self.dtype = sizes, dtype
         self._codes = [functions.ACTIVATION_CODES[name] for name in activations]
         self._cost_code = functions.COST_CODES[cost]
-        plan = self._plan(1, 1)
+        plan = self._plan(layout.Room())
         self.layers = plan.layers
         self.params = layout.aligned_zeros(plan.params_size, dtype)
         self.memory = self.fresh_memory("sgd")
-        self._nets, self._shape = [self._make_net(plan)], (1, 1, False)
-        self._gradient: Array = _empty(dtype)
+        self._room, self._apart = layout.Room(), False
+        self._nets = [self._make_net(self._room)]
+        self._gradient: Array = np.empty((1, 0), dtype)
         self._lock = threading.Lock()  # one kernel at a time on these buffers
 
-    def _plan(self, rows: int, threads: int) -> layout.Layout:
-        return layout.plan_layout(self._sizes, self._codes, rows, self.dtype, threads)
+    def _plan(self, room: layout.Room) -> layout.Layout:
+        return layout.plan_layout(self._sizes, self._codes, room, self.dtype)
 
-    def _make_net(self, plan: layout.Layout) -> Net:
-        rows, stride = plan.scratch.rows, layout.padded(self._sizes[0] + WIDTH, WIDTH)
+    def _make_net(self, room: layout.Room) -> Net:
+        plan = self._plan(room)
         return Net(
             layers=plan.table,
             params=self.params,
             work=layout.new_work(plan, self.dtype),
             scratch=plan.scratch,
             cost=self._cost_code,
-            indices=np.zeros(rows * stride, np.int32),
-            indices_stride=stride,
-            counts=np.zeros(rows, np.int64),
-            row_costs=np.zeros(rows, self.dtype),
+            lists=layout.new_lists(self._sizes[0], room),
+            row_costs=np.zeros(room.rows, self.dtype),
         )
 
-    def _nets_for(self, rows: int, threads: int = 1, apart: bool = False) -> list[Net]:
-        """For every thread the network with scratch for exactly so many rows at a time; the last ones made are kept.
+    def _nets_for(self, room: layout.Room, apart: bool = False) -> list[Net]:
+        """For every thread the network with scratch for exactly that; the last ones made are kept.
 
         All threads work on the same rows, unless they go ``apart``.
         """
-        if self._shape != (rows, threads, apart):
-            plan = self._plan(rows, 1 if apart else threads)
-            made = [self._make_net(plan) for _ in range(threads if apart else 1)]
-            self._nets = made if apart else [_with_own_place(made[0], t) for t in range(threads)]
-            self._shape = rows, threads, apart
+        if (self._room, self._apart) != (room, apart):
+            if apart:
+                nets = [self._make_net(room._replace(threads=1)) for _ in range(room.threads)]
+            else:
+                shared = self._make_net(room)
+                nets = [_with_own_place(shared, t) for t in range(room.threads)]
+            self._nets, self._room, self._apart = nets, room, apart
         return self._nets
 
     # --- parameters ---
@@ -294,14 +311,15 @@ class Engine:
         """
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock:
-            nets = self._nets_for(layout.rows_for(batches.size), most, apart=batches.size > layout.MAX_ROWS)
-            gradient = self._room_for_gradient(data, batches, penalty)
+            apart = batches.size > layout.MAX_ROWS
+            nets = self._nets_for(layout.Room(layout.rows_for(batches.size), most, data.blocks), apart)
+            gradients = self._room_for_gradients(data, batches, penalty, threads)
             memory = self.memory
             stepper = Stepper(
                 np.array(settings, np.float64),
                 *penalty,
                 memory.state,
-                gradient,
+                gradients[0],
                 memory.steps,
                 memory.shrink,
                 _empty(self.dtype),
@@ -310,7 +328,7 @@ class Engine:
             totals = np.zeros((threads, N_TOTALS))
             totals[:, TOTAL_COST] = cost
             calls = [
-                (nets[t], data, batches, self._own_hyper(stepper), team._replace(member=t), totals[t])
+                (nets[t], data, batches, self._own(stepper, gradients[t]), team._replace(member=t), totals[t])
                 for t in range(threads)
             ]
             kernel = self._kernels.run_batches(self.memory.kernel)
@@ -324,26 +342,29 @@ class Engine:
             )
         return Seen(totals[0, TOTAL_COST], totals[:, TOTAL_HITS].sum(), done)
 
-    def _own_hyper(self, stepper: Stepper) -> Stepper:
-        return stepper._replace(hyper=np.zeros(_HYPER_NUMBERS, self.dtype))
+    def _own(self, stepper: Stepper, gradient: Array) -> Stepper:
+        """A thread's own stepper."""
+        return stepper._replace(gradient=gradient, hyper=np.zeros(_HYPER_NUMBERS, self.dtype))
 
-    def _room_for_gradient(self, data: Data, batches: Batches, penalty: Penalty) -> Array:
-        """Buffers for the gradient, at zero, where this way of training keeps it in memory."""
-        not_in_place = self.memory.kernel != "sgd" or penalty.l1 > 0
-        buffers = int(data.sparse and not_in_place)
+    def _room_for_gradients(self, data: Data, batches: Batches, penalty: Penalty, threads: int) -> list[Array]:
+        """For every thread buffers for the gradient, at zero, where this way of training keeps it in memory."""
         if batches.size > layout.MAX_ROWS:
-            buffers = min(PARTS, -(-batches.size // layout.CHUNK_ROWS))
-        if self._gradient.size != buffers * self.params.size:
-            self._gradient = layout.aligned_zeros(buffers * self.params.size, self.dtype)
+            size, own = self.params.size * min(PARTS, -(-batches.size // layout.CHUNK_ROWS)), 1
+        elif data.blocks > 0 and (self.memory.kernel != "sgd" or penalty.l1 > 0):
+            size, own = layout.block_weights(self.layers[0], data.blocks, self.lanes), threads
+        else:
+            size, own = 0, 1
+        if self._gradient.shape != (own, size):
+            self._gradient = layout.aligned_zeros(own * size, self.dtype).reshape(own, size)
         self._gradient[:] = 0  # steps leave it so, but not one that was broken off
-        return self._gradient
+        return [self._gradient[t % own] for t in range(threads)]
 
     def evaluate(self, data: Data, order: Array, first: int, end: int) -> Seen:
         """Cost and hits of samples ``order[first:end]``."""
         totals = np.zeros(N_TOTALS)
         self.settle()
         with self._lock:
-            (net,) = self._nets_for(layout.CHUNK_ROWS)
+            (net,) = self._nets_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
             self._kernels.evaluate(net, data, order, first, end, totals)
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
 
@@ -351,7 +372,7 @@ class Engine:
         """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out)."""
         self.settle()
         with self._lock:
-            (net,) = self._nets_for(min(layout.CHUNK_ROWS, out.shape[0]))
+            (net,) = self._nets_for(layout.Room(min(layout.CHUNK_ROWS, out.shape[0]), 1, data.blocks))
             arguments = net, data, first, end, out
             if self._predict is None:
                 self._predict = self._machine_code(self._kernels.predict, arguments)
@@ -362,9 +383,9 @@ class Engine:
         gradient = layout.aligned_zeros(self.params.size, self.dtype)
         self.settle()
         with self._lock:
-            (net,) = self._nets_for(layout.CHUNK_ROWS)
+            (net,) = self._nets_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
             stepper = Stepper(np.zeros(1), 0.0, 0.0, self.memory.state, gradient, 0, 1.0, _empty(self.dtype))
-            stepper = self._own_hyper(stepper)
+            stepper = self._own(stepper, gradient)
             alone = Team(0, 1, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
             self._kernels.gradient(net, data, Batches(np.arange(n), n, 0, 1), stepper, alone, np.zeros(N_TOTALS))
         return gradient

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.kernels.buffers import Layer, Scratch
-from fastnn.kernels.host import PANEL_VECTORS, WIDTH, lanes_of
+from fastnn.kernels.buffers import LIST_SLACK, Layer, Lists, Scratch
+from fastnn.kernels.host import PANEL_VECTORS, lanes_of
 
 CACHE_LINE = 64
 MAX_ROWS = 256
 """A batch of up to this many samples is taken in one piece."""
 CHUNK_ROWS = 128
 """A larger one in chunks of this many."""
+_BLOCK_STEP = 16
 
 
 class Layout(NamedTuple):
@@ -67,16 +68,47 @@ class _Cursor:
         return start
 
 
-def plan_layout(
-    sizes: Sequence[int], activations: Sequence[int], rows: int, dtype: np.dtype[Any], threads: int = 1
-) -> Layout:
-    """The layout of a network of ``sizes`` for ``rows`` samples at a time; ``activations`` are kernel codes."""
+class Room(NamedTuple):
+    """What a ``work`` is made for."""
+
+    rows: int = 1  # samples at a time
+    threads: int = 1  # that share it
+    blocks: int = 0  # of the inputs, where zeros are skipped
+
+
+def block_size(n_in: int, blocks: int) -> int:
+    """Inputs in a block: whole registers of bytes, whatever their width."""
+    return padded(-(-n_in // max(blocks, 1)), _BLOCK_STEP)
+
+
+def block_weights(layer: Layer, blocks: int, lanes: int) -> int:
+    """Weights of a block of inputs in one panel."""
+    width = min(PANEL_VECTORS * lanes, padded(layer.n_out, lanes))
+    return min(layer.n_in, block_size(layer.n_in, blocks)) * width
+
+
+def list_stride(n_in: int, blocks: int) -> int:
+    """Room for the lists of one sample."""
+    return max(blocks, 1) * (block_size(n_in, blocks) + LIST_SLACK)
+
+
+def new_lists(n_in: int, room: Room) -> Lists:
+    """Empty lists."""
+    blocks, stride = max(room.blocks, 1), list_stride(n_in, room.blocks)
+    indices, counts = np.zeros(room.rows * stride, np.int32), np.zeros(room.rows * blocks, np.int64)
+    return Lists(indices, stride, counts, blocks, block_size(n_in, blocks))
+
+
+def plan_layout(sizes: Sequence[int], activations: Sequence[int], room: Room, dtype: np.dtype[Any]) -> Layout:
+    """The layout of a network of ``sizes``; ``activations`` are kernel codes."""
+    rows, threads, blocks = room
     lanes = lanes_of(dtype.itemsize)
     panel = PANEL_VECTORS * lanes
     work = _Cursor(CACHE_LINE // dtype.itemsize)
     params = _Cursor(CACHE_LINE // dtype.itemsize)
-    # A sparse first layer's list ends in a register of rubbish, which must not reach the next row.
-    strides = [row_stride(sizes[0] + WIDTH, lanes), *(row_stride(size, lanes) for size in sizes[1:])]
+    # The values of a sparse first layer's lists take more room than the inputs themselves.
+    inputs = list_stride(sizes[0], blocks) if blocks else sizes[0]
+    strides = [row_stride(inputs, lanes), *(row_stride(size, lanes) for size in sizes[1:])]
     # Transpositions read whole squares: of weights up to a panel past a layer's last row, of outputs and targets up to
     # a register's lanes of rows past the last one. They must find memory there.
     outputs = [work.take(rows * stride) for stride in strides]
@@ -105,6 +137,7 @@ def plan_layout(
         row_weights=work.take(rows + lanes),
         turned=work.take(threads * turned_size),
         turned_size=turned_size,
+        partial=work.take(blocks * rows * strides[1] if threads > 1 else 0),
         zeros=work.take(panel),
         one=work.take(1),
     )

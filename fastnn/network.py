@@ -302,8 +302,8 @@ class Network:
             raise RuntimeError("this network is being trained by another call of fit")
         try:
             self._classifier = train.data.classify
-            plan = plan_first_layer(train.data, self.sizes[0])
-            train = train._replace(data=train.data._replace(sparse=plan.sparse))
+            plan = plan_first_layer(train.data, self.sizes[0], settings.batch_sizes[0][0])
+            train = train._replace(data=train.data._replace(blocks=plan.blocks))
             self.history = History(first_layer=plan.reason)
             self._settings = diagnostics.Settings.of(
                 settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks

@@ -205,8 +205,11 @@ def _check_csr(argument: str, matrix: Any, dtype: np.dtype[Any]) -> Features:
     room = min(indices.size, matrix.data.size)
     if broken or len(starts) != n + 1 or starts[0] != 0 or starts[-1] > room or (np.diff(starts) < 0).any():
         raise ValueError(f"{argument} must be a valid sparse matrix, got one whose indices do not fit its shape")
-    if not matrix.has_canonical_format:  # a column twice in a row: allowed, and more entries than there is room for
+    rising = np.diff(indices) > 0
+    rising[starts[(starts > 0) & (starts < indices.size)] - 1] = True  # from one row to the next
+    if not rising.all():  # a column twice in a row, or columns out of order: allowed, but not what kernels take
         matrix = matrix.copy()
+        matrix.has_sorted_indices = matrix.has_canonical_format = False  # a note may be older than the indices
         matrix.sum_duplicates()
         indices, starts = matrix.indices, matrix.indptr
     starts = np.ascontiguousarray(starts, np.int64)

@@ -268,8 +268,8 @@ def poison(net: fastnn.Network, value: float) -> None:
     work[:] = value
     work[scratch.zeros : scratch.zeros + PANEL_VECTORS * net._engine.lanes] = 0
     work[scratch.one] = 1
-    net._engine._nets[0].indices[:] = net.sizes[0] - 1  # lists of inputs that are not zero
-    net._engine._nets[0].counts[:] = 1
+    net._engine._nets[0].lists.indices[:] = net.sizes[0] - 1  # lists of inputs that are not zero
+    net._engine._nets[0].lists.counts[:] = 1
     net._engine._nets[0].row_costs[:] = value
 
 

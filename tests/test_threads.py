@@ -51,6 +51,19 @@ def test_same_bits_for_any_number_of_threads(
         assert same_bits(alone, trained(threads, features, **settings))
 
 
+@pytest.mark.usefixtures("always_together")
+@pytest.mark.parametrize("optimizer", [fastnn.SGD(0.3), fastnn.SGD(0.1, 0.9), fastnn.Adam()], ids=lambda o: o.kernel)
+@pytest.mark.parametrize("batch_size", [3, 10, 33])
+def test_same_bits_where_threads_own_blocks_of_inputs(batch_size: int, optimizer: fastnn.SGD | fastnn.Adam) -> None:
+    pixels = (RNG.integers(0, 256, (211, 1000)) * (RNG.random((211, 1000)) < 0.2)).astype(np.uint8)
+    nets = [fastnn.Network([1000, 70, 10]) for _ in range(3)]
+    for threads, net in enumerate(nets, 1):
+        net.fit(pixels, Y[:211], 2, batch_size, optimizer, l2=1e-4, threads=threads)
+    assert nets[0]._engine._nets[0].lists.blocks > 1
+    assert same_bits(nets[0], nets[1])
+    assert same_bits(nets[0], nets[2])
+
+
 def test_auto_is_one_of_them() -> None:
     assert same_bits(trained(1), trained("auto"))
 

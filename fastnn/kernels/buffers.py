@@ -39,8 +39,23 @@ class Scratch(NamedTuple):
     # outputs, targets and deltas, three times (padded n_out, lanes), see outputs.py.
     turned: int
     turned_size: int
+    partial: int  # (blocks, rows, stride of the first layer), where several threads add up a sparse first layer
     zeros: int  # one panel's width of zeros
     one: int  # the number 1: the input that a bias sees
+
+
+class Lists(NamedTuple):
+    """A batch's inputs that are not zero, see lists.py; the values beside the numbers are in ``work``."""
+
+    indices: Any  # flat (rows * stride) int32: numbers of inputs within their block
+    stride: int
+    counts: Any  # flat (rows * blocks) int64: how many
+    blocks: int  # into which the inputs are cut
+    block_size: int  # inputs in a block; the last one may be smaller
+
+
+LIST_TAIL = 8  # entries that add nothing, at the end of a list
+LIST_SLACK = 16 + LIST_TAIL  # room behind a block's list for a register of rubbish and the tail
 
 
 class Net(NamedTuple):
@@ -51,9 +66,7 @@ class Net(NamedTuple):
     work: Any  # flat scratch
     scratch: Scratch
     cost: int  # code, see functions.COST_CODES
-    indices: Any  # flat (rows * indices_stride) int32: for every row the numbers of its inputs that are not zero
-    indices_stride: int
-    counts: Any  # (rows,) int64: how many
+    lists: Lists
     row_costs: Any  # (rows,): every row's cost up to outputs.cost_factor, to be added up in one order
 
 
@@ -71,7 +84,7 @@ class Data(NamedTuple):
     targets: Any  # flat (n * n_out) of the network's dtype
     sample_weight: Any  # (n,) of the network's dtype, or empty: all one
     classify: bool  # whether argmax hits are worth counting
-    sparse: bool  # whether training skips the zeros of the inputs
+    blocks: int  # into which the inputs are cut where zeros are skipped, see lists.py; 0 where they are not
 
 
 class Batches(NamedTuple):
@@ -86,7 +99,7 @@ class Batches(NamedTuple):
 class Rows(NamedTuple):
     """Some rows of ``work``, and the samples that belong there."""
 
-    order: Any  # (n,) int64
+    order: Any  # (n,) int64, or empty for the natural order
     start: int  # row r holds sample order[start + r]
     first: int
     end: int
@@ -99,10 +112,15 @@ class Stepper(NamedTuple):
     l1: float
     l2: float
     state: Any  # flat, as many params-sized buffers as the optimizer keeps
-    gradient: Any  # flat, one or more params-sized buffers whose sum is the gradient, where it is kept, or empty
+    # Flat: one or more params-sized buffers whose sum is the gradient of a large batch; or one block of a sparse first
+    # layer's, of each thread its own; or empty, where the gradient is never kept.
+    gradient: Any
     step: int  # steps taken before this call
     shrink: float  # factor between a sparse first layer's weights and what is stored, see epoch.run_batches
     hyper: Any  # (16,) scratch for the numbers of one step
+
+
+SHRINK = 15  # place in ``Stepper.hyper`` of the factor between a sparse first layer's weights and what is stored
 
 
 class Team(NamedTuple):

@@ -7,6 +7,14 @@ One pass over a batch::
     by weights: the gradient of every layer, fused with the step
     (all threads wait for each other)
 
+or, where the first layer skips zeros::
+
+    by inputs:  list what is not zero -> sums of the first layer over a thread's inputs
+    (all threads wait for each other)
+    by rows:    join the sums -> forward -> cost and output delta -> the deltas of the layers below
+    (all threads wait for each other)
+    by weights: the same, of the first layer a thread's own inputs
+
 Batches of more than ``scratch.rows`` samples are taken in chunks of that size, every thread by itself; their gradients
 add up in memory, the threads wait for each other, and one step follows.
 """
@@ -18,50 +26,94 @@ from typing import Any
 import numpy as np
 
 from fastnn.kernels.backward import recur
-from fastnn.kernels.buffers import TOTAL_BATCHES, TOTAL_COST, TOTAL_SHRINK, Rows, Team
+from fastnn.kernels.buffers import SHRINK, TOTAL_BATCHES, TOTAL_COST, TOTAL_SHRINK, Rows, Team
 from fastnn.kernels.compile import entry, kernel, woven
 from fastnn.kernels.forward import forward_layers, layer_at, rows_in_place
-from fastnn.kernels.functions import IDENTITY, activate
+from fastnn.kernels.functions import activate
+from fastnn.kernels.lists import Inputs, group_of, list_inputs
 from fastnn.kernels.outputs import Block, activate_outputs, cost_block, cost_factor, measure, softmax_block
-from fastnn.kernels.rows import gather_input, gather_target
+from fastnn.kernels.rows import gather_input, gather_target, sample_at
 from fastnn.kernels.simd import lane_count, load, splat, store
-from fastnn.kernels.sparse import add_sparse, forward_sparse, gather_nonzero, scale_weights
+from fastnn.kernels.sparse import (
+    activate_first,
+    join_sums,
+    make_sparse_update,
+    my_blocks,
+    scale_weights,
+    sum_lists,
+)
 from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
 from fastnn.kernels.update import OPTIMIZERS, make_layer_step, make_layer_update
 
-SHRINK = 15  # place in ``stepper.hyper`` of the factor between a sparse first layer's weights and what is stored
 SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before they lose range
 
 
 @kernel
-def gather(net, data, rows):
-    """Bring the rows' samples and their targets into ``work``."""
+def gather_rows(net, data, rows):
+    """Bring the rows' samples into ``work``, for a dense first layer."""
     layer = layer_at(net.layers, 0)
+    for r in range(rows.first, rows.end):
+        at = layer.input + r * layer.input_stride
+        gather_input(data, sample_at(rows, r), layer.n_in, net.work, at)
+
+
+@kernel
+def gather_targets(net, data, rows):
+    """Bring the rows' targets into ``work``."""
     last = layer_at(net.layers, net.layers.shape[0] - 1)
     for r in range(rows.first, rows.end):
-        sample = rows.order[np.uint64(rows.start + r)]
-        at = layer.input + r * layer.input_stride
-        if data.sparse:
-            gather_nonzero(data, sample, layer.n_in, net, r, at)
-        else:
-            gather_input(data, sample, layer.n_in, net.work, at)
+        sample = sample_at(rows, r)
         gather_target(data, sample, last.n_out, net, r, net.scratch.targets + r * last.stride)
 
 
 @woven
-def forward_batch(net, data, rows, scale):
-    """All layers but the output activation, the first one from lists if the data are sparse."""
+def forward_dense(net, data, rows):
+    """All layers but the output activation."""
     first = layer_at(net.layers, 0)
-    count = rows.end - rows.first
-    if data.sparse:
-        only = net.layers.shape[0] == 1
-        forward_sparse(first, IDENTITY if only else first.activation, net, rows, scale)
-        hidden = Matrix(net.work, first.output + rows.first * first.stride, first.stride)
-        forward_layers(net, rows.first, count, 1, hidden)
+    gather_rows(net, data, rows)
+    inputs = Matrix(net.work, first.input + rows.first * first.input_stride, first.input_stride)
+    forward_layers(net, rows.first, rows.end - rows.first, 0, inputs)
+
+
+@woven
+def sum_inputs(net, data, batch, scale, blocks, alone):
+    """The first layer's weighted inputs, or of several threads the sums over some blocks, from lists made here."""
+    first = layer_at(net.layers, 0)
+    list_inputs(data, batch, first, net, blocks)
+    sum_lists(first, net, batch.end, group_of(data), scale, blocks, alone)
+
+
+@woven
+def forward_summed(net, rows):
+    """The rest of the forward pass."""
+    first = layer_at(net.layers, 0)
+    activate_first(first, net, rows)
+    hidden = Matrix(net.work, first.output + rows.first * first.stride, first.stride)
+    forward_layers(net, rows.first, rows.end - rows.first, 1, hidden)
+
+
+@woven
+def forward_alone(net, data, rows, scale):
+    """All layers but the output activation, for one thread."""
+    if data.blocks > 0:
+        sum_inputs(net, data, rows, scale, Inputs(0, net.lists.blocks), True)
+        forward_summed(net, rows)
     else:
-        inputs = Matrix(net.work, first.input + rows.first * first.input_stride, first.input_stride)
-        forward_layers(net, rows.first, count, 0, inputs)
+        forward_dense(net, data, rows)
+
+
+@woven
+def forward_together(net, data, batch, rows, scale, team):
+    """The same for a thread of several: its blocks of inputs of the whole batch, then its rows of the sums.
+
+    Returns False if the team was called off.
+    """
+    sum_inputs(net, data, batch, scale, my_blocks(net.lists, team), False)
+    together = wait_for_all(team)
+    join_sums(layer_at(net.layers, 0), net, rows, scale)
+    forward_summed(net, rows)
+    return together
 
 
 @kernel
@@ -71,6 +123,12 @@ def sum_costs(net, samples):
     for r in range(samples):
         total += np.float64(net.row_costs[np.uint64(r)])
     return total * cost_factor(net.cost)
+
+
+@woven
+def batch_at(order, start, samples):
+    """The samples ``order[start:start + samples]``, as far as there are any."""
+    return Rows(order, start, 0, max(0, min(samples, order.size - start)))
 
 
 @woven
@@ -88,8 +146,11 @@ def pass_over(net, data, order, start, samples, scale, stepper, team, totals):
     Every thread takes some rows. The cost of a team that was called off is NaN.
     """
     rows = my_rows(order, start, samples, team)
-    gather(net, data, rows)
-    forward_batch(net, data, rows, stepper.hyper[SHRINK])
+    if team.size == 1 or data.blocks == 0:
+        forward_alone(net, data, rows, stepper.hyper[SHRINK])
+    elif not forward_together(net, data, batch_at(order, start, samples), rows, stepper.hyper[SHRINK], team):
+        return np.nan
+    gather_targets(net, data, rows)
     measure(net, data, rows, scale, totals)
     for index in range(net.layers.shape[0] - 1, 0, -1):
         layer, below = layer_at(net.layers, index), layer_at(net.layers, index - 1)
@@ -103,28 +164,25 @@ def pass_over(net, data, order, start, samples, scale, stepper, team, totals):
 def make_update(optimizer_name: str) -> Any:
     """The kernel ``(net, data, target, samples, stepper, ahead, team)`` that steps all layers, or adds to a buffer.
 
-    A sparse first layer adds its gradient to the weights directly under plain gradient descent, where no step is left
-    over; otherwise to ``stepper.gradient``, and a step follows.
+    ``ahead`` are the rows of the next batch. Where each thread gathers rows of its own, it fetches those.
     """
-    update_layer = make_layer_update(OPTIMIZERS[optimizer_name])
-    step_layer = make_layer_step(OPTIMIZERS[optimizer_name])
-    descent = optimizer_name == "sgd"
+    optimizer = OPTIMIZERS[optimizer_name]
+    update_layer = make_layer_update(optimizer)
+    update_by_blocks, descent = make_sparse_update(optimizer, False), optimizer_name == "sgd"
+    update_in_place = make_sparse_update(optimizer, True) if descent else update_by_blocks
 
     @woven
     def update(net, data, target, samples, stepper, ahead, team):
-        none = Rows(ahead.order, 0, 0, 0)
-        for index in range(net.layers.shape[0] - 1, -1, -1):
-            layer = layer_at(net.layers, index)
-            if index > 0 or not data.sparse:
-                fetch = ahead if index == 0 else none
-                update_layer(layer, net, target, samples, stepper, data, fetch, team)
-                continue
-            if descent and stepper.hyper[1] == 0:
-                add_sparse(layer, net, data, target, samples, 1 / stepper.hyper[SHRINK], ahead, team)
-            else:
-                one = stepper.hyper.dtype.type(1)
-                add_sparse(layer, net, data, stepper.gradient, samples, one, ahead, team)
-                step_layer(layer, net.params, stepper, team)
+        none, first = Rows(ahead.order, 0, 0, 0), layer_at(net.layers, 0)
+        for index in range(net.layers.shape[0] - 1, 0, -1):
+            update_layer(layer_at(net.layers, index), net, target, samples, stepper, data, none, team)
+        if data.blocks == 0:
+            mine = my_rows(ahead.order, ahead.start, ahead.end, team)
+            update_layer(first, net, target, samples, stepper, data, mine, team)
+        elif descent and stepper.hyper[1] == 0:
+            update_in_place(first, net, data, target, samples, stepper, ahead, team)
+        else:
+            update_by_blocks(first, net, data, target, samples, stepper, ahead, team)
 
     return update
 
@@ -154,7 +212,7 @@ def accumulate_gradient(net, data, order, first, samples, scale, stepper, team, 
         for start in range(first + part_start(chunks, part) * chunk, end, chunk):
             rows = min(chunk, end - start)
             cost += pass_over(net, data, order, start, rows, scale, stepper, alone, totals)
-            add_gradient(net, data, buffer, rows, stepper, my_rows(order, start + rows, chunk, alone), alone)
+            add_gradient(net, data, buffer, rows, stepper, batch_at(order, start + rows, chunk), alone)
         team.costs[np.uint64(part)] = cost
     if not wait_for_all(team):
         return np.nan
@@ -168,6 +226,7 @@ def accumulate_gradient(net, data, order, first, samples, scale, stepper, team, 
 def write_out_shrink(net, stepper, team):
     """Make the first layer's weights what they stand for, see ``run``."""
     if stepper.hyper[SHRINK] != 1:
+        wait_for_all(team)
         if team.member == 0:
             scale_weights(layer_at(net.layers, 0), net.params, stepper.hyper[SHRINK])
         stepper.hyper[SHRINK] = 1
@@ -196,12 +255,13 @@ def run_batches(optimizer_name: str) -> Any:
     def run_small(net, data, order, first, samples, stepper, team, totals):
         cost = pass_over(net, data, order, first, samples, stepper.hyper[0] / samples, stepper, team, totals)
         if math.isfinite(cost):
-            if descent and data.sparse and stepper.hyper[1] == 0:
+            if descent and data.blocks > 0 and stepper.hyper[1] == 0:
                 stepper.hyper[SHRINK] *= 1 + stepper.hyper[2]
                 if abs(stepper.hyper[SHRINK]) < SMALLEST_SHRINK:
                     write_out_shrink(net, stepper, team)
-            ahead = my_rows(order, first + samples, samples, team)
-            update(net, data, net.params, samples, stepper, ahead, team)
+            update(net, data, net.params, samples, stepper, batch_at(order, first + samples, samples), team)
+        if data.blocks == 0 and not wait_for_all(team):
+            return np.nan
         return cost
 
     @woven
@@ -212,6 +272,8 @@ def run_batches(optimizer_name: str) -> Any:
             prepare_step(stepper, step)
             for index in range(net.layers.shape[0]):
                 step_layer(layer_at(net.layers, index), net.params, stepper, team)
+        if not wait_for_all(team):
+            return np.nan
         return cost
 
     @entry(f"run_batches_{optimizer_name}")
@@ -229,7 +291,7 @@ def run_batches(optimizer_name: str) -> Any:
                 cost = run_small(net, data, batches.order, first, samples, stepper, team, totals)
             else:
                 cost = run_large(net, data, batches.order, first, samples, step, stepper, team, totals)
-            if not (math.isfinite(cost) and wait_for_all(team)):
+            if not math.isfinite(cost):
                 return
             totals[TOTAL_COST] += cost
             totals[TOTAL_BATCHES] += 1
@@ -255,8 +317,8 @@ def evaluate(net, data, order, first, end, totals):
     for start in range(first, end, net.scratch.rows):
         samples = min(net.scratch.rows, end - start)
         rows = Rows(order, start, 0, samples)
-        gather(net, data, rows)
-        forward_batch(net, data, rows, one)
+        forward_alone(net, data, rows, one)
+        gather_targets(net, data, rows)
         measure(net, data, rows, one, totals)
         totals[TOTAL_COST] += sum_costs(net, samples)
 
@@ -264,11 +326,8 @@ def evaluate(net, data, order, first, end, totals):
 @kernel
 def predict_rows(net, data, first, samples, out):
     """Outputs of ``samples`` samples (at most ``scratch.rows``) from ``first`` on into ``out`` (n, n_out)."""
-    if data.sparse:
-        layer = layer_at(net.layers, 0)
-        for r in range(samples):
-            gather_nonzero(data, first + r, layer.n_in, net, r, layer.input + r * layer.input_stride)
-        forward_batch(net, data, Rows(net.counts, 0, 0, samples), net.work.dtype.type(1))
+    if data.blocks > 0:
+        forward_alone(net, data, Rows(data.starts[:0], first, 0, samples), net.work.dtype.type(1))
     else:
         forward_layers(net, 0, samples, 0, rows_in_place(net, data, first, samples))
     last = layer_at(net.layers, net.layers.shape[0] - 1)

@@ -2,12 +2,18 @@
 
 import numpy as np
 
-from fastnn.kernels.compile import kernel
+from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.functions import fraction_of_255
 from fastnn.kernels.simd import lane_count, load, load_bytes, prefetch, store
 
 CACHE_LINE = 64
 LINE_SHIFT = 6
+
+
+@woven
+def sample_at(rows, r):
+    """The sample that belongs in row r."""
+    return rows.order[np.uint64(rows.start + r)] if rows.order.size > 0 else rows.start + r
 
 
 @kernel
@@ -46,8 +52,8 @@ def fetch_inputs(data, ahead, n_in, first, end):
     shift = LINE_SHIFT if data.pixels.size else LINE_SHIFT - 1 - data.features.itemsize // 4
     if first > 0 and (first - 1) >> shift == (end - 1) >> shift:
         return
-    for r in range(ahead.start + ahead.first, ahead.start + ahead.end):
-        sample = ahead.order[np.uint64(r)]
+    for r in range(ahead.first, ahead.end):
+        sample = sample_at(ahead, r)
         if first == 0:
             fetch_label(data, sample)
         if data.pixels.size:
@@ -57,10 +63,10 @@ def fetch_inputs(data, ahead, n_in, first, end):
 
 
 @kernel
-def fetch_sample(data, sample, n_in):
-    """Prefetch all inputs of a sample, and its label."""
+def fetch_sample(data, sample, n_in, inputs):
+    """Prefetch some inputs of a sample, all of a CSR matrix's, and its label."""
     fetch_label(data, sample)
-    start, end = sample * n_in, (sample + 1) * n_in
+    start, end = sample * n_in + inputs.first, sample * n_in + inputs.end
     if data.starts.size:
         start, end = data.starts[np.uint64(sample)], data.starts[np.uint64(sample + 1)]
         for i in range(start, end, CACHE_LINE // data.columns.itemsize):

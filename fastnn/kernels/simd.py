@@ -259,6 +259,10 @@ def vector_function(function: Callable[..., Any]) -> Any:
     return result
 
 
+multiply_add = vector_function(fma)
+"""``x * y + z``, rounded once; in compiled kernels."""
+
+
 @intrinsic
 def load(_, array, index):
     """The vector starting at ``array[index]``; in compiled kernels."""

@@ -1,23 +1,27 @@
-"""A first layer that skips zeros: inputs as lists of (index, value), one list per sample.
+"""A first layer that skips zeros, which add nothing to the forward pass nor to the gradient; see lists.py.
 
-Pixels, words and categories are mostly zeros, and a zero adds nothing to the forward pass nor to the gradient. The
-lists are made batch by batch, in registers, from the data as they are; nothing is kept.
+Block by block: the weights of a block of inputs stay in the nearest cache while the batch passes over them. Several
+threads share out the blocks. What a thread owns it alone lists, multiplies and steps, so that no weight ever moves
+between cores, only the sums over a block.
 """
 
-import numpy as np
+from functools import cache
+from typing import Any, NamedTuple
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.compile import kernel
+from fastnn.kernels.buffers import LIST_TAIL, SHRINK
+from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.forward import activate_tile, panel_vectors
-from fastnn.kernels.functions import IDENTITY, fraction_of_255
-from fastnn.kernels.host import PANEL_VECTORS, WIDTH
-from fastnn.kernels.rows import fetch_sample
+from fastnn.kernels.functions import IDENTITY
+from fastnn.kernels.host import PANEL_VECTORS
+from fastnn.kernels.lists import Inputs, block_inputs, count_at, group_of, list_place
+from fastnn.kernels.rows import fetch_sample, sample_at
 from fastnn.kernels.simd import (
     Vector,
-    VectorType,
     broadcast,
     data_pointer,
     fma,
@@ -25,274 +29,263 @@ from fastnn.kernels.simd import (
     lane_count,
     load,
     load_at,
+    multiply_add,
     splat,
     store,
     store_at,
 )
 from fastnn.kernels.team import part_start, share_out
 from fastnn.kernels.tiles import Matrix, Pointer, TileShape, for_each_shape, keep_rolled
+from fastnn.kernels.update import OptimizerKernel, Run, make_bias_step, make_step_run
 
-_I32, _I64 = ir.IntType(32), ir.IntType(64)
-_CHAINS = 4  # independent sums per register of outputs: one chain of multiply-adds would wait for itself
-
-
-def _append(builder, keep, columns):
-    """Write the lanes under the mask ``keep`` of every ``(vector, pointer)`` to the front of the pointer's list.
-
-    Returns how many. Whole registers are written; what lies past the count is rubbish.
-    """
-    lanes = keep.type.count
-    if WIDTH == 16:
-        for data, pointer in columns:
-            builder.store(_compress(builder, data, keep), builder.bitcast(pointer, data.type.as_pointer())).align = 4
-        return builder.zext(builder.ctpop(builder.bitcast(keep, ir.IntType(lanes))), _I64)
-    count = _I64(0)
-    for lane in range(lanes):  # write every lane, and let the next one overwrite it if it was zero
-        for data, pointer in columns:
-            builder.store(builder.extract_element(data, _I32(lane)), builder.gep(pointer, [count]))
-        count = builder.add(count, builder.zext(builder.extract_element(keep, _I32(lane)), _I64))
-    return count
+_I64 = ir.IntType(64)
+_SUMS = 8  # sums at a time: fewer would wait for themselves, since a multiply-add takes some cycles
+_MOST_SAMPLES = 2
 
 
-def _compress(builder, data, keep):
-    """AVX-512's compress: the lanes under the mask, moved together to the front."""
-    element = {"i32": "i32", "float": "f32", "double": "f64"}[str(data.type.element)]
-    name = f"llvm.x86.avx512.mask.compress.v{data.type.count}{element}"
-    kind = ir.FunctionType(data.type, [data.type, data.type, keep.type])
-    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-    return builder.call(function, [data, ir.Constant(data.type, None), keep])
+class Ahead(NamedTuple):
+    """Rows of the next batch to fetch, as in ``Rows``, and which of their inputs."""
+
+    order: Any
+    start: int
+    first: int
+    end: int
+    inputs: Inputs
 
 
-def _count_from(builder, first, lanes):
-    """``first, first + 1, ...``, one 32-bit number per lane."""
-    numbers = ir.VectorType(_I32, lanes)
-    empty = ir.Constant(numbers, ir.Undefined)
-    start = builder.insert_element(empty, builder.trunc(first, _I32), _I32(0))
-    return builder.add(builder.shuffle_vector(start, empty, numbers([0] * lanes)), numbers(list(range(lanes))))
+class _Entries:
+    """The entries of a list while code is generated: which row of the weights, and the samples' values."""
+
+    def __init__(self, builder, numbers, values, weights, samples):
+        self.builder, self.numbers, self.values, self.weights, self.samples = builder, numbers, values, weights, samples
+
+    def read(self, j):
+        """Pointer to entry j's first weight, and the value of every sample in all lanes."""
+        builder, w = self.builder, self.weights
+        row = builder.zext(builder.load(builder.gep(self.numbers, [j])), _I64)
+        values = [
+            broadcast(builder, w.vector, builder.load(self.values.element(_I64(k), j))) for k in range(self.samples)
+        ]
+        return builder.gep(w.start, [builder.mul(row, w.stride)]), values
 
 
 @intrinsic
-def append_nonzero(_, vector, first, values, at, indices, place):
-    """List the lanes of ``vector`` that are not zero, in ``values[at:]``, and their numbers, in ``indices[place:]``.
+def list_product(_, shape, values, indices, numbers, weights, start, scale, out):
+    """``out[k, :] = start[k, :] + scale * sum_j values[k, j] * weights[indices[numbers + j], :]``.
 
-    The lanes are numbered from ``first``. Returns how many there are.
+    shape: (samples, vectors, entries); a ``start`` of stride 0 gives every sample the same start, such as the bias.
     """
 
     def codegen(context, builder, signature, args):
-        value_pointer = data_pointer(context, builder, values, args[2], args[3])
-        index_pointer = data_pointer(context, builder, indices, args[4], args[5])
-        keep = builder.fcmp_unordered("!=", args[0], ir.Constant(ir_vector(vector), [0.0] * vector.lanes))
-        numbers = _count_from(builder, args[1], vector.lanes)
-        return _append(builder, keep, [(args[0], value_pointer), (numbers, index_pointer)])
-
-    return types.int64(vector, types.int64, values, types.intp, indices, types.intp), codegen
-
-
-@intrinsic
-def append_nonzero_bytes(_, pixels, source, first, indices, place):
-    """List the bytes that are not zero among the next ``WIDTH``, as ``number << 8 | byte``; returns how many."""
-
-    def codegen(context, builder, signature, args):
-        wide = ir.VectorType(_I32, WIDTH)
-        pointer = data_pointer(context, builder, pixels, *args[:2])
-        packed = builder.load(builder.bitcast(pointer, ir.VectorType(ir.IntType(8), WIDTH).as_pointer()))
-        packed.align = 1
-        value = builder.zext(packed, wide)
-        keep = builder.icmp_unsigned("!=", value, wide([0] * WIDTH))
-        numbers = builder.shl(_count_from(builder, args[2], WIDTH), wide([8] * WIDTH))
-        target = data_pointer(context, builder, indices, args[3], args[4])
-        return _append(builder, keep, [(builder.or_(numbers, value), target)])
-
-    return types.int64(pixels, types.intp, types.int64, indices, types.intp), codegen
-
-
-@intrinsic
-def unpack_bytes(_, indices, place, like):
-    """Take ``number << 8 | byte`` apart: leaves the numbers in ``indices`` and returns the bytes as floats."""
-    vector = VectorType(like.dtype)
-
-    def codegen(context, builder, signature, args):
-        wide = ir.VectorType(_I32, vector.lanes)
-        pointer = builder.bitcast(data_pointer(context, builder, indices, *args[:2]), wide.as_pointer())
-        packed = builder.load(pointer)
-        packed.align = 4
-        builder.store(builder.lshr(packed, wide([8] * vector.lanes)), pointer).align = 4
-        return builder.sitofp(builder.and_(packed, wide([255] * vector.lanes)), ir_vector(vector))
-
-    return vector(indices, types.intp, like), codegen
-
-
-@kernel
-def list_pixels(data, source, n_in, net, place, at):
-    """List a sample's bytes that are not zero, as fractions of 255; returns how many."""
-    count = 0
-    whole = n_in - n_in % WIDTH
-    for i in range(0, whole, WIDTH):
-        count += append_nonzero_bytes(data.pixels, source + i, i, net.indices, place + count)
-    for i in range(whole, n_in):
-        value = data.pixels[np.uint64(source + i)]
-        net.indices[np.uint64(place + count)] = np.int32(i) << 8 | np.int32(value)
-        count += value != 0
-    for i in range(0, count, lane_count(net.work)):
-        store(net.work, at + i, fraction_of_255(unpack_bytes(net.indices, place + i, net.work)))
-    return count
-
-
-@kernel
-def list_features(data, source, n_in, net, place, at):
-    """List a sample's numbers that are not zero; returns how many."""
-    lanes = lane_count(net.work)
-    count = 0
-    whole = n_in - n_in % lanes
-    for i in range(0, whole, lanes):
-        vector = load(data.features, source + i)
-        count += append_nonzero(vector, i, net.work, at + count, net.indices, place + count)
-    for i in range(whole, n_in):
-        value = data.features[np.uint64(source + i)]
-        net.work[np.uint64(at + count)] = value
-        net.indices[np.uint64(place + count)] = i
-        count += value != 0
-    return count
-
-
-@kernel
-def copy_entries(data, sample, net, place, at):
-    """Copy a row of a CSR matrix, which is such a list already; returns how many entries it has."""
-    first, end = data.starts[np.uint64(sample)], data.starts[np.uint64(sample + 1)]
-    for i in range(end - first):
-        net.work[np.uint64(at + i)] = data.features[np.uint64(first + i)]
-        net.indices[np.uint64(place + i)] = data.columns[np.uint64(first + i)]
-    return end - first
-
-
-@kernel
-def gather_nonzero(data, sample, n_in, net, row, at):
-    """List the inputs of a sample that are not zero: values in ``work[at:]``, their numbers in ``indices``."""
-    place = row * net.indices_stride
-    if data.starts.size > 0:
-        count = copy_entries(data, sample, net, place, at)
-    elif data.pixels.size > 0:
-        count = list_pixels(data, sample * n_in, n_in, net, place, at)
-    else:
-        count = list_features(data, sample * n_in, n_in, net, place, at)
-    net.counts[np.uint64(row)] = count
-    for i in range(count, count + _CHAINS):  # the forward pass takes them several at a time
-        net.work[np.uint64(at + i)] = 0
-        net.indices[np.uint64(place + i)] = 0
-
-
-@intrinsic
-def list_product(_, shape, values, indices, place, weights, bias, scale, out):
-    """``out = bias + scale * sum_j values[j] * weights[indices[j], :]``; shape (1, vectors, count)."""
-
-    def codegen(context, builder, signature, args):
-        x, w, b, z = (Pointer(context, builder, signature.args[i], args[i]) for i in (1, 4, 5, 7))
+        x, w, s, z = (Pointer(context, builder, signature.args[i], args[i]) for i in (1, 4, 5, 7))
         lanes = w.vector.lanes
-        numbers = data_pointer(context, builder, indices, args[2], args[3])
+        index = data_pointer(context, builder, indices, args[2], args[3])
         factor = broadcast(builder, w.vector, args[6])
         count = builder.extract_value(args[0], 2)
+        zero = ir.Constant(ir_vector(w.vector), [0.0] * lanes)
 
-        def emit(_: int, vectors: int) -> None:
-            zero = ir.Constant(ir_vector(w.vector), [0.0] * lanes)
-            slots = [[cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for _ in range(_CHAINS)]
-            # alloca_once_value fills its slot once per function, not once per tile
-            for slot in (s for chain in slots for s in chain):
+        def emit(samples: int, vectors: int) -> None:
+            entries = _Entries(builder, index, x, w, samples)
+            chains = min(_SUMS // (samples * vectors), LIST_TAIL)
+            sums = {
+                (chain, k, v): cgutils.alloca_once(builder, zero.type)
+                for chain in range(chains)
+                for k in range(samples)
+                for v in range(vectors)
+            }
+            for slot in sums.values():
                 builder.store(zero, slot)
-            with cgutils.for_range_slice(builder, _I64(0), count, _I64(_CHAINS), _I64) as (j, _n):
+            with cgutils.for_range_slice(builder, _I64(0), count, _I64(chains), _I64) as (j, _n):
                 keep_rolled(builder)
-                for chain, chain_slots in enumerate(slots):
-                    at = builder.add(j, _I64(chain))
-                    row = builder.zext(builder.load(builder.gep(numbers, [at])), _I64)
-                    value = broadcast(builder, w.vector, builder.load(x.element(_I64(0), at)))
-                    for v, slot in enumerate(chain_slots):
-                        weight = load_at(builder, w.vector, w.element(row, _I64(v * lanes)))
-                        total = fma(value, weight, Vector(builder, w.vector, builder.load(slot)))
-                        builder.store(total.value, slot)
-            for v in range(vectors):
-                sums = [Vector(builder, w.vector, builder.load(chain[v])) for chain in slots]
-                while len(sums) > 1:
-                    sums = [sums[i] + sums[i + 1] for i in range(0, len(sums), 2)]
-                store_at(z.vector_at(0, v), fma(sums[0], factor, load_at(builder, w.vector, b.vector_at(0, v))))
+                for chain in range(chains):
+                    row, numbers = entries.read(builder.add(j, _I64(chain)))
+                    for v in range(vectors):
+                        weight = load_at(builder, w.vector, builder.gep(row, [_I64(v * lanes)]))
+                        for k, number in enumerate(numbers):
+                            slot = sums[chain, k, v]
+                            total = fma(number, weight, Vector(builder, w.vector, builder.load(slot)))
+                            builder.store(total.value, slot)
+            for k in range(samples):
+                for v in range(vectors):
+                    parts = [Vector(builder, w.vector, builder.load(sums[chain, k, v])) for chain in range(chains)]
+                    while len(parts) > 1:
+                        parts = [parts[i] + parts[i + 1] for i in range(0, len(parts), 2)]
+                    begin = load_at(builder, w.vector, s.vector_at(k, v))
+                    store_at(z.vector_at(k, v), fma(parts[0], factor, begin))
 
-        for_each_shape(builder, args[0], 1, emit)
+        for_each_shape(builder, args[0], _MOST_SAMPLES, emit)
         return context.get_dummy_value()
 
-    return types.none(shape, values, indices, types.intp, weights, bias, weights.types[0].dtype, out), codegen
+    number = weights.types[0].dtype
+    return types.none(shape, values, indices, types.intp, weights, start, number, out), codegen
 
 
 @intrinsic
-def list_outer(_, shape, values, indices, place, delta, scale, target):
-    """``target[indices[j], :] += values[j] * scale * delta``; shape (1, vectors, count)."""
+def list_outer(_, shape, values, indices, numbers, deltas, scale, target):
+    """``target[indices[numbers + j], :] += sum_k values[k, j] * scale * deltas[k, :]``.
+
+    shape: (samples, vectors, entries).
+    """
 
     def codegen(context, builder, signature, args):
         x, d, p = (Pointer(context, builder, signature.args[i], args[i]) for i in (1, 4, 6))
-        numbers = data_pointer(context, builder, indices, args[2], args[3])
+        index = data_pointer(context, builder, indices, args[2], args[3])
         factor = broadcast(builder, p.vector, args[5])
 
-        def emit(_: int, vectors: int) -> None:
-            deltas = [load_at(builder, p.vector, d.vector_at(0, v)) * factor for v in range(vectors)]
+        def emit(samples: int, vectors: int) -> None:
+            entries = _Entries(builder, index, x, p, samples)
+            scaled = [
+                [load_at(builder, p.vector, d.vector_at(k, v)) * factor for v in range(vectors)] for k in range(samples)
+            ]
             with cgutils.for_range(builder, builder.extract_value(args[0], 2)) as loop:
-                row = builder.zext(builder.load(builder.gep(numbers, [loop.index])), _I64)
-                value = broadcast(builder, p.vector, builder.load(x.element(_I64(0), loop.index)))
+                row, numbers = entries.read(loop.index)
                 for v in range(vectors):
-                    cell = p.element(row, _I64(v * p.vector.lanes))
-                    store_at(cell, fma(value, deltas[v], load_at(builder, p.vector, cell)))
+                    cell = builder.gep(row, [_I64(v * p.vector.lanes)])
+                    total = load_at(builder, p.vector, cell)
+                    for number, delta in zip(numbers, scaled, strict=True):
+                        total = fma(number, delta[v], total)
+                    store_at(cell, total)
 
-        for_each_shape(builder, args[0], 1, emit)
+        for_each_shape(builder, args[0], _MOST_SAMPLES, emit)
         return context.get_dummy_value()
 
-    return types.none(shape, values, indices, types.intp, delta, target.types[0].dtype, target), codegen
+    number = target.types[0].dtype
+    return types.none(shape, values, indices, types.intp, deltas, number, target), codegen
+
+
+@woven
+def my_blocks(lists, team):
+    """The blocks of inputs that a thread owns."""
+    share = share_out(lists.blocks, team.size)
+    return Inputs(part_start(share, team.member), part_start(share, team.member + 1))
+
+
+@woven
+def weighted_of_first(layer, net):
+    """Where the weighted inputs of the first layer go, which may be the last one too."""
+    return net.scratch.weighted if net.layers.shape[0] == 1 else layer.output
 
 
 @kernel
-def forward_sparse(layer, activation, net, rows, scale):
-    """``f(scale * X @ W + b)`` of the first layer from the lists; (rows, n_in) by (n_in, n_out) to (rows, n_out)."""
-    lanes = lane_count(net.work)
-    out = net.scratch.weighted if net.layers.shape[0] == 1 else layer.output
+def sum_lists(layer, net, samples, group, scale, blocks, alone):
+    """``Z = scale * X @ W + b`` of the first layer, (rows, n_out); of several threads the sums over each block.
+
+    Those are for ``join_sums``, and no thread needs another one's weights.
+    """
+    lanes, lists = lane_count(net.work), net.lists
+    weighted = weighted_of_first(layer, net)
+    zeros, one = Matrix(net.work, net.scratch.zeros, 0), net.work.dtype.type(1)
     for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
         vectors = panel_vectors(layer.n_out - column, lanes)
         width = vectors * lanes
         at = layer.weights + column * (layer.n_in + 1)
-        weights = Matrix(net.params, at, width)
-        biases = Matrix(net.params, at + layer.n_in * width, width)
-        for r in range(rows.first, rows.end):
-            values = Matrix(net.work, layer.input + r * layer.input_stride, 0)
-            block = Matrix(net.work, out + r * layer.stride + column, layer.stride)
-            shape = TileShape(1, vectors, net.counts[np.uint64(r)])
-            list_product(shape, values, net.indices, r * net.indices_stride, weights, biases, scale, block)
-            if activation != IDENTITY:
-                activate_tile(activation, block, shape)
+        biases = Matrix(net.params, at + layer.n_in * width, 0)
+        for block in range(blocks.first, blocks.end):
+            weights = Matrix(net.params, at + block * lists.block_size * width, width)
+            sums = weighted if alone else net.scratch.partial + block * net.scratch.rows * layer.stride
+            for r in range(0, samples, group):
+                place = list_place(lists, layer, r, block)
+                shape = TileShape(min(group, samples - r), vectors, lists.counts[count_at(lists, r, block)])
+                values = Matrix(net.work, place.at, place.stride)
+                out = Matrix(net.work, sums + r * layer.stride + column, layer.stride)
+                begin = (biases if block == 0 else out) if alone else zeros
+                factor = scale if alone else one
+                list_product(shape, values, lists.indices, place.numbers, weights, begin, factor, out)
 
 
 @kernel
-def add_sparse(layer, net, data, target, samples, scale, ahead, team):
-    """``target += scale * X.T @ delta`` of the first layer from the lists; the biases' sums are not scaled.
+def join_sums(layer, net, rows, scale):
+    """``Z = scale * X @ W + b`` of some rows from the sums over each block, added up as one thread alone would."""
+    lanes, lists = lane_count(net.work), net.lists
+    weighted, factor = weighted_of_first(layer, net), splat(net.work, scale)
+    for column in range(0, layer.n_out, lanes):
+        panel = column - column % (PANEL_VECTORS * lanes)
+        width = panel_vectors(layer.n_out - panel, lanes) * lanes
+        bias = load(net.params, layer.weights + panel * (layer.n_in + 1) + layer.n_in * width + column - panel)
+        for r in range(rows.first, rows.end):
+            z = bias
+            for block in range(lists.blocks):
+                partial = net.scratch.partial + (block * net.scratch.rows + r) * layer.stride + column
+                z = multiply_add(load(net.work, partial), factor, z)
+            store(net.work, weighted + r * layer.stride + column, z)
 
-    The columns, a register wide each, are shared out over the team: no weight ever has two writers. With each sample
-    one of the rows ``ahead`` is fetched: all at once they would stop up the way to memory.
+
+@kernel
+def activate_first(layer, net, rows):
+    """The activation of the first layer, if it is not the last one."""
+    if net.layers.shape[0] > 1 and layer.activation != IDENTITY:
+        block = Matrix(net.work, layer.output + rows.first * layer.stride, layer.stride)
+        vectors = (layer.n_out + lane_count(net.work) - 1) // lane_count(net.work)
+        activate_tile(layer.activation, block, TileShape(rows.end - rows.first, vectors, 0))
+
+
+@kernel
+def add_lists(layer, net, data, samples, scale, block, column, target, ahead):
+    """``target += scale * X.T @ delta`` for the inputs of a block and the panel of outputs at a column.
+
+    With each list one of the samples ``ahead`` is fetched: all at once they would stop up the way to memory.
     """
-    lanes = lane_count(net.work)
-    mine = share_out((layer.n_out + lanes - 1) // lanes, team.size)
-    number, last = part_start(mine, team.member), part_start(mine, team.member + 1)
-    fetched = ahead.start + ahead.first
-    while number < last:
-        panel = number // PANEL_VECTORS * PANEL_VECTORS
-        width = panel_vectors(layer.n_out - panel * lanes, lanes) * lanes
-        vectors = min(last, panel + PANEL_VECTORS) - number
-        at = layer.weights + panel * lanes * (layer.n_in + 1) + (number - panel) * lanes
-        weights = Matrix(target, at, width)
-        for r in range(samples):
-            if fetched < ahead.start + ahead.end:
-                fetch_sample(data, ahead.order[np.uint64(fetched)], layer.n_in)
-                fetched += 1
-            values = Matrix(net.work, layer.input + r * layer.input_stride, 0)
-            delta = Matrix(net.work, layer.delta + r * layer.stride + number * lanes, 0)
-            shape = TileShape(1, vectors, net.counts[np.uint64(r)])
-            list_outer(shape, values, net.indices, r * net.indices_stride, delta, scale, weights)
-            for v in range(0, vectors * lanes, lanes):
-                bias = at + layer.n_in * width + v
-                store(target, bias, load(target, bias) + load(net.work, delta.at + v))
-        number += vectors
+    lanes, lists, group = lane_count(net.work), net.lists, group_of(data)
+    vectors = panel_vectors(layer.n_out - column, lanes)
+    fetched = ahead.first
+    for r in range(0, samples, group):
+        if fetched < ahead.end:
+            fetch_sample(data, sample_at(ahead, fetched), layer.n_in, ahead.inputs)
+            fetched += 1
+        place = list_place(lists, layer, r, block)
+        shape = TileShape(min(group, samples - r), vectors, lists.counts[count_at(lists, r, block)])
+        values = Matrix(net.work, place.at, place.stride)
+        deltas = Matrix(net.work, layer.delta + r * layer.stride + column, layer.stride)
+        list_outer(shape, values, lists.indices, place.numbers, deltas, scale, target)
+
+
+@woven
+def part_ahead(ahead, part, parts):
+    """One of several parts of the rows ahead."""
+    share = share_out(ahead.end - ahead.first, parts)
+    first, end = ahead.first + part_start(share, part), ahead.first + part_start(share, part + 1)
+    return Ahead(ahead.order, ahead.start, first, end, ahead.inputs)
+
+
+@cache
+def make_sparse_update(optimizer: OptimizerKernel, in_place: bool):
+    """The kernel ``(layer, net, data, target, samples, stepper, ahead, team)`` that steps a sparse first layer.
+
+    Plain gradient descent adds the gradient to the weights ``in_place``, which are stored divided by the shrink of
+    ``epoch.run_batches``. Otherwise the gradient of a block is added up in ``stepper.gradient``, where it stays in the
+    nearest cache, and a step follows. Every thread steps the blocks that it owns, and fetches the rows ``ahead``.
+    """
+    step_run, step_biases = make_step_run(optimizer), make_bias_step(optimizer)
+
+    @kernel
+    def update_sparse(layer, net, data, target, samples, stepper, ahead, team):
+        lanes, lists = lane_count(net.work), net.lists
+        mine = my_blocks(lists, team)
+        panels = (layer.n_out + PANEL_VECTORS * lanes - 1) // (PANEL_VECTORS * lanes)
+        hyper, one = stepper.hyper, stepper.hyper.dtype.type(1)
+        blocks = Inputs(mine.first * lists.block_size, min(layer.n_in, mine.end * lists.block_size))
+        rows = Ahead(ahead.order, ahead.start, ahead.first, ahead.end, blocks)
+        parts, done = panels * (mine.end - mine.first), 0
+        for panel in range(panels):
+            column = panel * PANEL_VECTORS * lanes
+            width = panel_vectors(layer.n_out - column, lanes) * lanes
+            at = layer.weights + column * (layer.n_in + 1)
+            for block in range(mine.first, mine.end):
+                part, done = part_ahead(rows, done, parts), done + 1
+                inputs = block_inputs(lists, block, layer.n_in)
+                first = at + inputs.first * width
+                if in_place:
+                    weights = Matrix(target, first, width)
+                    add_lists(layer, net, data, samples, one / hyper[SHRINK], block, column, weights, part)
+                else:
+                    sums = Matrix(stepper.gradient, 0, width)
+                    add_lists(layer, net, data, samples, one, block, column, sums, part)
+                    run = Run(first, at + inputs.end * width, lanes)
+                    step_run(target, stepper.gradient, first, stepper.state, run, hyper, hyper[1] != 0 or hyper[2] != 0)
+            if mine.first < mine.end and mine.end == lists.blocks:
+                step_biases(layer, net, target, samples, stepper, column)
+
+    return update_sparse
 
 
 @kernel

@@ -161,49 +161,52 @@ def _state_pointers(context: Any, builder: Any, type_: Any, array: Any, states: 
     return [data_pointer(context, builder, type_, array, place) for place in places]
 
 
+@cache
 def make_step_run(optimizer: OptimizerKernel) -> Any:
     """An optimizer's steps from gradients in memory: an intrinsic.
 
-    Arguments: ``(params, gradient, state, run, hyper, penalise)``.
+    Arguments: ``(params, gradient, shift, state, run, hyper, penalise)``.
     """
 
     @intrinsic
-    def step_run(_, params, gradient, state, run, hyper, penalise):
-        """Step a run of registers of ``params`` by the gradients there, which are scaled already, and clear those.
+    def step_run(_, params, gradient, shift, state, run, hyper, penalise):
+        """Step a run of registers of ``params`` by their gradients, which are scaled already, and clear those.
 
-        ``gradient`` is one or more buffers of the size of ``params``, to be added up in order.
+        The gradient of ``params[i]`` is ``gradient[i - shift]``; more such buffers may follow, each of the size of
+        ``params``, to be added up in order.
         """
 
         def codegen(context, builder, signature, args):
             types_of, vector = signature.args, VectorType(signature.args[0].dtype)
-            h = _Hyper(context, builder, types_of[4], args[4], optimizer.numbers)
+            h = _Hyper(context, builder, types_of[5], args[5], optimizer.numbers)
             size = context.make_array(types_of[0])(context, builder, args[0]).nitems
             whole = context.make_array(types_of[1])(context, builder, args[1]).nitems
             zero = ir.Constant(ir_vector(vector), None)
             slot = cgutils.alloca_once(builder, zero.type)
-            with cgutils.for_range_slice(builder, *cgutils.unpack_tuple(builder, args[3]), _I64) as (at, _n):
+            with cgutils.for_range_slice(builder, *cgutils.unpack_tuple(builder, args[4]), _I64) as (at, _n):
                 builder.store(zero, slot)
-                with cgutils.for_range_slice(builder, at, whole, size, _I64) as (index, _m):
+                with cgutils.for_range_slice(builder, builder.sub(at, args[2]), whole, size, _I64) as (index, _m):
                     place = data_pointer(context, builder, types_of[1], args[1], index)
                     part = load_at(builder, vector, place)
                     store_at(place, part.wrap(zero))
                     builder.store((part.wrap(builder.load(slot)) + part).value, slot)
                 p = data_pointer(context, builder, types_of[0], args[0], at)
-                states = _state_pointers(context, builder, types_of[2], args[2], optimizer.states, at)
+                states = _state_pointers(context, builder, types_of[3], args[3], optimizer.states, at)
                 cell = _Cell([p, *states], vector, optimizer, h)
                 start = cell.start(builder)
                 builder.store((start + start.wrap(builder.load(slot))).value, slot)
-                with builder.if_then(args[5]):
+                with builder.if_then(args[6]):
                     total = start.wrap(builder.load(slot)) + cell.penalty(builder)
                     builder.store(total.value, slot)
                 cell.finish(builder, start.wrap(builder.load(slot)))
             return context.get_dummy_value()
 
-        return types.none(params, gradient, state, run, hyper, penalise), codegen
+        return types.none(params, gradient, types.int64, state, run, hyper, penalise), codegen
 
     return step_run
 
 
+@cache
 def make_update_tile(optimizer: OptimizerKernel) -> Any:
     """The fused tile of an optimizer: an intrinsic ``(shape, inputs, deltas, params, state, hyper, penalise)``."""
 
@@ -251,19 +254,35 @@ def make_update_tile(optimizer: OptimizerKernel) -> Any:
 
 
 @cache
+def make_bias_step(optimizer: OptimizerKernel) -> Any:
+    """The kernel ``(layer, net, target, samples, stepper, column)`` that steps the biases of the panel at a column."""
+    update_tile = make_update_tile(optimizer)
+
+    @kernel
+    def step_biases(layer, net, target, samples, stepper, column):
+        vectors = panel_vectors(layer.n_out - column, lane_count(net.work))
+        width = vectors * lane_count(net.work)
+        at = layer.weights + column * (layer.n_in + 1) + layer.n_in * width
+        ones, deltas = Matrix(net.work, net.scratch.one, 0), Matrix(net.work, layer.delta + column, layer.stride)
+        shape = TileShape(1, vectors, samples)
+        update_tile(shape, ones, deltas, Matrix(target, at, width), stepper.state, stepper.hyper, False)
+
+    return step_biases
+
+
+@cache
 def make_layer_update(optimizer: OptimizerKernel) -> Any:
     """The kernel ``(layer, net, target, samples, stepper, team)`` that steps the weights and biases of one layer.
 
     ``target`` is the parameters, or a buffer shaped like them. The tiles of all panels are shared out over the team.
     """
-    update_tile = make_update_tile(optimizer)
+    update_tile, step_biases = make_update_tile(optimizer), make_bias_step(optimizer)
 
     @kernel
     def update_layer(layer, net, target, samples, stepper, data, ahead, team):
         lanes = lane_count(net.work)
         state, hyper = stepper.state, stepper.hyper
         penalised = hyper[1] != 0 or hyper[2] != 0
-        ones = Matrix(net.work, net.scratch.one, 0)
         tiles = (layer.n_in + UPDATE_ROWS - 1) // UPDATE_ROWS
         rows = share_out(layer.n_in, tiles)
         panels = (layer.n_out + PANEL_VECTORS * lanes - 1) // (PANEL_VECTORS * lanes)
@@ -283,8 +302,7 @@ def make_layer_update(optimizer: OptimizerKernel) -> Any:
                 block = Matrix(target, at + first * width, width)
                 update_tile(TileShape(end - first, vectors, samples), inputs, deltas, block, state, hyper, penalised)
             if first_tile <= tiles < end_tile:
-                biases = Matrix(target, at + layer.n_in * width, width)
-                update_tile(TileShape(1, vectors, samples), ones, deltas, biases, state, hyper, False)
+                step_biases(layer, net, target, samples, stepper, column)
             first_tile, end_tile = first_tile - tiles - 1, end_tile - tiles - 1
 
     return update_layer
@@ -315,8 +333,8 @@ def make_layer_step(optimizer: OptimizerKernel) -> Any:
             for column in range(number - panel, number - panel + columns, columns if together else 1):
                 stride = lanes if together else width
                 weights_run = Run(at + column * lanes, biases, stride)
-                step_run(params, gradient, state, weights_run, hyper, penalised)
-                step_run(params, gradient, state, Run(biases + column * lanes, end, stride), hyper, False)
+                step_run(params, gradient, 0, state, weights_run, hyper, penalised)
+                step_run(params, gradient, 0, state, Run(biases + column * lanes, end, stride), hyper, False)
             number += columns
 
     return step_layer

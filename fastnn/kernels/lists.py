@@ -1,0 +1,294 @@
+"""Lists of the inputs that are not zero, made batch by batch, in registers, from the data as they are.
+
+The inputs are cut into blocks, so that the weights of a block stay in the nearest cache while a whole batch passes
+over them. Two samples share a list: an entry is an input's number within its block and the values that both have
+there, one of which may be zero. Neighbouring samples have many inputs in common, and each weight is then loaded, and
+stored, once for both. Sparse matrices are lists already, and so are single samples; those keep lists of their own.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fastnn.kernels.buffers import LIST_SLACK, LIST_TAIL
+from fastnn.kernels.compile import kernel, woven
+from fastnn.kernels.functions import fraction_of_255
+from fastnn.kernels.host import WIDTH
+from fastnn.kernels.rows import sample_at
+from fastnn.kernels.simd import (
+    Vector,
+    VectorType,
+    data_pointer,
+    ir_vector,
+    lane_count,
+    load_at,
+    splat,
+    store,
+    store_at,
+)
+
+_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_BYTE = 8  # bits of a value beside its number, while a list of bytes is being made
+
+
+class Place(NamedTuple):
+    """Where a list is written: numbers in ``indices[numbers:]``, values of sample k in ``work[at + k * stride:]``."""
+
+    numbers: int
+    at: int
+    stride: int
+
+
+class Inputs(NamedTuple):
+    """Inputs ``first`` to ``end``, which the list numbers from 0."""
+
+    first: int
+    end: int
+
+
+@woven
+def group_of(data):
+    """How many samples share a list."""
+    return 1 if data.starts.size > 0 else 2
+
+
+@woven
+def block_inputs(lists, block, n_in):
+    """The inputs of a block."""
+    return Inputs(block * lists.block_size, min(n_in, (block + 1) * lists.block_size))
+
+
+@woven
+def list_place(lists, layer, row, block):
+    """Where the list that begins with sample ``row`` has its entries of a block."""
+    shift = block * (lists.block_size + LIST_SLACK)
+    return Place(row * lists.stride + shift, layer.input + row * layer.input_stride + shift, layer.input_stride)
+
+
+@woven
+def count_at(lists, row, block):
+    """Where the length of a list stands in ``lists.counts``."""
+    return np.uint64(row * lists.blocks + block)
+
+
+def _append(builder, keep, columns):
+    """Write the lanes under the mask ``keep`` of every ``(vector, pointer)`` to the front of the pointer's list.
+
+    Returns how many. Whole registers are written; what lies past the count is rubbish.
+    """
+    lanes = keep.type.count
+    if WIDTH == 16:
+        for data, pointer in columns:
+            builder.store(_compress(builder, data, keep), builder.bitcast(pointer, data.type.as_pointer())).align = 4
+        return builder.zext(builder.ctpop(builder.bitcast(keep, ir.IntType(lanes))), _I64)
+    count = _I64(0)
+    for lane in range(lanes):  # write every lane, and let the next one overwrite it if it was zero
+        for data, pointer in columns:
+            builder.store(builder.extract_element(data, _I32(lane)), builder.gep(pointer, [count]))
+        count = builder.add(count, builder.zext(builder.extract_element(keep, _I32(lane)), _I64))
+    return count
+
+
+def _compress(builder, data, keep):
+    """AVX-512's compress: the lanes under the mask, moved together to the front."""
+    element = {"i32": "i32", "float": "f32", "double": "f64"}[str(data.type.element)]
+    name = f"llvm.x86.avx512.mask.compress.v{data.type.count}{element}"
+    kind = ir.FunctionType(data.type, [data.type, data.type, keep.type])
+    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    return builder.call(function, [data, ir.Constant(data.type, None), keep])
+
+
+def _count_from(builder, first, lanes, step=1):
+    """``step * (first, first + 1, ...)``, one 32-bit number per lane."""
+    numbers = ir.VectorType(_I32, lanes)
+    empty = ir.Constant(numbers, ir.Undefined)
+    scaled = builder.mul(builder.trunc(first, _I32), _I32(step))
+    start = builder.insert_element(empty, scaled, _I32(0))
+    steps = numbers([lane * step for lane in range(lanes)])
+    return builder.add(builder.shuffle_vector(start, empty, numbers([0] * lanes)), steps)
+
+
+def _elements(context, builder, array_type, array, starts, offset):
+    """A pointer to ``array[start + offset]`` for each of a tuple of starts."""
+    count = starts.type.count
+    return [
+        data_pointer(context, builder, array_type, array, builder.add(builder.extract_value(starts, k), offset))
+        for k in range(count)
+    ]
+
+
+@intrinsic
+def append_nonzero(_, features, sources, i, number, work, indices, place, count):
+    """Extend a list by the inputs ``features[source + i:]`` of every source, a register of them, numbered from there.
+
+    Returns how many there are.
+    """
+    vector = VectorType(features.dtype)
+
+    def codegen(context, builder, signature, args):
+        type_of = dict(zip(["features", "sources", "i", "number", "work", "indices"], signature.args, strict=False))
+        pointers = _elements(context, builder, type_of["features"], args[0], args[1], args[2])
+        numbers, at, stride = (builder.extract_value(args[6], k) for k in range(3))
+        rows = [load_at(builder, vector, pointer) for pointer in pointers]
+        zero = ir.Constant(ir_vector(vector), [0.0] * vector.lanes)
+        keep = builder.fcmp_unordered("!=", rows[0].value, zero)
+        for row in rows[1:]:
+            keep = builder.or_(keep, builder.fcmp_unordered("!=", row.value, zero))
+        index_pointer = data_pointer(context, builder, type_of["indices"], args[5], builder.add(numbers, args[7]))
+        columns = [(_count_from(builder, args[3], vector.lanes), index_pointer)]
+        for k, row in enumerate(rows):
+            target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[7])
+            columns.append((row.value, data_pointer(context, builder, type_of["work"], args[4], target)))
+        return _append(builder, keep, columns)
+
+    return types.int64(features, sources, i, number, work, indices, place, types.int64), codegen
+
+
+@intrinsic
+def append_nonzero_bytes(_, pixels, sources, i, number, indices, at):
+    """The same for the next ``WIDTH`` bytes; an entry is ``number``, then a byte for every source."""
+
+    def codegen(context, builder, signature, args):
+        wide = ir.VectorType(_I32, WIDTH)
+        pointers = _elements(context, builder, signature.args[0], args[0], args[1], args[2])
+        bits = _BYTE * len(pointers)
+        entry, seen = _count_from(builder, args[3], WIDTH, 1 << bits), wide([0] * WIDTH)
+        for k, pointer in enumerate(pointers):
+            packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, WIDTH).as_pointer()))
+            packed.align = 1
+            value = builder.zext(packed, wide)
+            seen = builder.or_(seen, value)
+            entry = builder.or_(entry, builder.shl(value, wide([_BYTE * k] * WIDTH)))
+        keep = builder.icmp_unsigned("!=", seen, wide([0] * WIDTH))
+        return _append(builder, keep, [(entry, data_pointer(context, builder, signature.args[4], *args[4:]))])
+
+    return types.int64(pixels, sources, i, number, indices, types.int64), codegen
+
+
+@intrinsic
+def unpack_bytes(_, sources, indices, work, place, j):
+    """Take a register of entries from ``j`` on apart: numbers stay in ``indices``, fractions of 255 go to ``work``."""
+    vector = VectorType(work.dtype)
+
+    def codegen(context, builder, signature, args):
+        wide = ir.VectorType(_I32, vector.lanes)
+        numbers, at, stride = (builder.extract_value(args[3], k) for k in range(3))
+        index = data_pointer(context, builder, signature.args[1], args[1], builder.add(numbers, args[4]))
+        pointer = builder.bitcast(index, wide.as_pointer())
+        packed = builder.load(pointer)
+        packed.align = 4
+        count = sources.count
+        builder.store(builder.lshr(packed, wide([_BYTE * count] * vector.lanes)), pointer).align = 4
+        for k in range(count):
+            value = builder.lshr(packed, wide([_BYTE * k] * vector.lanes))
+            value = builder.and_(value, wide([255] * vector.lanes))
+            number = Vector(builder, vector, builder.sitofp(value, ir_vector(vector)))
+            target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[4])
+            store_at(data_pointer(context, builder, signature.args[2], args[2], target), fraction_of_255.emit(number))
+        return context.get_dummy_value()
+
+    return types.none(sources, indices, work, place, types.int64), codegen
+
+
+@kernel
+def list_pixels(data, sources, inputs, work, indices, place):
+    """List the inputs at which a sample has a byte that is not zero, as fractions of 255; returns how many."""
+    count = 0
+    whole = inputs.end - (inputs.end - inputs.first) % WIDTH
+    for i in range(inputs.first, whole, WIDTH):
+        count += append_nonzero_bytes(data.pixels, sources, i, i - inputs.first, indices, place.numbers + count)
+    for i in range(whole, inputs.end):
+        entry, seen, shift = np.int64(i - inputs.first) << _BYTE * len(sources), np.int64(0), 0
+        for source in sources:
+            value = np.int64(data.pixels[np.uint64(source + i)])
+            entry, seen, shift = entry | value << shift, seen | value, shift + _BYTE
+        indices[np.uint64(place.numbers + count)] = np.int32(entry)
+        count += seen != 0
+    for j in range(0, count, lane_count(work)):
+        unpack_bytes(sources, indices, work, place, j)
+    return count
+
+
+@kernel
+def list_features(data, sources, inputs, work, indices, place):
+    """List the inputs at which a sample has a number that is not zero; returns how many."""
+    lanes = lane_count(work)
+    count = 0
+    whole = inputs.end - (inputs.end - inputs.first) % lanes
+    for i in range(inputs.first, whole, lanes):
+        count += append_nonzero(data.features, sources, i, i - inputs.first, work, indices, place, count)
+    for i in range(whole, inputs.end):
+        seen, at = False, place.at + count
+        for source in sources:
+            value = data.features[np.uint64(source + i)]
+            work[np.uint64(at)] = value
+            seen, at = seen or value != 0, at + place.stride
+        indices[np.uint64(place.numbers + count)] = i - inputs.first
+        count += seen
+    return count
+
+
+@kernel
+def first_entry(columns, first, end, column):
+    """The first of the entries ``first`` to ``end``, which are in order, whose column is not below ``column``."""
+    while first < end:
+        middle = (first + end) // 2
+        if columns[np.uint64(middle)] < column:
+            first = middle + 1
+        else:
+            end = middle
+    return first
+
+
+@kernel
+def copy_entries(data, sample, inputs, work, indices, place):
+    """Copy a CSR matrix's entries of a sample, which are such a list already; returns how many."""
+    first, end = data.starts[np.uint64(sample)], data.starts[np.uint64(sample + 1)]
+    first = first_entry(data.columns, first, end, inputs.first)
+    end = first_entry(data.columns, first, end, inputs.end)
+    for j in range(end - first):
+        work[np.uint64(place.at + j)] = data.features[np.uint64(first + j)]
+        indices[np.uint64(place.numbers + j)] = data.columns[np.uint64(first + j)] - inputs.first
+    return end - first
+
+
+@woven
+def list_dense(data, sources, inputs, work, indices, place):
+    """From bytes or from numbers."""
+    if data.pixels.size > 0:
+        return list_pixels(data, sources, inputs, work, indices, place)
+    return list_features(data, sources, inputs, work, indices, place)
+
+
+@kernel
+def end_list(samples, count, work, indices, place):
+    """Let a list end in entries that add nothing: the forward pass takes several at a time."""
+    lanes = lane_count(work)
+    for j in range(count, count + LIST_TAIL):
+        indices[np.uint64(place.numbers + j)] = 0
+    for k in range(samples):
+        at = place.at + k * place.stride + count
+        for j in range(at, at + LIST_TAIL, lanes):
+            store(work, j, splat(work, 0))
+
+
+@kernel
+def list_inputs(data, rows, layer, net, blocks):
+    """List the inputs of rows ``rows.first`` to ``rows.end`` that are not zero, block by block."""
+    lists, group, n_in = net.lists, group_of(data), layer.n_in
+    for r in range(rows.first, rows.end, group):
+        samples = min(group, rows.end - r)
+        sample, other = sample_at(rows, r), sample_at(rows, r + samples - 1)
+        for block in range(blocks.first, blocks.end):
+            inputs, place = block_inputs(lists, block, n_in), list_place(lists, layer, r, block)
+            if data.starts.size > 0:
+                count = copy_entries(data, sample, inputs, net.work, lists.indices, place)
+            elif samples == 1:
+                count = list_dense(data, (sample * n_in,), inputs, net.work, lists.indices, place)
+            else:
+                count = list_dense(data, (sample * n_in, other * n_in), inputs, net.work, lists.indices, place)
+            end_list(samples, count, net.work, lists.indices, place)
+            lists.counts[count_at(lists, r, block)] = count
