@@ -77,11 +77,11 @@ def forward_dense(net, data, rows):
 
 
 @woven
-def sum_inputs(net, data, batch, scale, blocks, alone):
+def sum_inputs(net, data, batch, scale, blocks, threads):
     """The first layer's weighted inputs, or of several threads the sums over some blocks, from lists made here."""
     first = layer_at(net.layers, 0)
     list_inputs(data, batch, first, net, blocks)
-    sum_lists(first, net, batch.end, group_of(data), scale, blocks, alone)
+    sum_lists(first, net, batch.end, group_of(data), scale, blocks, threads)
 
 
 @woven
@@ -97,7 +97,7 @@ def forward_summed(net, rows):
 def forward_alone(net, data, rows, scale):
     """All layers but the output activation, for one thread."""
     if data.blocks > 0:
-        sum_inputs(net, data, rows, scale, Inputs(0, net.lists.blocks), True)
+        sum_inputs(net, data, rows, scale, Inputs(0, net.lists.blocks), np.int64(1))
         forward_summed(net, rows)
     else:
         forward_dense(net, data, rows)
@@ -109,7 +109,7 @@ def forward_together(net, data, batch, rows, scale, team):
 
     Returns False if the team was called off.
     """
-    sum_inputs(net, data, batch, scale, my_blocks(net.lists, team), False)
+    sum_inputs(net, data, batch, scale, my_blocks(net.lists, team), team.size)
     together = wait_for_all(team)
     join_sums(layer_at(net.layers, 0), net, rows, scale)
     forward_summed(net, rows)

@@ -138,6 +138,7 @@ def list_outer(_, shape, values, indices, numbers, deltas, scale, target):
                 [load_at(builder, p.vector, d.vector_at(k, v)) * factor for v in range(vectors)] for k in range(samples)
             ]
             with cgutils.for_range(builder, builder.extract_value(args[0], 2)) as loop:
+                keep_rolled(builder)
                 row, numbers = entries.read(loop.index)
                 for v in range(vectors):
                     cell = builder.gep(row, [_I64(v * p.vector.lanes)])
@@ -167,13 +168,13 @@ def weighted_of_first(layer, net):
 
 
 @kernel
-def sum_lists(layer, net, samples, group, scale, blocks, alone):
+def sum_lists(layer, net, samples, group, scale, blocks, threads):
     """``Z = scale * X @ W + b`` of the first layer, (rows, n_out); of several threads the sums over each block.
 
     Those are for ``join_sums``, and no thread needs another one's weights.
     """
     lanes, lists = lane_count(net.work), net.lists
-    weighted = weighted_of_first(layer, net)
+    weighted, alone = weighted_of_first(layer, net), threads == 1
     zeros, one = Matrix(net.work, net.scratch.zeros, 0), net.work.dtype.type(1)
     for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
         vectors = panel_vectors(layer.n_out - column, lanes)
