@@ -151,7 +151,7 @@ def pass_over(net, data, order, start, samples, scale, stepper, team, totals):
     elif not forward_together(net, data, batch_at(order, start, samples), rows, stepper.hyper[SHRINK], team):
         return np.nan
     gather_targets(net, data, rows)
-    measure(net, data, rows, scale, totals)
+    measure(net, data, samples, rows, scale, totals)
     for index in range(net.layers.shape[0] - 1, 0, -1):
         layer, below = layer_at(net.layers, index), layer_at(net.layers, index - 1)
         recur(layer, below, net, rows.first, rows.end - rows.first)
@@ -319,7 +319,7 @@ def evaluate(net, data, order, first, end, totals):
         rows = Rows(order, start, 0, samples)
         forward_alone(net, data, rows, one)
         gather_targets(net, data, rows)
-        measure(net, data, rows, one, totals)
+        measure(net, data, samples, rows, one, totals)
         totals[TOTAL_COST] += sum_costs(net, samples)
 
 

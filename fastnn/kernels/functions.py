@@ -216,6 +216,12 @@ def keep_first(x: Vector, count: Vector, filler: Vector) -> Vector:
 
 
 @vector_function
+def count_from(first: Vector) -> Vector:
+    """``first, first + 1, ...``, one per lane; the argument in every lane."""
+    return first + lane_numbers(first)
+
+
+@vector_function
 def if_larger(x: Vector, y: Vector, yes: Vector, no: Vector) -> Vector:
     """``yes`` in the lanes where ``x > y``, ``no`` in the others."""
     return where(x > y, yes, no)

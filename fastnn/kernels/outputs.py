@@ -18,6 +18,7 @@ from fastnn.kernels.functions import (
     PLAIN_ACTIVATIONS,
     SOFTMAX,
     activate,
+    count_from,
     exp_difference,
     if_equal,
     if_larger,
@@ -176,8 +177,58 @@ def cost_factor(cost):
 
 
 @kernel
-def measure(net, data, rows, scale, totals):
+def hits_in_row(work, outputs, targets, n):
+    """1 if outputs and targets of one sample name the same class, else 0; a single output is cut at one half."""
+    said = meant = 0
+    if n == 1:
+        said, meant = int(work[np.uint64(outputs)] > 0.5), int(work[np.uint64(targets)] > 0.5)
+    for j in range(1, n):
+        said = j if work[np.uint64(outputs + j)] > work[np.uint64(outputs + said)] else said
+        meant = j if work[np.uint64(targets + j)] > work[np.uint64(targets + meant)] else meant
+    return int(said == meant)
+
+
+@kernel
+def measure_row(net, data, r, scale, totals):
+    """The same as ``measure`` for one sample, whose outputs lie in lanes as they are: there is nothing to turn.
+
+    Not for softmax, whose sums would have to go across the lanes.
+    """
+    work, lanes = net.work, lane_count(net.work)
+    last = layer_at(net.layers, net.layers.shape[0] - 1)
+    code, n = unit_code(net.cost, last.activation), last.n_out
+    outputs, targets = net.scratch.weighted + r * last.stride, net.scratch.targets + r * last.stride
+    one, zero = splat(work, 1), splat(work, 0)
+    weight, cost = one, zero
+    if data.sample_weight.size > 0:
+        weight = splat(work, work[np.uint64(net.scratch.row_weights + r)])
+    factor = weight * splat(work, scale)
+    for j in range(0, n, lanes):
+        rest = splat(work, n - j)
+        if data.labels.size > 0:
+            label = splat(work, work[np.uint64(net.scratch.labels + r)])
+            store(work, targets + j, if_equal(count_from(splat(work, j)), label, one, zero))
+        a, unit, slope = output_unit(code, load(work, outputs + j), load(work, targets + j), one)
+        store(work, outputs + j, a)
+        store(work, last.delta + r * last.stride + j, keep_first(slope * factor, rest, zero))
+        cost = cost + keep_first(unit, rest, zero)
+    net.row_costs[np.uint64(r)] = lane_sum(cost * weight)
+    if data.classify:
+        totals[TOTAL_HITS] += hits_in_row(work, outputs, targets, n)
+
+
+@woven
+def measure(net, data, samples, rows, scale, totals):
     """Costs and output deltas ``scale * w * dC/dZ`` of the rows; adds their hits to ``totals``."""
+    if samples == 1 and rows.first < rows.end and net.cost != LOG_LIKELIHOOD:
+        measure_row(net, data, rows.first, scale, totals)
+    else:
+        measure_blocks(net, data, rows, scale, totals)
+
+
+@kernel
+def measure_blocks(net, data, rows, scale, totals):
+    """``measure`` for a register's lanes of samples at a time."""
     work, lanes = net.work, lane_count(net.work)
     last = layer_at(net.layers, net.layers.shape[0] - 1)
     padded = last.n_out + -last.n_out % lanes
