@@ -179,9 +179,16 @@ def _wait(running: list["Future[None]"]) -> bool:
 
 
 def _with_own_place(net: Net, member: int) -> Net:
-    """The network as one of several threads sees it: with a place of its own for what it transposes."""
+    """The network as one of several threads sees it: with places of its own."""
     scratch = net.scratch
-    return net._replace(scratch=scratch._replace(turned=scratch.turned + member * scratch.turned_size))
+    rows, turned = member * scratch.rows_size, member * scratch.turned_size
+    own = scratch._replace(
+        labels=scratch.labels + rows,
+        row_weights=scratch.row_weights + rows,
+        costs=scratch.costs + rows,
+        turned=scratch.turned + turned,
+    )
+    return net._replace(scratch=own)
 
 
 class Engine:
@@ -230,7 +237,6 @@ class Engine:
             scratch=plan.scratch,
             cost=self._cost_code,
             lists=layout.new_lists(self._sizes[0], room),
-            row_costs=np.zeros(room.rows, self.dtype),
         )
 
     def _nets_for(self, room: layout.Room, apart: bool = False) -> list[Net]:

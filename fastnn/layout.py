@@ -95,8 +95,9 @@ def list_stride(n_in: int, blocks: int) -> int:
 def new_lists(n_in: int, room: Room) -> Lists:
     """Empty lists."""
     blocks, stride = max(room.blocks, 1), list_stride(n_in, room.blocks)
-    indices, counts = np.zeros(room.rows * stride, np.int32), np.zeros(room.rows * blocks, np.int64)
-    return Lists(indices, stride, counts, blocks, block_size(n_in, blocks))
+    count_stride = padded(room.rows, CACHE_LINE // np.dtype(np.int64).itemsize)
+    counts = aligned_zeros(blocks * count_stride, np.dtype(np.int64))
+    return Lists(np.zeros(room.rows * stride, np.int32), stride, counts, count_stride, blocks, block_size(n_in, blocks))
 
 
 def plan_layout(sizes: Sequence[int], activations: Sequence[int], room: Room, dtype: np.dtype[Any]) -> Layout:
@@ -128,13 +129,16 @@ def plan_layout(sizes: Sequence[int], activations: Sequence[int], room: Room, dt
         for i, (n_in, n_out) in enumerate(pairwise(sizes))
     )
     widest = max(padded(size, lanes) for size in sizes[1:])
+    rows_size = padded(rows + lanes, CACHE_LINE // dtype.itemsize)
     turned_size = max(widest * panel, padded(sizes[-1], lanes) * 3 * lanes)
     scratch = Scratch(
         rows=rows,
         weighted=work.take(rows * strides[-1]),
         targets=work.take(rows * strides[-1]),
-        labels=work.take(rows + lanes),
-        row_weights=work.take(rows + lanes),
+        labels=work.take(threads * rows_size),
+        row_weights=work.take(threads * rows_size),
+        costs=work.take(threads * rows_size),
+        rows_size=rows_size,
         turned=work.take(threads * turned_size),
         turned_size=turned_size,
         partial=work.take(blocks * rows * strides[1] if threads > 1 else 0),

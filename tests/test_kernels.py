@@ -270,7 +270,6 @@ def poison(net: fastnn.Network, value: float) -> None:
     work[scratch.one] = 1
     net._engine._nets[0].lists.indices[:] = net.sizes[0] - 1  # lists of inputs that are not zero
     net._engine._nets[0].lists.counts[:] = 1
-    net._engine._nets[0].row_costs[:] = value
 
 
 def fit(batch_size: int, name: str, **options: Any) -> Callable[[fastnn.Network], Any]:

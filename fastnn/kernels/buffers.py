@@ -33,9 +33,12 @@ class Scratch(NamedTuple):
     rows: int  # how many samples fit
     weighted: int  # (rows, stride of the output layer): the output layer's weighted input Z
     targets: int  # (rows, stride of the output layer), where targets are not labels
-    labels: int  # (rows, and a register more)
-    row_weights: int  # (rows, and a register more): the samples' weights, where they have some
-    # For every thread a place of its own: a panel of weights transposed, (widest padded layer, panel), or the block of
+    # For every thread places of its own, so that no cache line has two writers. Three of ``rows_size`` numbers each:
+    labels: int
+    row_weights: int  # the samples' weights, where they have some
+    costs: int  # every row's cost up to outputs.cost_factor, to be added up in one order
+    rows_size: int  # rows, and a register more
+    # And one of ``turned_size``: a panel of weights transposed, (widest padded layer, panel), or the block of
     # outputs, targets and deltas, three times (padded n_out, lanes), see outputs.py.
     turned: int
     turned_size: int
@@ -49,7 +52,8 @@ class Lists(NamedTuple):
 
     indices: Any  # flat (rows * stride) int32: numbers of inputs within their block
     stride: int
-    counts: Any  # flat (rows * blocks) int64: how many
+    counts: Any  # flat (blocks * count_stride) int64: how many, every block on cache lines of its own
+    count_stride: int
     blocks: int  # into which the inputs are cut
     block_size: int  # inputs in a block; the last one may be smaller
 
@@ -67,7 +71,6 @@ class Net(NamedTuple):
     scratch: Scratch
     cost: int  # code, see functions.COST_CODES
     lists: Lists
-    row_costs: Any  # (rows,): every row's cost up to outputs.cost_factor, to be added up in one order
 
 
 class Data(NamedTuple):

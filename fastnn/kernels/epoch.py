@@ -117,11 +117,13 @@ def forward_together(net, data, batch, rows, scale, team):
 
 
 @kernel
-def sum_costs(net, samples):
-    """The batch's cost, added up in the order of its samples."""
-    total = 0.0
-    for r in range(samples):
-        total += np.float64(net.row_costs[np.uint64(r)])
+def sum_costs(net, samples, member, threads):
+    """The batch's cost, added up in the order of its samples, of which every thread has measured some."""
+    share, total = share_out(samples, threads), 0.0
+    for other in range(threads):
+        place = net.scratch.costs + (other - member) * net.scratch.rows_size
+        for r in range(part_start(share, other), part_start(share, other + 1)):
+            total += np.float64(net.work[np.uint64(place + r)])
     return total * cost_factor(net.cost)
 
 
@@ -157,7 +159,7 @@ def pass_over(net, data, order, start, samples, scale, stepper, team, totals):
         recur(layer, below, net, rows.first, rows.end - rows.first)
     if not wait_for_all(team):
         return np.nan
-    return sum_costs(net, samples)
+    return sum_costs(net, samples, team.member, team.size)
 
 
 @cache
@@ -320,7 +322,7 @@ def evaluate(net, data, order, first, end, totals):
         forward_alone(net, data, rows, one)
         gather_targets(net, data, rows)
         measure(net, data, samples, rows, one, totals)
-        totals[TOTAL_COST] += sum_costs(net, samples)
+        totals[TOTAL_COST] += sum_costs(net, samples, np.int64(0), np.int64(1))
 
 
 @kernel

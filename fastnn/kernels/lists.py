@@ -71,7 +71,7 @@ def list_place(lists, layer, row, block):
 @woven
 def count_at(lists, row, block):
     """Where the length of a list stands in ``lists.counts``."""
-    return np.uint64(row * lists.blocks + block)
+    return np.uint64(block * lists.count_stride + row)
 
 
 def _append(builder, keep, columns):

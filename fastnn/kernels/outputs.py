@@ -212,7 +212,7 @@ def measure_row(net, data, r, scale, totals):
         store(work, outputs + j, a)
         store(work, last.delta + r * last.stride + j, keep_first(slope * factor, rest, zero))
         cost = cost + keep_first(unit, rest, zero)
-    net.row_costs[np.uint64(r)] = lane_sum(cost * weight)
+    work[np.uint64(net.scratch.costs + r)] = lane_sum(cost * weight)
     if data.classify:
         totals[TOTAL_HITS] += hits_in_row(work, outputs, targets, n)
 
@@ -246,9 +246,7 @@ def measure_blocks(net, data, rows, scale, totals):
             totals[TOTAL_HITS] += count_hits(block, samples)
         if weighted:
             costs = costs * load(work, net.scratch.row_weights + first)
-        store(work, block.t, costs)
-        for s in range(samples):
-            net.row_costs[np.uint64(first + s)] = work[np.uint64(block.t + s)]
+        store(work, net.scratch.costs + first, costs)
         deltas = Matrix(work, last.delta + first * last.stride, last.stride)
         turn_out(work, delta_at(block), block.n, deltas, samples)
 
