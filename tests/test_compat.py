@@ -17,7 +17,8 @@ import pytest
 from numpy.typing import NDArray
 
 import fastnn
-from fastnn.compat import musings, nielsen
+from fastnn.compat import _columns, musings, nielsen
+from fastnn.compat._columns import ListShuffle
 
 Array = NDArray[Any]
 
@@ -277,15 +278,15 @@ def test_after_an_interrupt_all_is_as_it_stood(case: Case, monkeypatch: pytest.M
     """The epoch that was done counts, and so does its shuffle."""
     net, data = case.make(SIZES), SMALL.copy()
     weights, biases = snapshot(net)
-    shuffle, calls = random.shuffle, []
+    shuffle, calls = ListShuffle.__call__, []
 
-    def interrupt(values: list[Any]) -> None:
-        calls.append(len(values))
+    def interrupt(self: ListShuffle, n: int) -> Any:
+        calls.append(n)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        shuffle(values)
+        return shuffle(self, n)
 
-    monkeypatch.setattr(random, "shuffle", interrupt)
+    monkeypatch.setattr(ListShuffle, "__call__", interrupt)
     with pytest.raises(KeyboardInterrupt):
         case.train(net, data, 5)
     monkeypatch.undo()
@@ -601,3 +602,39 @@ def test_bad_layers(name: str, value: Any, error: type[Exception], message: str)
             call()
     setattr(net, name, good)
     np.testing.assert_allclose(net.feedforward(SMALL[0][0]), reference_outputs(net, SMALL[:1]).T, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 17, 64, 65, 1000])
+def test_shuffles_are_those_of_the_random_module(n: int) -> None:
+    """Also the generator is left where shuffling the list itself leaves it; 1,000 use up its words more than once."""
+    random.seed(n)
+    expected = list(range(n))
+    orders = []
+    for _ in range(3):
+        random.shuffle(expected)
+        orders.append(expected.copy())
+    following = random.random()
+    random.seed(n)
+    shuffle = ListShuffle(n)
+    assert [shuffle(n).tolist() for _ in range(3)] == orders
+    assert random.random() == following
+    data = list(range(n))
+    shuffle.arrange(data)
+    assert data == orders[-1]
+
+
+@pytest.mark.parametrize("data", ["fractions of 255", "others"])
+def test_pixels_kept_as_bytes_give_the_same_bits(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 256, (40, 100)) * (rng.random((40, 100)) < 0.3) / 255
+    X = X if data == "fractions of 255" else X * 1.0000001
+    pairs = [(x[:, np.newaxis], np.eye(3)[[i % 3]].T) for i, x in enumerate(X)]
+    assert (_columns._as_bytes(X).dtype == np.uint8) == (data == "fractions of 255")
+    weights = []
+    for as_bytes in (_columns._as_bytes, lambda X: X):
+        monkeypatch.setattr(_columns, "_as_bytes", as_bytes)
+        seed()
+        net = nielsen.Network([100, 5, 3])
+        net.SGD(pairs.copy(), 2, 7, 1.0)
+        weights.append(net.weights)
+    assert all((a == b).all() for a, b in zip(*weights, strict=True))

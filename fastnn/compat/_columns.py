@@ -15,6 +15,9 @@ from fastnn.optimizers import SGD
 Array = NDArray[Any]
 
 
+_ROWS_CONVERTED = 256  # that fit into a cache
+
+
 class Samples(NamedTuple):
     """Pairs (x, y) as two matrices."""
 
@@ -34,17 +37,36 @@ class ListShuffle:
     """
 
     def __init__(self, n: int) -> None:
-        self._order = list(range(n))
+        self._order = np.arange(n)
 
     def __call__(self, n: int) -> Array:
         """Shuffle once more."""
-        random.shuffle(self._order)
-        return np.array(self._order)
+        from fastnn.kernels.shuffle import shuffle
+
+        version, words, gauss = random.getstate()
+        state = np.array(words)
+        shuffle(self._order, state)
+        random.setstate((version, tuple(state.tolist()), gauss))
+        return self._order.copy()
 
     def arrange(self, data: Any) -> None:
         """Leave a list in the order in which shuffling it would have left it; other data stay as they are."""
         if isinstance(data, list):
-            data[:] = [data[i] for i in self._order]
+            data[:] = [data[i] for i in self._order.tolist()]
+
+
+def _as_bytes(X: Array) -> Array:
+    """``X`` as bytes if it is nothing but fractions of 255, bit for bit: an eighth of the memory to go through."""
+    pixels = np.empty(X.shape, np.uint8)
+    for first in range(0, len(X), _ROWS_CONVERTED):
+        part = X[first : first + _ROWS_CONVERTED]
+        if part.min() < 0 or part.max() > 1:
+            return X
+        found = np.rint(part * 255).astype(np.uint8)
+        if not (found / 255 == part).all():
+            return X
+        pixels[first : first + len(part)] = found
+    return pixels
 
 
 def _equal(layers: Any, known: list[Array]) -> bool:
@@ -132,7 +154,10 @@ class ColumnNetwork:
 
         network = self._push()
         try:
-            network.fit(*samples, epochs, batch_size, SGD(eta), l2, shuffle=shuffle, progress=False, callbacks=[look])
+            X = _as_bytes(samples.X)
+            network.fit(
+                X, samples.Y, epochs, batch_size, SGD(eta), l2, shuffle=shuffle, progress=False, callbacks=[look]
+            )
         finally:
             self._pull()
 

@@ -1,0 +1,46 @@
+"""Python's ``random.shuffle``, number for number: fifty thousand swaps of a list take longer than to train on it."""
+
+import numpy as np
+
+from fastnn.kernels.compile import entry, kernel
+
+WORDS = 624  # of the Mersenne Twister's state, behind which its place follows
+_MIDDLE = 397
+
+
+@kernel
+def twist(state):
+    """The next 624 words (Matsumoto and Nishimura, 1998); numbers below 2^32 in int64, so that no shift has a sign."""
+    for i in range(WORDS):
+        following = state[np.uint64((i + 1) % WORDS)]
+        y = (state[np.uint64(i)] & 0x80000000) | (following & 0x7FFFFFFF)
+        state[np.uint64(i)] = state[np.uint64((i + _MIDDLE) % WORDS)] ^ (y >> 1) ^ (0x9908B0DF if y & 1 else 0)
+
+
+@kernel
+def next_word(state):
+    """32 random bits."""
+    if state[WORDS] >= WORDS:
+        twist(state)
+        state[WORDS] = 0
+    y = state[np.uint64(state[WORDS])]
+    state[WORDS] += 1
+    y ^= y >> 11
+    y ^= (y << 7) & 0x9D2C5680
+    y ^= (y << 15) & 0xEFC60000
+    return y ^ (y >> 18)
+
+
+@entry("shuffle")
+def shuffle(order, state):
+    """Shuffle ``order`` (n,) int64, n < 2^32, in place; state: (625,) int64 as ``random.getstate`` has it."""
+    bits = 0
+    while order.size >> bits > 0:
+        bits += 1
+    for i in range(order.size - 1, 0, -1):
+        while (i + 1) >> (bits - 1) == 0:
+            bits -= 1
+        j = next_word(state) >> (32 - bits)
+        while j > i:  # of as many bits as i + 1 has, drawn until it is not above i
+            j = next_word(state) >> (32 - bits)
+        order[np.uint64(i)], order[np.uint64(j)] = order[np.uint64(j)], order[np.uint64(i)]
