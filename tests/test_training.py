@@ -556,3 +556,19 @@ def test_one_epoch_of_any_network(net: fastnn.Network, n: int, batch_size: int, 
         # At most forty steps of numbers of order one, each rounded a few dozen times, in different orders.
         np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-11)
     np.testing.assert_allclose(history.train_cost, costs, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")  # there is nothing to learn
+@pytest.mark.parametrize("share", [1.0, 0.2], ids=["dense", "mostly zeros"])
+@pytest.mark.parametrize("optimizer", [fastnn.SGD(0.01, 0.5), fastnn.Adam(0.01, 0.5, 0.5)], ids=lambda o: o.kernel)
+def test_no_memory_of_an_optimizer_decays_into_subnormal_numbers(optimizer: Any, share: float) -> None:
+    """An input that is never seen again: its momentum would halve 600 times, where a float32 has room for 126."""
+    rng = np.random.default_rng(0)
+    X = (rng.random((600, 100)) * (rng.random((600, 100)) < share)).astype(np.float32)
+    X[:, 3] = 0
+    X[0, 3] = 1
+    net = fastnn.Network([100, 5, 2])
+    net.fit(X, rng.integers(0, 2, 600), epochs=1, batch_size=1, optimizer=optimizer, shuffle=False)
+    state = np.abs(net._engine.memory.state)
+    assert (state > 0).any()
+    assert not ((state > 0) & (state < np.finfo(np.float32).tiny)).any()
