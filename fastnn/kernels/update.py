@@ -211,8 +211,11 @@ def make_step_run(optimizer: OptimizerKernel) -> Any:
 
 
 @cache
-def make_update_tile(optimizer: OptimizerKernel) -> Any:
-    """The fused tile of an optimizer: an intrinsic ``(shape, inputs, deltas, params, state, hyper, penalise)``."""
+def make_update_tile(optimizer: OptimizerKernel, max_rows: int) -> Any:
+    """The fused tile of an optimizer, of up to so many rows: an intrinsic.
+
+    Arguments: ``(shape, inputs, deltas, params, state, hyper, penalise)``.
+    """
 
     @intrinsic
     def update_tile(_, shape, inputs, deltas, params, state, hyper, penalise):
@@ -249,7 +252,7 @@ def make_update_tile(optimizer: OptimizerKernel) -> Any:
                     for c, total in zip(row, vectors_of_row, strict=True):
                         c.finish(builder, total)
 
-            for_each_shape(builder, args[0], UPDATE_ROWS, emit)
+            for_each_shape(builder, args[0], max_rows, emit)
             return context.get_dummy_value()
 
         return types.none(shape, inputs, deltas, params, state, hyper, penalise), codegen
@@ -260,7 +263,7 @@ def make_update_tile(optimizer: OptimizerKernel) -> Any:
 @cache
 def make_bias_step(optimizer: OptimizerKernel) -> Any:
     """The kernel ``(layer, net, target, samples, stepper, column)`` that steps the biases of the panel at a column."""
-    update_tile = make_update_tile(optimizer)
+    update_tile = make_update_tile(optimizer, 1)
 
     @kernel
     def step_biases(layer, net, target, samples, stepper, column):
@@ -280,7 +283,7 @@ def make_layer_update(optimizer: OptimizerKernel) -> Any:
 
     ``target`` is the parameters, or a buffer shaped like them. The tiles of all panels are shared out over the team.
     """
-    update_tile, step_biases = make_update_tile(optimizer), make_bias_step(optimizer)
+    update_tile, step_biases = make_update_tile(optimizer, UPDATE_ROWS), make_bias_step(optimizer)
 
     @kernel
     def update_layer(layer, net, target, samples, stepper, data, ahead, team):
