@@ -18,6 +18,7 @@ from fastnn.kernels.buffers import (
     ABORT,
     N_TOTALS,
     PARTS,
+    SAMPLES_PER_LIST,
     SYNC_SIZE,
     TOTAL_BATCHES,
     TOTAL_COST,
@@ -40,8 +41,7 @@ _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
 _BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
 _BLOCK_ENTRIES = 16  # in a block of a sample's list: what a list costs by itself should not show
-_SAMPLES_PER_LIST = 2
-_MOST_BLOCK_INPUTS = 1 << 15  # an input's number has 16 bits beside the bytes of two samples
+_MOST_BLOCK_INPUTS = 1 << 15  # while a list of bytes is made, an input's number has 16 bits beside those of two samples
 _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread's waiting
 
 
@@ -91,10 +91,11 @@ class Plan(NamedTuple):
 
 def plan_first_layer(data: Data, n_in: int, batch_size: int) -> Plan:
     """Skip the zeros of the inputs where they are many; judged by up to 256 samples spread over the data."""
+    itemsize = data.features.itemsize  # of the network's dtype, also where the data are bytes
     if data.starts.size > 0:
         share = data.features.size / ((data.starts.size - 1) * n_in)
-        blocks = _blocks(n_in, share, batch_size, data.features.itemsize)
-        return Plan(blocks, f"sparse: X is a sparse matrix with {share:.1%} of its entries")
+        finding = f"X is a sparse matrix with {share:.1%} of its entries"
+        return Plan(_blocks(n_in, share, batch_size, itemsize), f"sparse: {finding}")
     X = (data.pixels if data.pixels.size else data.features).reshape(-1, n_in)
     sample = X[:: max(1, len(X) // _DENSITY_SAMPLES)]
     share = np.count_nonzero(sample) / sample.size
@@ -103,14 +104,14 @@ def plan_first_layer(data: Data, n_in: int, batch_size: int) -> Plan:
     finding = f"{share:.0%} of the inputs are not zero"
     if share > _SPARSE_SHARE:
         return Plan(0, f"dense: {finding}")
-    return Plan(_blocks(n_in, share, batch_size, data.sample_weight.itemsize), f"sparse: {finding}")
+    return Plan(_blocks(n_in, share, batch_size, itemsize), f"sparse: {finding}")
 
 
 def _blocks(n_in: int, share: float, batch_size: int, itemsize: int) -> int:
     """Into how many blocks to cut the inputs: weights of one should fit into the nearest cache, and lists be long."""
     weights = n_in * PANEL_VECTORS * lanes_of(itemsize) * itemsize
     fitting = -(-weights // _BLOCK_BYTES)
-    wanted = 1 if batch_size <= _SAMPLES_PER_LIST else min(fitting, int(share * n_in) // _BLOCK_ENTRIES)
+    wanted = 1 if batch_size <= SAMPLES_PER_LIST else min(fitting, int(share * n_in) // _BLOCK_ENTRIES)
     wanted = max(wanted, -(-n_in // _MOST_BLOCK_INPUTS))
     return -(-n_in // layout.block_size(n_in, wanted))
 
@@ -315,7 +316,7 @@ class Engine:
         with self._lock:
             apart = batches.size > layout.MAX_ROWS
             nets = self._nets_for(layout.Room(layout.rows_for(batches.size), most, data.blocks), apart)
-            gradients = self._room_for_gradients(data, batches, penalty, threads)
+            gradients = self._room_for_gradients(data, batches, penalty, most)
             memory = self.memory
             stepper = Stepper(
                 np.array(settings, np.float64),

@@ -78,7 +78,7 @@ class Room(NamedTuple):
 
 def block_size(n_in: int, blocks: int) -> int:
     """Inputs in a block: whole registers of bytes, whatever their width."""
-    return padded(-(-n_in // max(blocks, 1)), _BLOCK_STEP)
+    return padded(-(-n_in // blocks), _BLOCK_STEP)
 
 
 def block_weights(layer: Layer, blocks: int, lanes: int) -> int:
@@ -89,15 +89,15 @@ def block_weights(layer: Layer, blocks: int, lanes: int) -> int:
 
 def list_stride(n_in: int, blocks: int) -> int:
     """Room for the lists of one sample."""
-    return max(blocks, 1) * (block_size(n_in, blocks) + LIST_SLACK)
+    return blocks * (block_size(n_in, blocks) + LIST_SLACK)
 
 
 def new_lists(n_in: int, room: Room) -> Lists:
-    """Empty lists."""
-    blocks, stride = max(room.blocks, 1), list_stride(n_in, room.blocks)
+    """Empty lists, and no memory at all for a dense first layer."""
+    stride, size = (list_stride(n_in, room.blocks), block_size(n_in, room.blocks)) if room.blocks else (0, 0)
     count_stride = padded(room.rows, CACHE_LINE // np.dtype(np.int64).itemsize)
-    counts = aligned_zeros(blocks * count_stride, np.dtype(np.int64))
-    return Lists(np.zeros(room.rows * stride, np.int32), stride, counts, count_stride, blocks, block_size(n_in, blocks))
+    counts = aligned_zeros(room.blocks * count_stride, np.dtype(np.int64))
+    return Lists(np.zeros(room.rows * stride, np.int32), stride, counts, count_stride, room.blocks, size)
 
 
 def plan_layout(sizes: Sequence[int], activations: Sequence[int], room: Room, dtype: np.dtype[Any]) -> Layout:

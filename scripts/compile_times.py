@@ -34,6 +34,7 @@ def compile_kernels(dtypes: list[str]) -> None:
     from numba.core import event
 
     import fastnn
+    from fastnn.compat._columns import ListShuffle
     from fastnn.kernels.compile import KernelCache
 
     with event.install_recorder("numba:compile") as recorder:
@@ -49,6 +50,7 @@ def compile_kernels(dtypes: list[str]) -> None:
             fastnn.functions.sigmoid(X)
             fastnn.functions.softmax(X)
             fastnn.functions.cross_entropy(X, X)
+        ListShuffle(3)(3)
     # Kernels within kernels are compiled within them, and shared: an entry pays for those that it meets first.
     began: dict[int, float] = {}
     for moment, found in recorder.buffer:

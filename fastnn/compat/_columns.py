@@ -41,7 +41,7 @@ class ListShuffle:
 
     def __call__(self, n: int) -> Array:
         """Shuffle once more."""
-        from fastnn.kernels.shuffle import shuffle
+        from fastnn.kernels.shuffle import shuffle  # not before it is needed: importing kernels imports Numba
 
         version, words, gauss = random.getstate()
         state = np.array(words)

@@ -58,6 +58,7 @@ class Lists(NamedTuple):
     block_size: int  # inputs in a block; the last one may be smaller
 
 
+SAMPLES_PER_LIST = 2  # at most
 LIST_TAIL = 8  # entries that add nothing, at the end of a list
 LIST_SLACK = 16 + LIST_TAIL  # room behind a block's list for a register of rubbish and the tail
 

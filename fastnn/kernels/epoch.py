@@ -97,6 +97,7 @@ def forward_summed(net, rows):
 def forward_alone(net, data, rows, scale):
     """All layers but the output activation, for one thread."""
     if data.blocks > 0:
+        # A plain 1 has a type of its own, for which Numba would compile the kernel once more.
         sum_inputs(net, data, rows, scale, Inputs(0, net.lists.blocks), np.int64(1))
         forward_summed(net, rows)
     else:
@@ -262,6 +263,8 @@ def run_batches(optimizer_name: str) -> Any:
                 if abs(stepper.hyper[SHRINK]) < SMALLEST_SHRINK:
                     write_out_shrink(net, stepper, team)
             update(net, data, net.params, samples, stepper, batch_at(order, first + samples, samples), team)
+        # Threads that own blocks of inputs need not wait here: whatever another one may still be reading or stepping
+        # is next touched only after all have met to join their sums.
         if data.blocks == 0 and not wait_for_all(team):
             return np.nan
         return cost

@@ -3,7 +3,7 @@
 The inputs are cut into blocks, so that the weights of a block stay in the nearest cache while a whole batch passes
 over them. Two samples share a list: an entry is an input's number within its block and the values that both have
 there, one of which may be zero. Neighbouring samples have many inputs in common, and each weight is then loaded, and
-stored, once for both. Sparse matrices are lists already, and so are single samples; those keep lists of their own.
+stored, once for both. A sparse matrix is lists already, one for each sample, and stays so.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastnn.kernels.buffers import LIST_SLACK, LIST_TAIL
+from fastnn.kernels.buffers import LIST_SLACK, LIST_TAIL, SAMPLES_PER_LIST
 from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.functions import fraction_of_255
 from fastnn.kernels.host import WIDTH
@@ -52,7 +52,7 @@ class Inputs(NamedTuple):
 @woven
 def group_of(data):
     """How many samples share a list."""
-    return 1 if data.starts.size > 0 else 2
+    return 1 if data.starts.size > 0 else SAMPLES_PER_LIST
 
 
 @woven

@@ -6,14 +6,14 @@ between cores, only the sums over a block.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.buffers import LIST_TAIL, SHRINK
+from fastnn.kernels.buffers import LIST_TAIL, SAMPLES_PER_LIST, SHRINK, Rows
 from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.forward import activate_tile, panel_vectors
 from fastnn.kernels.functions import IDENTITY
@@ -40,16 +40,12 @@ from fastnn.kernels.update import OptimizerKernel, Run, make_bias_step, make_ste
 
 _I64 = ir.IntType(64)
 _SUMS = 8  # sums at a time: fewer would wait for themselves, since a multiply-add takes some cycles
-_MOST_SAMPLES = 2
 
 
 class Ahead(NamedTuple):
-    """Rows of the next batch to fetch, as in ``Rows``, and which of their inputs."""
+    """Rows of the next batch to fetch, and which of their inputs."""
 
-    order: Any
-    start: int
-    first: int
-    end: int
+    rows: Rows
     inputs: Inputs
 
 
@@ -113,7 +109,7 @@ def list_product(_, shape, values, indices, numbers, weights, start, scale, out)
                     begin = load_at(builder, w.vector, s.vector_at(k, v))
                     store_at(z.vector_at(k, v), fma(parts[0], factor, begin))
 
-        for_each_shape(builder, args[0], _MOST_SAMPLES, emit)
+        for_each_shape(builder, args[0], SAMPLES_PER_LIST, emit)
         return context.get_dummy_value()
 
     number = weights.types[0].dtype
@@ -147,7 +143,7 @@ def list_outer(_, shape, values, indices, numbers, deltas, scale, target):
                         total = fma(number, delta[v], total)
                     store_at(cell, total)
 
-        for_each_shape(builder, args[0], _MOST_SAMPLES, emit)
+        for_each_shape(builder, args[0], SAMPLES_PER_LIST, emit)
         return context.get_dummy_value()
 
     number = target.types[0].dtype
@@ -228,10 +224,10 @@ def add_lists(layer, net, data, samples, scale, block, column, target, ahead):
     """
     lanes, lists, group = lane_count(net.work), net.lists, group_of(data)
     vectors = panel_vectors(layer.n_out - column, lanes)
-    fetched = ahead.first
+    fetched = ahead.rows.first
     for r in range(0, samples, group):
-        if fetched < ahead.end:
-            fetch_sample(data, sample_at(ahead, fetched), layer.n_in, ahead.inputs)
+        if fetched < ahead.rows.end:
+            fetch_sample(data, sample_at(ahead.rows, fetched), layer.n_in, ahead.inputs)
             fetched += 1
         place = list_place(lists, layer, r, block)
         shape = TileShape(min(group, samples - r), vectors, lists.counts[count_at(lists, r, block)])
@@ -241,11 +237,10 @@ def add_lists(layer, net, data, samples, scale, block, column, target, ahead):
 
 
 @woven
-def part_ahead(ahead, part, parts):
-    """One of several parts of the rows ahead."""
-    share = share_out(ahead.end - ahead.first, parts)
-    first, end = ahead.first + part_start(share, part), ahead.first + part_start(share, part + 1)
-    return Ahead(ahead.order, ahead.start, first, end, ahead.inputs)
+def part_of(rows, part, parts):
+    """One of several parts of some rows."""
+    share = share_out(rows.end - rows.first, parts)
+    return Rows(rows.order, rows.start, rows.first + part_start(share, part), rows.first + part_start(share, part + 1))
 
 
 @cache
@@ -264,15 +259,14 @@ def make_sparse_update(optimizer: OptimizerKernel, in_place: bool):
         mine = my_blocks(lists, team)
         panels = (layer.n_out + PANEL_VECTORS * lanes - 1) // (PANEL_VECTORS * lanes)
         hyper, one = stepper.hyper, stepper.hyper.dtype.type(1)
-        blocks = Inputs(mine.first * lists.block_size, min(layer.n_in, mine.end * lists.block_size))
-        rows = Ahead(ahead.order, ahead.start, ahead.first, ahead.end, blocks)
+        owned = Inputs(mine.first * lists.block_size, min(layer.n_in, mine.end * lists.block_size))
         parts, done = panels * (mine.end - mine.first), 0
         for panel in range(panels):
             column = panel * PANEL_VECTORS * lanes
             width = panel_vectors(layer.n_out - column, lanes) * lanes
             at = layer.weights + column * (layer.n_in + 1)
             for block in range(mine.first, mine.end):
-                part, done = part_ahead(rows, done, parts), done + 1
+                part, done = Ahead(part_of(ahead, done, parts), owned), done + 1
                 inputs = block_inputs(lists, block, layer.n_in)
                 first = at + inputs.first * width
                 if in_place:
