@@ -208,7 +208,7 @@ class Engine:
         from fastnn.kernels.compile import machine_code
 
         self._kernels, self._machine_code = epoch, machine_code
-        self._predict: Callable[..., None] | None = None  # once it has been compiled or loaded
+        self._predict: Callable[..., bool] | None = None  # once it has been compiled or loaded
         self._optimizers = update.OPTIMIZERS
         self._sizes, self.dtype = sizes, dtype
         self._codes = [functions.ACTIVATION_CODES[name] for name in activations]
@@ -371,15 +371,18 @@ class Engine:
             self._kernels.evaluate(net, data, order, first, end, totals)
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
 
-    def forward(self, data: Data, first: int, end: int, out: Array) -> None:
-        """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out)."""
+    def forward(self, data: Data, first: int, end: int, out: Array) -> bool:
+        """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out).
+
+        Returns True if the samples are known to hold neither NaN nor infinity: by their sums, which may also overflow.
+        """
         self.settle()
         with self._lock:
             (net,) = self._nets_for(layout.Room(min(layout.CHUNK_ROWS, out.shape[0]), 1, data.blocks))
             arguments = net, data, first, end, out
             if self._predict is None:
                 self._predict = self._machine_code(self._kernels.predict, arguments)
-            self._predict(*arguments)
+            return self._predict(*arguments)
 
     def gradient(self, data: Data, n: int) -> Array:
         """Mean gradient over all n samples, in a buffer shaped like the parameters."""

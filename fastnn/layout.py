@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.kernels.buffers import LIST_SLACK, Layer, Lists, Scratch
+from fastnn.kernels.buffers import CACHE_LINE, LIST_SLACK, Layer, Lists, Scratch
 from fastnn.kernels.host import PANEL_VECTORS, lanes_of
 
-CACHE_LINE = 64
 MAX_ROWS = 256
 """A batch of up to this many samples is taken in one piece."""
 CHUNK_ROWS = 128

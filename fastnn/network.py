@@ -356,10 +356,12 @@ class Network:
         >>> fastnn.Network([3, 2]).forward(np.zeros((1, 3)))
         array([[0.5, 0.5]], dtype=float32)
         """
-        features = validation.check_features("X", X, self.sizes[0], self.dtype)
+        features = validation.check_features("X", X, self.sizes[0], self.dtype, finite=False)
         out = np.empty((features.n, self.sizes[-1]), self.dtype)
         data = pack_data(features, None, None, self.dtype)
-        self._engine.forward(data, 0, features.n, out)
+        # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
+        if not self._engine.forward(data, 0, features.n, out):
+            validation.check_finite("X", features.values)
         return out
 
     def predict(self, X: ArrayLike) -> Array:

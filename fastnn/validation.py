@@ -182,8 +182,11 @@ def check_finite(argument: str, array: Array) -> None:
             raise ValueError(f"{argument} must be finite, got {array[place]} at [{where}]")
 
 
-def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any]) -> Features:
-    """Samples (n, n_in): uint8 as it is, a sparse matrix as CSR, anything else contiguous in the network's dtype."""
+def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any], finite: bool = True) -> Features:
+    """Samples (n, n_in): uint8 as it is, a sparse matrix as CSR, anything else contiguous in the network's dtype.
+
+    With ``finite=False`` an array that is used as it is may still hold NaN and infinity, and its taker has to look.
+    """
     sparse = hasattr(values, "tocsr")
     array = values.tocsr() if sparse else check_numeric(argument, values)
     if array.ndim != 2 or array.shape[1] != n_in:
@@ -193,7 +196,8 @@ def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any]) 
         raise ValueError(f"{argument} must hold at least one sample, got shape {_shape_text(array.shape)}")
     if sparse:
         return _check_csr(argument, array, dtype)
-    kept = np.ascontiguousarray(array) if array.dtype == UINT8 else _cast(argument, array, dtype)
+    as_it_is = array.dtype == UINT8 or (array.dtype == dtype and not finite)
+    kept = np.ascontiguousarray(array) if as_it_is else _cast(argument, array, dtype)
     return Features(kept, _NO_INDICES, _NO_STARTS, array.shape[0])
 
 

@@ -387,6 +387,28 @@ def test_the_last_element_of_much_data():
         Network([2, 1]).forward(data)
 
 
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 33, 300])
+@pytest.mark.parametrize("sizes", [[70, 33, 3], [70, 32, 3], [3, 1]], ids=str)
+def test_a_prediction_notices_by_its_sums(sizes, n, dtype, bad):
+    """Whatever the weights: most of them are zero here, and the others of either sign."""
+    network = Network(sizes, activation="relu", dtype=dtype)
+    network.weights = [W * (abs(W) > np.quantile(abs(W), 0.8)) for W in network.weights]
+    data = np.random.default_rng(0).random((n, sizes[0])).astype(dtype)
+    for place in [(0, 0), (n // 2, sizes[0] // 2), (n - 1, sizes[0] - 1)]:
+        wrong = data.copy()
+        wrong[place] = bad
+        with refused(ValueError, [f"X must be finite, got {bad} at [{place[0]}, {place[1]}]"]):
+            network.forward(wrong)
+
+
+def test_sums_that_overflow_are_no_error():
+    """The first layer's sums are infinite, the data are not: saturated units."""
+    network = Network([2, 2], initializer=([[[3.0, 0.0], [-3.0, 0.0]]], [[0.0, 0.0]]))
+    np.testing.assert_array_equal(network.forward(np.full((3, 2), 3e38, np.float32)), [[1, 0]] * 3)
+
+
 def test_numbers_whose_sum_overflows_are_fine():
     data = np.full((100, 2), 3e38, np.float32)
     weights = ([np.full((1, 2), 1e-39)], [np.zeros(1)])

@@ -12,6 +12,9 @@ deltas are kept at zero there.
 
 from typing import Any, NamedTuple
 
+CACHE_LINE = 64
+"""Bytes."""
+
 
 class Layer(NamedTuple):
     """One dense layer; a row of the ``layers`` table. Offsets and strides count elements."""

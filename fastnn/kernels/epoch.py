@@ -28,20 +28,21 @@ import numpy as np
 from fastnn.kernels.backward import recur
 from fastnn.kernels.buffers import SHRINK, TOTAL_BATCHES, TOTAL_COST, TOTAL_SHRINK, Rows, Team
 from fastnn.kernels.compile import entry, kernel, woven
-from fastnn.kernels.forward import forward_layers, layer_at, rows_in_place
-from fastnn.kernels.functions import activate
+from fastnn.kernels.forward import (
+    activate_first,
+    forward_layer,
+    forward_layers,
+    layer_at,
+    rows_in_place,
+    sums_are_finite,
+    weighted_of_first,
+)
+from fastnn.kernels.functions import IDENTITY, activate
 from fastnn.kernels.lists import Inputs, group_of, list_inputs
 from fastnn.kernels.outputs import Block, activate_outputs, cost_block, cost_factor, measure, softmax_block
 from fastnn.kernels.rows import gather_input, gather_target, sample_at
 from fastnn.kernels.simd import lane_count, load, splat, store
-from fastnn.kernels.sparse import (
-    activate_first,
-    join_sums,
-    make_sparse_update,
-    my_blocks,
-    scale_weights,
-    sum_lists,
-)
+from fastnn.kernels.sparse import join_sums, make_sparse_update, my_blocks, scale_weights, sum_lists
 from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
 from fastnn.kernels.update import OPTIMIZERS, make_layer_step, make_layer_update
@@ -330,11 +331,18 @@ def evaluate(net, data, order, first, end, totals):
 
 @kernel
 def predict_rows(net, data, first, samples, out):
-    """Outputs of ``samples`` samples (at most ``scratch.rows``) from ``first`` on into ``out`` (n, n_out)."""
+    """Outputs of ``samples`` samples (at most ``scratch.rows``) from ``first`` on into ``out`` (n, n_out).
+
+    Returns whether the weighted inputs of the first layer are finite.
+    """
+    rows, below = Rows(data.starts[:0], first, 0, samples), layer_at(net.layers, 0)
     if data.blocks > 0:
-        forward_alone(net, data, Rows(data.starts[:0], first, 0, samples), net.work.dtype.type(1))
+        sum_inputs(net, data, rows, net.work.dtype.type(1), Inputs(0, net.lists.blocks), np.int64(1))
     else:
-        forward_layers(net, 0, samples, 0, rows_in_place(net, data, first, samples))
+        sums = Matrix(net.work, weighted_of_first(below, net), below.stride)
+        forward_layer(below, IDENTITY, net.params, rows_in_place(net, data, first, samples), sums, samples)
+    finite = sums_are_finite(below, net, samples)
+    forward_summed(net, rows)
     last = layer_at(net.layers, net.layers.shape[0] - 1)
     weighted = Matrix(net.work, net.scratch.weighted, last.stride)
     outputs = Matrix(net.work, last.output, last.stride)
@@ -342,13 +350,16 @@ def predict_rows(net, data, first, samples, out):
     for r in range(samples):
         for j in range(last.n_out):
             out[np.uint64(first + r), np.uint64(j)] = net.work[np.uint64(outputs.at + r * last.stride + j)]
+    return finite
 
 
 @entry("predict")
 def predict(net, data, first, end, out):
-    """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out)."""
+    """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out); False if some of them may not be finite."""
+    finite = True
     for start in range(first, end, net.scratch.rows):
-        predict_rows(net, data, start, min(net.scratch.rows, end - start), out)
+        finite &= predict_rows(net, data, start, min(net.scratch.rows, end - start), out)
+    return finite
 
 
 @entry("apply_activation")

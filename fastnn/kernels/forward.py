@@ -1,5 +1,9 @@
 """Forward pass: matmul, bias and activation of a layer in one sweep over its tiles."""
 
+import math
+
+import numpy as np
+
 from fastnn.kernels.buffers import Layer
 from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.functions import IDENTITY, activate
@@ -82,3 +86,31 @@ def rows_in_place(net, data, first, rows):
     for r in range(rows):
         gather_input(data, first + r, layer.n_in, net.work, layer.input + r * layer.input_stride)
     return Matrix(net.work, layer.input, layer.input_stride)
+
+
+@woven
+def weighted_of_first(layer, net):
+    """Where the weighted inputs of the first layer go, which may be the last one too."""
+    return net.scratch.weighted if net.layers.shape[0] == 1 else layer.output
+
+
+@kernel
+def activate_first(layer, net, rows):
+    """The activation of the first layer, if it is not the last one."""
+    if net.layers.shape[0] > 1 and layer.activation != IDENTITY:
+        block = Matrix(net.work, layer.output + rows.first * layer.stride, layer.stride)
+        vectors = (layer.n_out + lane_count(net.work) - 1) // lane_count(net.work)
+        activate_tile(layer.activation, block, TileShape(rows.end - rows.first, vectors, 0))
+
+
+@kernel
+def sums_are_finite(layer, net, rows):
+    """Whether the first layer's weighted inputs are, of one unit of every row.
+
+    That is to know whether the inputs are, without going through them: NaN and infinity come through a sum of products
+    even where the weight is zero. A sum may also overflow.
+    """
+    finite, at = True, weighted_of_first(layer, net)
+    for r in range(rows):
+        finite &= math.isfinite(net.work[np.uint64(at + r * layer.stride)])
+    return finite

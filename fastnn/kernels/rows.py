@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from fastnn.kernels.buffers import CACHE_LINE
 from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.functions import fraction_of_255
 from fastnn.kernels.simd import lane_count, load, load_bytes, prefetch, store
 
-CACHE_LINE = 64
 LINE_SHIFT = 6
 
 

@@ -312,16 +312,21 @@ def lane_count(_, array):
     return types.intp(array), codegen
 
 
+def prefetch_at(builder: Any, pointer: Any) -> None:
+    """Ask for the cache line of an element pointer ahead of its use; harmless at any address."""
+    line = builder.bitcast(pointer, _I8.as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [line.type, _I32, _I32, _I32])
+    name = "llvm.prefetch.p0"
+    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    builder.call(function, [line, _I32(0), _I32(2), _I32(1)])  # for reading, into the second-level cache, data
+
+
 @intrinsic
 def prefetch(_, array, index):
-    """Ask for the cache line of ``array[index]`` ahead of its use; harmless at any address."""
+    """Ask for the cache line of ``array[index]`` ahead of its use; in compiled kernels."""
 
     def codegen(context, builder, signature, args):
-        pointer = builder.bitcast(data_pointer(context, builder, signature.args[0], *args), _I8.as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
-        name = "llvm.prefetch.p0"
-        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-        builder.call(function, [pointer, _I32(0), _I32(2), _I32(1)])  # for reading, into the second-level cache, data
+        prefetch_at(builder, data_pointer(context, builder, signature.args[0], *args))
         return context.get_dummy_value()
 
     return types.none(array, types.intp), codegen

@@ -15,8 +15,7 @@ from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import LIST_TAIL, SAMPLES_PER_LIST, SHRINK, Rows
 from fastnn.kernels.compile import kernel, woven
-from fastnn.kernels.forward import activate_tile, panel_vectors
-from fastnn.kernels.functions import IDENTITY
+from fastnn.kernels.forward import panel_vectors, weighted_of_first
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.lists import Inputs, block_inputs, count_at, group_of, list_place
 from fastnn.kernels.rows import fetch_sample, sample_at
@@ -157,12 +156,6 @@ def my_blocks(lists, team):
     return Inputs(part_start(share, team.member), part_start(share, team.member + 1))
 
 
-@woven
-def weighted_of_first(layer, net):
-    """Where the weighted inputs of the first layer go, which may be the last one too."""
-    return net.scratch.weighted if net.layers.shape[0] == 1 else layer.output
-
-
 @kernel
 def sum_lists(layer, net, samples, group, scale, blocks, threads):
     """``Z = scale * X @ W + b`` of the first layer, (rows, n_out); of several threads the sums over each block.
@@ -205,15 +198,6 @@ def join_sums(layer, net, rows, scale):
                 partial = net.scratch.partial + (block * net.scratch.rows + r) * layer.stride + column
                 z = multiply_add(load(net.work, partial), factor, z)
             store(net.work, weighted + r * layer.stride + column, z)
-
-
-@kernel
-def activate_first(layer, net, rows):
-    """The activation of the first layer, if it is not the last one."""
-    if net.layers.shape[0] > 1 and layer.activation != IDENTITY:
-        block = Matrix(net.work, layer.output + rows.first * layer.stride, layer.stride)
-        vectors = (layer.n_out + lane_count(net.work) - 1) // lane_count(net.work)
-        activate_tile(layer.activation, block, TileShape(rows.end - rows.first, vectors, 0))
 
 
 @kernel

@@ -6,6 +6,7 @@ shape run in Python while the code is generated, so every shape is straight-line
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -13,10 +14,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastnn.kernels.buffers import CACHE_LINE
 from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
-from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, load_at, store_at
+from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, load_at, prefetch_at, store_at
 
 _I64 = ir.IntType(64)
+_FETCH_DEPTH = 128  # from so many products in a sum on, reading its inputs from afar takes longer than asking for them
 
 
 class Matrix(NamedTuple):
@@ -82,15 +85,23 @@ def keep_rolled(builder: Any) -> None:
 
 
 def accumulate(
-    slots: list[list[Any]], depth: Any, left: Callable[[int, Any], Any], right: Pointer
-) -> list[list[Vector]]:
-    """``slots[r][v] + sum_k left(r, k) * right[k, v]``; ``left`` gives a pointer to the number to broadcast.
+    slots: list[list[Any]],
+    depth: Any,
+    left: Callable[[int, Any], Any],
+    right: Pointer,
+    ahead: Any = None,
+) -> None:
+    """``slots[r][v] += sum_k left(r, k) * right[k, v]``; ``left`` gives a pointer to the number to broadcast.
 
-    The slots are stack variables that hold what the sums start with; LLVM turns them into registers.
+    The slots are stack variables; LLVM turns them into registers. With every step goes a line of the memory ``ahead``,
+    to be there when it is needed.
     """
     builder, vector = right.builder, right.vector
     with cgutils.for_range(builder, depth) as loop:
         keep_rolled(builder)
+        if ahead is not None:
+            line = _I64(8 * CACHE_LINE // vector.dtype.bitwidth)
+            prefetch_at(builder, builder.gep(ahead, [builder.mul(loop.index, line)]))
         columns = [
             load_at(builder, vector, right.element(loop.index, _I64(v * vector.lanes))) for v in range(len(slots[0]))
         ]
@@ -98,7 +109,6 @@ def accumulate(
             number = broadcast(builder, vector, builder.load(left(r, loop.index)))
             for slot, column in zip(row, columns, strict=True):
                 builder.store(fma(number, column, Vector(builder, vector, builder.load(slot))).value, slot)
-    return [[Vector(builder, vector, builder.load(slot)) for slot in row] for row in slots]
 
 
 @intrinsic
@@ -122,10 +132,19 @@ def product_tile(_, shape, left, right, start, out):
                 ]
                 for r in range(rows)
             ]
-            sums = accumulate(slots, builder.extract_value(args[0], 2), lambda r, k: a.element(_I64(r), k), b)
+            depth = builder.extract_value(args[0], 2)
+            loop = partial(accumulate, slots, depth, lambda r, k: a.element(_I64(r), k), b)
+            if rows == PRODUCT_ROWS:  # the next rows may follow in memory
+                with builder.if_else(builder.icmp_signed(">=", depth, _I64(_FETCH_DEPTH))) as (long, short):
+                    with long:
+                        loop(a.element(_I64(rows), _I64(0)))
+                    with short:
+                        loop()
+            else:
+                loop()
             for r in range(rows):
                 for v in range(vectors):
-                    store_at(c.vector_at(r, v), sums[r][v])
+                    store_at(c.vector_at(r, v), Vector(builder, c.vector, builder.load(slots[r][v])))
 
         for_each_shape(builder, args[0], PRODUCT_ROWS, emit)
         return context.get_dummy_value()

@@ -247,10 +247,10 @@ def make_update_tile(optimizer: OptimizerKernel, max_rows: int) -> Any:
                         for c, slot in zip(row, slots, strict=True):
                             total = Vector(builder, p.vector, builder.load(slot)) + c.penalty(builder)
                             builder.store(total.value, slot)
-                totals = accumulate(sums, builder.extract_value(args[0], 2), lambda r, k: x.element(k, _I64(r)), d)
-                for row, vectors_of_row in zip(cells, totals, strict=True):
-                    for c, total in zip(row, vectors_of_row, strict=True):
-                        c.finish(builder, total)
+                accumulate(sums, builder.extract_value(args[0], 2), lambda r, k: x.element(k, _I64(r)), d)
+                for row, slots in zip(cells, sums, strict=True):
+                    for c, slot in zip(row, slots, strict=True):
+                        c.finish(builder, Vector(builder, p.vector, builder.load(slot)))
 
             for_each_shape(builder, args[0], max_rows, emit)
             return context.get_dummy_value()
