@@ -188,13 +188,19 @@ class _EntryCompiler(_Compiler):
 
 
 # No Python, no bounds checks, IEEE division; and without Numba's run-time neither reference counts nor any allocation:
-# a kernel that allocates does not compile.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
+# a kernel that allocates does not compile. Wrappers are for calls from outside: from C, or of inner code by Python.
+_OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+_INNER_OPTIONS = {**_OPTIONS, "pipeline_class": _InnerCompiler, "no_cpython_wrapper": True}
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that other kernels call."""
-    return njit(pipeline_class=_InnerCompiler, **_OPTIONS)(function)
+    return njit(**_INNER_OPTIONS)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Like ``kernel``, for a line or two that many kernels use: compiled once, and always inlined by LLVM."""
+    return njit(forceinline=True, **_INNER_OPTIONS)(function)
 
 
 def woven(function: Callable[..., Any]) -> Any:

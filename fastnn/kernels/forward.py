@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from fastnn.kernels.buffers import Layer
-from fastnn.kernels.compile import kernel, woven
+from fastnn.kernels.compile import inlined, kernel, woven
 from fastnn.kernels.functions import IDENTITY, activate
 from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
 from fastnn.kernels.rows import gather_input
@@ -14,14 +14,14 @@ from fastnn.kernels.team import part_start, share_out
 from fastnn.kernels.tiles import Matrix, TileShape, product_tile
 
 
-@woven
+@inlined
 def layer_at(layers, index):
     """Row ``index`` of the layers table as a ``Layer``."""
     row = layers[index]
     return Layer(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8])
 
 
-@woven
+@inlined
 def panel_vectors(columns, lanes):
     """Registers in a panel that starts ``columns`` columns before the last one."""
     return min(PANEL_VECTORS, (columns + lanes - 1) // lanes)

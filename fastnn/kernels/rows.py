@@ -3,14 +3,14 @@
 import numpy as np
 
 from fastnn.kernels.buffers import CACHE_LINE
-from fastnn.kernels.compile import kernel, woven
+from fastnn.kernels.compile import inlined, kernel
 from fastnn.kernels.functions import fraction_of_255
 from fastnn.kernels.simd import lane_count, load, load_bytes, prefetch, store
 
 LINE_SHIFT = 6
 
 
-@woven
+@inlined
 def sample_at(rows, r):
     """The sample that belongs in row r."""
     return rows.order[np.uint64(rows.start + r)] if rows.order.size > 0 else rows.start + r

@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import ABORT, ARRIVALS
-from fastnn.kernels.compile import kernel, woven
+from fastnn.kernels.compile import inlined, kernel
 from fastnn.kernels.simd import data_pointer
 
 SPINS = 1000  # some microseconds of waiting awake; longer waits mean that another process has the core
@@ -25,13 +25,13 @@ class Share(NamedTuple):
     extra: int
 
 
-@woven
+@inlined
 def share_out(total, parts):
     """Divide once, so that no loop has to."""
     return Share(total // parts, total % parts)
 
 
-@woven
+@inlined
 def part_start(share, part):
     """Where a part begins; where it ends is where the next one begins."""
     return part * share.base + min(part, share.extra)
