@@ -116,6 +116,15 @@ def _blocks(n_in: int, share: float, batch_size: int, itemsize: int) -> int:
     return -(-n_in // layout.block_size(n_in, wanted))
 
 
+def random_order(generator: np.random.Generator, n: int) -> Array:
+    """The numbers from 0 to n - 1 in random order, as int64."""
+    from fastnn.kernels.shuffle import permute
+
+    order = np.empty(n, np.int64)
+    permute(order, generator.random(n))
+    return order
+
+
 class _Borrowed:
     """Memory of an array, without the note that it is read-only."""
 

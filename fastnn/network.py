@@ -3,6 +3,7 @@
 import copy
 import threading
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
+from functools import partial
 from itertools import pairwise
 from os import PathLike
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from fastnn import diagnostics, persistence, validation
 from fastnn.activations import ACTIVATIONS
 from fastnn.costs import COSTS
 from fastnn.diagnostics import Findings
-from fastnn.engine import Engine, Penalty, pack_data, plan_first_layer
+from fastnn.engine import Engine, Penalty, pack_data, plan_first_layer, random_order
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS, draw_layers
 from fastnn.optimizers import SGD, Adam, resolve_optimizer
@@ -283,7 +284,7 @@ class Network:
             penalty=Penalty(
                 validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
             ),
-            order=validation.check_shuffle(shuffle, self._generator.permutation),
+            order=validation.check_shuffle(shuffle, partial(random_order, self._generator)),
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
             callbacks=validation.check_callbacks(callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),

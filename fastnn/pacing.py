@@ -5,7 +5,7 @@ from collections import deque
 STRETCH_SECONDS = 0.05
 """How long a kernel call should last: Ctrl-C and the clock are looked at in between."""
 _MAX_GROWTH = 8  # a call takes at most so many times the batches of the one before: its time is only an estimate
-_CALLS_BETWEEN_TRIALS = 16
+_CALLS_BETWEEN_TRIALS = 48
 _CALLS_COMPARED = 3  # the fastest of so many counts: a core that was asleep, or busy, makes calls slower, never faster
 
 

@@ -398,6 +398,16 @@ def train_in_columns(
     return Ws, bs
 
 
+def permutation(draws: Iterable[float]) -> list[int]:
+    """0 ... n - 1, each put to a place up to its own that a number in [0, 1) draws; what was there moves to the end."""
+    order: list[int] = []
+    for i, draw in enumerate(draws):
+        order.append(i)
+        place = int(draw * (i + 1))
+        order[i], order[place] = order[place], i
+    return order
+
+
 def shuffled_batches(pairs: list[Any], batch_size: int, epochs: int = 1) -> Iterator[list[Any]]:
     """Shuffle the list itself by Python's global generator before every epoch, and yield its batches."""
     for _ in range(epochs):

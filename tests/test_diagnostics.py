@@ -140,7 +140,8 @@ def test_every_rule_is_provoked() -> None:
 
 HEALTHY = {
     "as it comes": ([64, 30, 10], {}, {}),
-    "for long": ([64, 30, 10], {}, {"epochs": 100}),
+    # Up to here: by epoch 100 the cost on the test data has risen by a fifth, and overfitting is what it is.
+    "for long": ([64, 30, 10], {}, {"epochs": 60}),
     "samples one by one": ([64, 30, 10], {}, {"optimizer": fastnn.SGD(0.05), "batch_size": 1}),
     "all samples at once": ([64, 30, 10], {}, {"optimizer": fastnn.SGD(3), "batch_size": len(X), "epochs": 100}),
     "the book's start": ([64, 30, 10], {"initializer": "normal", **QUADRATIC}, {"optimizer": fastnn.SGD(3)}),

@@ -1,6 +1,7 @@
 """Training, through the public Network, against the slow reference; determinism; and problems with known answers."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,7 @@ from problems import sample_weights, samples, target_matrix
 
 import fastnn
 from fastnn import engine, pacing
+from fastnn.kernels.shuffle import permute
 
 Array = NDArray[Any]
 
@@ -495,7 +497,8 @@ def test_regression_of_a_sine(activation: str, dtype: str) -> None:
     X = np.linspace(-3, 3, 200).reshape(-1, 1)
     Y = np.sin(2 * X)
     net = fastnn.Network([1, 32, 32, 1], activation, "identity", "quadratic", dtype=dtype, initializer="glorot")
-    net.fit(X, Y, 300, 20, fastnn.Adam(0.02))
+    for rate, epochs in ((0.02, 300), (0.002, 50)):  # large steps to get there, small ones to come to rest
+        net.fit(X, Y, epochs, 20, fastnn.Adam(rate))
     assert np.mean((net.predict(X) - Y) ** 2) < 0.01 * Y.var()  # 99 % explained
 
 
@@ -572,3 +575,29 @@ def test_no_memory_of_an_optimizer_decays_into_subnormal_numbers(optimizer: Any,
     state = np.abs(net._engine.memory.state)
     assert (state > 0).any()
     assert not ((state > 0) & (state < np.finfo(np.float32).tiny)).any()
+
+
+# --- The order of the samples ---
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 17, 1000])
+def test_a_random_order_holds_every_sample_once(n: int) -> None:
+    generator, same = np.random.default_rng(0), np.random.default_rng(0)
+    orders = [engine.random_order(generator, n) for _ in range(3)]
+    assert all(np.array_equal(np.sort(order), np.arange(n)) for order in orders)
+    assert all(order.tolist() == naive.permutation(same.random(n)) for order in orders)
+
+
+def test_every_order_is_equally_likely() -> None:
+    """24 orders of 4 samples, 1,000 of each expected: chi-squared of 23 degrees of freedom is below 60 but for 4e-5."""
+    generator = np.random.default_rng(0)
+    counts = Counter(tuple(engine.random_order(generator, 4).tolist()) for _ in range(24_000))
+    assert len(counts) == 24
+    assert sum((count - 1000) ** 2 / 1000 for count in counts.values()) < 60
+
+
+def test_draws_at_either_end_of_their_range_stay_inside() -> None:
+    for draw in (0.0, np.nextafter(1.0, 0.0)):
+        order = np.empty(1000, np.int64)
+        permute(order, np.full(1000, draw))
+        np.testing.assert_array_equal(np.sort(order), np.arange(1000))

@@ -1,4 +1,7 @@
-"""Python's ``random.shuffle``, number for number: fifty thousand swaps of a list take longer than to train on it."""
+"""The order of the samples in an epoch: a random one, and Python's ``random.shuffle``, number for number.
+
+A tiny network trains in four times the time that NumPy takes for a permutation; shuffling a list takes longer still.
+"""
 
 import numpy as np
 
@@ -29,6 +32,18 @@ def next_word(state):
     y ^= (y << 7) & 0x9D2C5680
     y ^= (y << 15) & 0xEFC60000
     return y ^ (y >> 18)
+
+
+@entry("permute")
+def permute(order, draws):
+    """Fill ``order`` (n,) int64 with 0 ... n - 1 in random order, from ``draws`` (n,) float64, uniform in [0, 1).
+
+    Durstenfeld's shuffle, the other way round: number i goes to a place up to i, and what is there moves to place i.
+    """
+    for i in range(order.size):
+        j = np.int64(draws[np.uint64(i)] * (i + 1))
+        order[np.uint64(i)] = order[np.uint64(j)]
+        order[np.uint64(j)] = i
 
 
 @entry("shuffle")
