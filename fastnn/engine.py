@@ -217,7 +217,7 @@ class Engine:
         from fastnn.kernels.compile import machine_code
 
         self._kernels, self._machine_code = epoch, machine_code
-        self._predict: Callable[..., bool] | None = None  # once it has been compiled or loaded
+        self._code: dict[Any, Callable[..., Any]] = {}  # of the entries that have been compiled or loaded
         self._optimizers = update.OPTIMIZERS
         self._sizes, self.dtype = sizes, dtype
         self._codes = [functions.ACTIVATION_CODES[name] for name in activations]
@@ -343,7 +343,7 @@ class Engine:
                 (nets[t], data, batches, self._own(stepper, gradients[t]), team._replace(member=t), totals[t])
                 for t in range(threads)
             ]
-            kernel = self._kernels.run_batches(self.memory.kernel)
+            kernel = self._code_of(self._kernels.run_batches(self.memory.kernel), calls[0])
             if workers is None or threads == 1:
                 kernel(*calls[0])
             else:
@@ -353,6 +353,12 @@ class Engine:
                 steps=self.memory.steps + done, shrink=float(totals[0, TOTAL_SHRINK]) or self.memory.shrink
             )
         return Seen(totals[0, TOTAL_COST], totals[:, TOTAL_HITS].sum(), done)
+
+    def _code_of(self, entry: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        """An entry's machine code; its arguments are of the same types every time."""
+        if entry not in self._code:
+            self._code[entry] = self._machine_code(entry, arguments)
+        return self._code[entry]
 
     def _own(self, stepper: Stepper, gradient: Array) -> Stepper:
         """A thread's own stepper."""
@@ -389,9 +395,8 @@ class Engine:
         with self._lock:
             (net,) = self._nets_for(layout.Room(min(layout.CHUNK_ROWS, out.shape[0]), 1, data.blocks))
             arguments = net, data, first, end, out
-            if self._predict is None:
-                self._predict = self._machine_code(self._kernels.predict, arguments)
-            return self._predict(*arguments)
+            finite: bool = self._code_of(self._kernels.predict, arguments)(*arguments)
+        return finite
 
     def gradient(self, data: Data, n: int) -> Array:
         """Mean gradient over all n samples, in a buffer shaped like the parameters."""
