@@ -5,15 +5,18 @@ from collections import deque
 STRETCH_SECONDS = 0.05
 """How long a kernel call should last: Ctrl-C and the clock are looked at in between."""
 _MAX_GROWTH = 8  # a call takes at most so many times the batches of the one before: its time is only an estimate
-_CALLS_BETWEEN_TRIALS = 48
-_CALLS_COMPARED = 3  # the fastest of so many counts: a core that was asleep, or busy, makes calls slower, never faster
+_CALLS_TOGETHER, _CALLS_ALONE = 6, 2
+"""The fastest of so many latest calls counts. A core that is busy makes a call slower, never faster; and one that was
+asleep makes several calls slower: hypervisors were seen to take a fifth of a second until two cores were two."""
+_CALLS_BETWEEN_TRIALS, _MOST_BETWEEN_TRIALS = 24, 400
 
 
 class Pace:
     """Learns from the time of every call; the bits of the result do not depend on what it decides.
 
     Several threads on one small network are fast on idle cores, and slow where other processes hold them. So both
-    ways are timed, one alone and all together, the faster one is taken, and the other tried again now and then.
+    ways are timed, one alone and all together, the faster one is taken, and the other tried again now and then; the
+    more often in vain, the later.
 
     Parameters
     ----------
@@ -33,19 +36,28 @@ class Pace:
     def __init__(self, threads: int) -> None:
         self._batches = dict.fromkeys((threads, 1), 1)  # for each number of threads, the batches of its next call
         # And what one batch took, in the latest calls that were long enough to tell.
-        self._seconds = {count: deque[float](maxlen=_CALLS_COMPARED) for count in self._batches}
-        self._calls = 0
+        self._seconds = {
+            count: deque[float](maxlen=_CALLS_TOGETHER if count > 1 else _CALLS_ALONE) for count in self._batches
+        }
+        self._faster, self._calls, self._patience = threads, 0, _CALLS_BETWEEN_TRIALS
 
     def next_call(self) -> tuple[int, int]:
         """Threads and batches."""
-        unknown = [count for count, seen in self._seconds.items() if len(seen) < _CALLS_COMPARED]
-        if unknown:
-            threads = unknown[0]
-        else:
-            self._calls += 1
-            trial = self._calls % _CALLS_BETWEEN_TRIALS == 0
-            threads = (max if trial else min)(self._seconds, key=lambda count: min(self._seconds[count]))
+        unknown = [count for count, seen in self._seconds.items() if len(seen) != seen.maxlen]
+        threads = unknown[0] if unknown else self._take_turns()
         return threads, self._batches[threads]
+
+    def _take_turns(self) -> int:
+        """The faster way for some calls, then the slower one for as many as it is judged by."""
+        faster, slower = (rank(self._seconds, key=lambda count: min(self._seconds[count])) for rank in (min, max))
+        if faster != self._faster:
+            self._faster, self._calls, self._patience = faster, 0, _CALLS_BETWEEN_TRIALS
+        self._calls += 1
+        if self._calls <= self._patience:
+            return faster
+        if self._calls == self._patience + len(self._seconds[slower]):
+            self._calls, self._patience = 0, min(2 * self._patience, _MOST_BETWEEN_TRIALS)
+        return slower
 
     def record(self, threads: int, batches: int, seconds: float) -> None:
         """Take in how long a call took."""

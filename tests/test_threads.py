@@ -155,14 +155,45 @@ def test_wrong_numbers_of_threads(threads: object, error: type[Exception], messa
         trained(threads)  # type: ignore[arg-type]
 
 
-def call_after(pace: pacing.Pace, seconds: Callable[[int, int], float], calls: int) -> int:
+def threads_of_calls(pace: pacing.Pace, seconds: Callable[[int], float], calls: int) -> list[int]:
+    """On how many threads each of so many calls goes, where a batch takes ``seconds(threads)``."""
+    taken = []
     for _ in range(calls):
         threads, batches = pace.next_call()
-        pace.record(threads, batches, seconds(threads, batches))
-    return pace.next_call()[0]
+        pace.record(threads, batches, batches * seconds(threads))
+        taken.append(threads)
+    return taken
+
+
+def together_is_twice_as_fast(threads: int) -> float:
+    return 1e-5 / threads
+
+
+def together_is_half_as_fast(threads: int) -> float:
+    return 1e-5 * threads
 
 
 def test_pace_takes_the_faster_way_and_changes_its_mind() -> None:
     pace = pacing.Pace(2)
-    assert call_after(pace, lambda threads, batches: batches * 1e-5 / threads, 20) == 2
-    assert call_after(pace, lambda threads, batches: batches * 1e-5 * threads, 44) == 1
+    assert threads_of_calls(pace, together_is_twice_as_fast, 30)[-1] == 2
+    assert threads_of_calls(pace, together_is_half_as_fast, 10)[-1] == 1
+    assert threads_of_calls(pace, together_is_twice_as_fast, 40)[-1] == 2
+
+
+def test_pace_waits_for_a_core_that_was_asleep() -> None:
+    pace, running = pacing.Pace(2), 0
+
+    def seconds(threads: int) -> float:
+        nonlocal running
+        running = running + 1 if threads == 2 else 0
+        return 1e-5 if threads == 1 else 1.2e-5 if running < 4 else 0.6e-5
+
+    assert threads_of_calls(pace, seconds, 30)[-1] == 2
+    assert threads_of_calls(pace, together_is_half_as_fast, 10)[-1] == 1
+    assert threads_of_calls(pace, seconds, 40)[-1] == 2
+
+
+def test_pace_tries_in_vain_less_and_less_often() -> None:
+    pace = pacing.Pace(2)
+    first, later = (threads_of_calls(pace, together_is_half_as_fast, 1000).count(2) for _ in range(2))
+    assert 0 < later < first < 50
