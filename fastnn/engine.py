@@ -229,7 +229,7 @@ class Engine:
         self._room, self._apart = layout.Room(), False
         self._nets = [self._make_net(self._room)]
         self._gradient: Array = np.empty((1, 0), dtype)
-        self._lock = threading.Lock()  # one kernel at a time on these buffers
+        self._lock = threading.RLock()  # one kernel at a time on these buffers, and nobody reads them meanwhile
 
     def _plan(self, room: layout.Room) -> layout.Layout:
         return layout.plan_layout(self._sizes, self._codes, room, self.dtype)
@@ -263,14 +263,15 @@ class Engine:
 
     def read(self, index: int, buffer: Array | None = None) -> tuple[Array, Array]:
         """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them."""
-        self.settle()
-        return layout.read_layer(self.layers[index], self.params if buffer is None else buffer)
+        with self._lock:
+            self.settle()
+            return layout.read_layer(self.layers[index], self.params if buffer is None else buffer)
 
     def write(self, index: int, weights: Array | None, biases: Array | None, buffer: Array | None = None) -> None:
         """Put a layer's weights or biases into the parameters or a buffer shaped like them."""
         target = self.params if buffer is None else buffer
-        self.settle()
         with self._lock:
+            self.settle()
             if weights is not None:
                 layout.write_weights(self.layers[index], target, weights)
             if biases is not None:
@@ -288,7 +289,8 @@ class Engine:
 
     def snapshot(self) -> tuple[Array, Memory]:
         """Copies of parameters and optimizer memory."""
-        return self.params.copy(), self.memory._replace(state=self.memory.state.copy())
+        with self._lock:
+            return self.params.copy(), self.memory._replace(state=self.memory.state.copy())
 
     def restore(self, saved: tuple[Array, Memory]) -> None:
         """Back to a snapshot."""
@@ -299,8 +301,6 @@ class Engine:
 
     def settle(self) -> None:
         """Make the stored weights the weights, where they are wanted in the middle of an epoch."""
-        if self.memory.shrink == 1:
-            return
         with self._lock:
             if self.memory.shrink != 1:
                 layout.scale_weights(self.layers[0], self.params, self.memory.shrink)
@@ -344,14 +344,16 @@ class Engine:
                 for t in range(threads)
             ]
             kernel = self._code_of(self._kernels.run_batches(self.memory.kernel), calls[0])
-            if workers is None or threads == 1:
-                kernel(*calls[0])
-            else:
-                _run_together(kernel, calls, workers.pool, team.sync)
-            done = int(totals[0, TOTAL_BATCHES])
-            self.memory = self.memory._replace(
-                steps=self.memory.steps + done, shrink=float(totals[0, TOTAL_SHRINK]) or self.memory.shrink
-            )
+            try:
+                if workers is None or threads == 1:
+                    kernel(*calls[0])
+                else:
+                    _run_together(kernel, calls, workers.pool, team.sync)
+            finally:  # Ctrl-C shows when the kernel returns, and the steps have been taken
+                done = int(totals[0, TOTAL_BATCHES])
+                self.memory = self.memory._replace(
+                    steps=self.memory.steps + done, shrink=float(totals[0, TOTAL_SHRINK]) or self.memory.shrink
+                )
         return Seen(totals[0, TOTAL_COST], totals[:, TOTAL_HITS].sum(), done)
 
     def _code_of(self, entry: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
@@ -380,8 +382,8 @@ class Engine:
     def evaluate(self, data: Data, order: Array, first: int, end: int) -> Seen:
         """Cost and hits of samples ``order[first:end]``."""
         totals = np.zeros(N_TOTALS)
-        self.settle()
         with self._lock:
+            self.settle()
             (net,) = self._nets_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
             self._kernels.evaluate(net, data, order, first, end, totals)
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
@@ -391,8 +393,8 @@ class Engine:
 
         Returns True if the samples are known to hold neither NaN nor infinity: by their sums, which may also overflow.
         """
-        self.settle()
         with self._lock:
+            self.settle()
             (net,) = self._nets_for(layout.Room(min(layout.CHUNK_ROWS, out.shape[0]), 1, data.blocks))
             arguments = net, data, first, end, out
             finite: bool = self._code_of(self._kernels.predict, arguments)(*arguments)
@@ -401,13 +403,15 @@ class Engine:
     def gradient(self, data: Data, n: int) -> Array:
         """Mean gradient over all n samples, in a buffer shaped like the parameters."""
         gradient = layout.aligned_zeros(self.params.size, self.dtype)
-        self.settle()
         with self._lock:
+            self.settle()
             (net,) = self._nets_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
             stepper = Stepper(np.zeros(1), 0.0, 0.0, self.memory.state, gradient, 0, 1.0, _empty(self.dtype))
             stepper = self._own(stepper, gradient)
             alone = Team(0, 1, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
-            self._kernels.gradient(net, data, Batches(np.arange(n), n, 0, 1), stepper, alone, np.zeros(N_TOTALS))
+            self._kernels.gradient(
+                net, data, Batches(np.arange(n, dtype=np.int64), n, 0, 1), stepper, alone, np.zeros(N_TOTALS)
+            )
         return gradient
 
     @property

@@ -5,10 +5,10 @@ from collections import deque
 STRETCH_SECONDS = 0.05
 """How long a kernel call should last: Ctrl-C and the clock are looked at in between."""
 _MAX_GROWTH = 8  # a call takes at most so many times the batches of the one before: its time is only an estimate
-_CALLS_TOGETHER, _CALLS_ALONE = 6, 2
-"""The fastest of so many latest calls counts. A core that is busy makes a call slower, never faster; and one that was
-asleep makes several calls slower: hypervisors were seen to take a fifth of a second until two cores were two."""
-_CALLS_BETWEEN_TRIALS, _MOST_BETWEEN_TRIALS = 24, 400
+_LOOKS_TOGETHER, _LOOKS_ALONE = 6, 2
+"""The fastest of so many latest looks counts. A core that is busy makes a look slower, never faster; and one that was
+asleep makes several slower: hypervisors were seen to take a fifth of a second until two cores were two."""
+_LOOKS_BETWEEN_TRIALS, _MOST_BETWEEN_TRIALS = 24, 400
 
 
 class Pace:
@@ -35,11 +35,12 @@ class Pace:
 
     def __init__(self, threads: int) -> None:
         self._batches = dict.fromkeys((threads, 1), 1)  # for each number of threads, the batches of its next call
-        # And what one batch took, in the latest calls that were long enough to tell.
+        # And what one batch took, in its latest looks: calls of together some milliseconds, which are enough to tell.
         self._seconds = {
-            count: deque[float](maxlen=_CALLS_TOGETHER if count > 1 else _CALLS_ALONE) for count in self._batches
+            count: deque[float](maxlen=_LOOKS_TOGETHER if count > 1 else _LOOKS_ALONE) for count in self._batches
         }
-        self._faster, self._calls, self._patience = threads, 0, _CALLS_BETWEEN_TRIALS
+        self._open = dict.fromkeys(self._batches, (0, 0.0))  # batches and seconds of a look that has begun
+        self._faster, self._looks, self._patience = 0, 0, _LOOKS_BETWEEN_TRIALS
 
     def next_call(self) -> tuple[int, int]:
         """Threads and batches."""
@@ -48,20 +49,22 @@ class Pace:
         return threads, self._batches[threads]
 
     def _take_turns(self) -> int:
-        """The faster way for some calls, then the slower one for as many as it is judged by."""
+        """The faster way for some time, then the slower one for as many looks as it is judged by."""
         faster, slower = (rank(self._seconds, key=lambda count: min(self._seconds[count])) for rank in (min, max))
         if faster != self._faster:
-            self._faster, self._calls, self._patience = faster, 0, _CALLS_BETWEEN_TRIALS
-        self._calls += 1
-        if self._calls <= self._patience:
-            return faster
-        if self._calls == self._patience + len(self._seconds[slower]):
-            self._calls, self._patience = 0, min(2 * self._patience, _MOST_BETWEEN_TRIALS)
-        return slower
+            self._faster, self._looks, self._patience = faster, 0, _LOOKS_BETWEEN_TRIALS
+        elif self._looks >= self._patience + len(self._seconds[slower]):
+            self._looks, self._patience = 0, min(2 * self._patience, _MOST_BETWEEN_TRIALS)
+        return faster if self._looks < self._patience else slower
 
     def record(self, threads: int, batches: int, seconds: float) -> None:
         """Take in how long a call took."""
         growth = min(STRETCH_SECONDS / max(seconds, 1e-9), _MAX_GROWTH)
         self._batches[threads] = max(1, int(batches * growth))
-        if seconds > STRETCH_SECONDS / _MAX_GROWTH:
-            self._seconds[threads].append(seconds / batches)
+        looked_at, looked_for = self._open[threads]
+        looked_at, looked_for = looked_at + batches, looked_for + seconds
+        if looked_for > STRETCH_SECONDS / _MAX_GROWTH:
+            self._seconds[threads].append(looked_for / looked_at)
+            self._looks += 1
+            looked_at, looked_for = 0, 0.0
+        self._open[threads] = looked_at, looked_for

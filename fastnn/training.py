@@ -61,7 +61,7 @@ class _Stop(Exception):  # noqa: N818  (not an error)
 
 def evaluate(engine: Engine, samples: Samples) -> Seen:
     """Summed cost and hits over all samples."""
-    order = np.arange(samples.n)
+    order = np.arange(samples.n, dtype=np.int64)
     cost = hits = 0.0
     for first in range(0, samples.n, _EVALUATE_SAMPLES):
         seen = engine.evaluate(samples.data, order, first, min(first + _EVALUATE_SAMPLES, samples.n))
@@ -102,7 +102,7 @@ class Training:
         self._before: _Saved | None = None  # the stretch before the one at work
         self._largest_batch = max(size for size, _ in settings.batch_sizes)
         self._threads = settings.threads or engine.worthwhile_threads(self._largest_batch)
-        self._pace = Pace(self._threads)
+        self._paces: dict[int, Pace] = {}  # by batch size: a large batch takes longer than a small one
         shown = None if settings.progress is None else not settings.progress  # None: only on a terminal
         self._bar = tqdm(
             total=settings.epochs * train.n,
@@ -139,7 +139,7 @@ class Training:
     def _run_epochs(self, network: Any) -> str:
         """Train to the end of the last epoch, or to what stops it; returns what that was."""
         # Compile or load the kernel, which is no part of the first epoch.
-        self._call(Batches(np.arange(self._train.n), self._largest_batch, 0, 0), 1, 0.0)
+        self._call(Batches(np.arange(self._train.n, dtype=np.int64), self._largest_batch, 0, 0), 1, 0.0)
         self._watch.begin()
         stopped_by = "epochs"
         try:
@@ -169,10 +169,13 @@ class Training:
         done = batches = 0
         for size, samples in self._settings.batch_sizes:
             part = Batches(order[done : done + samples], size, 0, -(-samples // size))
+            pace = self._paces.setdefault(size, Pace(self._threads))
             while part.first < part.last:
-                threads, count = self._pace.next_call()
+                threads, count = pace.next_call()
                 stretch = part._replace(last=min(part.first + count, part.last))
+                call_began = time.perf_counter()
                 seen = self._run_stretch(stretch, threads, cost, batches)
+                pace.record(threads, stretch.last - stretch.first, time.perf_counter() - call_began)
                 cost, hits = seen.cost, hits + seen.hits
                 self._bar.update(min(stretch.last * size, samples) - stretch.first * size)
                 part = part._replace(first=stretch.last)
@@ -189,10 +192,8 @@ class Training:
         ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes.
         """
         saved = _Saved(self._engine.snapshot(), stretch)
-        began = time.perf_counter()
         seen = self._call(stretch, threads, cost)
         count = stretch.last - stretch.first
-        self._pace.record(threads, count, time.perf_counter() - began)
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
             self._take_back(saved if seen.batches > 0 else self._before, seen.batches)

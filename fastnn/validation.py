@@ -394,7 +394,7 @@ def check_shuffle(shuffle: Any, permutation: Callable[[int], Array]) -> Callable
         return lambda n: check_order(shuffle(n), n)
     if not isinstance(shuffle, (bool, np.bool_)):
         raise TypeError(f"shuffle must be True, False or a function, got {type(shuffle).__name__} {shuffle!r}")
-    return permutation if shuffle else np.arange
+    return permutation if shuffle else lambda n: np.arange(n, dtype=np.int64)
 
 
 def check_order(order: Any, n: int) -> Array:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import SGD, Adam, DivergenceError, EarlyStopping, History, Network
+from fastnn import SGD, Adam, DivergenceError, EarlyStopping, History, Network, pacing
+from fastnn.engine import Engine
 from fastnn.training import Training
 
 # Training returns to Python every 0.05 s, so interrupts and time limits are answered well within 0.5 and 0.2 s.
@@ -150,6 +151,35 @@ def test_an_interrupt_in_a_callback_leaves_what_was_done():
     assert_usable(net)
 
 
+ZEROS = (np.random.default_rng(0).random((200, 100)) < 0.2).astype(np.float32)  # mostly, so that they are skipped
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("optimizer", [SGD(0.3), Adam()], ids=lambda optimizer: optimizer.kernel)
+def test_an_interrupt_between_two_kernel_calls_loses_no_step(optimizer, threads, monkeypatch):
+    """It shows when a kernel returns: the steps have been taken, and what they were must be known."""
+    monkeypatch.setattr(pacing, "STRETCH_SECONDS", 0.0)  # a call is a batch
+    interrupted, plain = (network(sizes=[100, 20, 10]) for _ in range(2))
+    code_of = Engine._code_of
+
+    def interrupt(engine, entry, arguments):
+        def call(*arguments):
+            code_of(engine, entry, arguments)(*arguments)
+            if engine is interrupted._engine and arguments[-2].member == 0 and arguments[-3].step == 2:
+                raise KeyboardInterrupt
+
+        return call
+
+    monkeypatch.setattr(Engine, "_code_of", interrupt)
+    settings = {"epochs": 1, "batch_size": 10, "optimizer": optimizer, "l2": 0.1, "shuffle": False, "threads": threads}
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.fit(ZEROS, y[:200], **settings)
+    plain.fit(ZEROS[:30], y[:30], **settings)
+    assert interrupted._engine.memory.steps == plain._engine.memory.steps == 3
+    for one, other in zip(layers(interrupted), layers(plain), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)  # a factor on the weights is multiplied in at another place
+
+
 # --- time limit ---
 
 
@@ -164,6 +194,14 @@ def test_max_time_ends_training_in_the_middle_of_an_epoch(threads, long_epoch):
     assert history.epochs == []  # shorter than the first epoch
     assert not same(net, before)
     assert_usable(net, data, labels)
+
+
+def test_max_time_holds_where_batches_grow(long_epoch):
+    """How many of the small ones go into a call says nothing about the large ones."""
+    net, data, labels = long_epoch
+    sizes = [1] * 2000 + [1000] * 58
+    history = net.fit(data, labels, epochs=1, batch_size=sizes, max_time=0.5)
+    assert history.stopped_by == "max_time"
 
 
 def test_max_time_counts_all_epochs():
@@ -531,6 +569,30 @@ def test_networks_in_threads_get_the_same_bits_as_alone():
     for i, net in enumerate(alone):
         train(net, i)()
     assert all(same(one, other) for one, other in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize("ask", ["forward", "evaluate", "gradients", "weights"])
+def test_whoever_waits_for_the_end_of_a_kernel_call_sees_what_it_left(ask):
+    """Weight decay may leave weights that are still to be multiplied by a factor."""
+    net = network()
+    question = {
+        "forward": lambda: net.forward(X[:5]),
+        "evaluate": lambda: list(net.evaluate(X[:50], y[:50]).values()),
+        "gradients": lambda: net.gradients(X[:5], y[:5])[0][0],
+        "weights": lambda: net.weights[0],
+    }[ask]
+    expected, engine, answers = question(), net._engine, []
+    waiting = threading.Thread(target=lambda: answers.append(question()))
+    with engine._lock:  # as a kernel call has it
+        waiting.start()
+        time.sleep(0.2)
+        engine.params[:] = engine.params * np.float32(2)
+        for bias, layer in zip(net.biases, range(2), strict=True):
+            engine.write(layer, None, bias / 2)
+        engine.write(1, net.weights[1] / 2, None)
+        engine.memory = engine.memory._replace(shrink=0.5)
+    waiting.join()
+    np.testing.assert_allclose(answers[0], expected, rtol=1e-6)
 
 
 def test_a_network_can_be_asked_while_it_is_trained():

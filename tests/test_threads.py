@@ -197,3 +197,13 @@ def test_pace_tries_in_vain_less_and_less_often() -> None:
     pace = pacing.Pace(2)
     first, later = (threads_of_calls(pace, together_is_half_as_fast, 1000).count(2) for _ in range(2))
     assert 0 < later < first < 50
+
+
+@pytest.mark.parametrize("most", [10, 700])
+def test_pace_judges_by_calls_as_short_as_an_epoch(most: int) -> None:
+    """``most`` batches: 0.1 ms, or 7 ms."""
+    pace = pacing.Pace(2)
+    for _ in range(3000):
+        threads, batches = pace.next_call()
+        pace.record(threads, min(batches, most), min(batches, most) * together_is_half_as_fast(threads))
+    assert pace.next_call()[0] == 1

@@ -37,7 +37,7 @@ class ListShuffle:
     """
 
     def __init__(self, n: int) -> None:
-        self._order = np.arange(n)
+        self._order = np.arange(n, dtype=np.int64)
 
     def __call__(self, n: int) -> Array:
         """Shuffle once more."""

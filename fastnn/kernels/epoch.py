@@ -242,7 +242,7 @@ def run_batches(optimizer_name: str) -> Any:
     """The entry ``(net, data, batches, stepper, team, totals)`` that trains on a stretch of batches of one epoch.
 
     It stops before the step of a batch whose cost is not finite: ``totals[TOTAL_BATCHES]`` counts completed ones. Every
-    thread of the team calls it, each with its own ``stepper.hyper``, ``totals`` and ``net.scratch.turned``.
+    thread of the team calls it, with ``totals`` of its own, and a ``net`` and a ``stepper`` with scratch of its own.
     """
     prepare = OPTIMIZERS[optimizer_name].prepare
     update = make_update(optimizer_name)
@@ -298,7 +298,7 @@ def run_batches(optimizer_name: str) -> Any:
             else:
                 cost = run_large(net, data, batches.order, first, samples, step, stepper, team, totals)
             if not math.isfinite(cost):
-                return
+                break
             totals[TOTAL_COST] += cost
             totals[TOTAL_BATCHES] += 1
         if batches.last * batches.size >= batches.order.size:
@@ -333,7 +333,7 @@ def evaluate(net, data, order, first, end, totals):
 def predict_rows(net, data, first, samples, out):
     """Outputs of ``samples`` samples (at most ``scratch.rows``) from ``first`` on into ``out`` (n, n_out).
 
-    Returns whether the weighted inputs of the first layer are finite.
+    Returns whether the weighted inputs of the first layer are finite, see ``sums_are_finite``.
     """
     rows, below = Rows(data.starts[:0], first, 0, samples), layer_at(net.layers, 0)
     if data.blocks > 0:

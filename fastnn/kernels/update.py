@@ -279,9 +279,10 @@ def make_bias_step(optimizer: OptimizerKernel) -> Any:
 
 @cache
 def make_layer_update(optimizer: OptimizerKernel) -> Any:
-    """The kernel ``(layer, net, target, samples, stepper, team)`` that steps the weights and biases of one layer.
+    """The kernel ``(layer, net, target, samples, stepper, data, ahead, team)`` that steps one layer.
 
     ``target`` is the parameters, or a buffer shaped like them. The tiles of all panels are shared out over the team.
+    Beside them it fetches the inputs of the rows ``ahead``, if there are any.
     """
     update_tile, step_biases = make_update_tile(optimizer, UPDATE_ROWS), make_bias_step(optimizer)
 
