@@ -14,7 +14,7 @@ _MONITORS = {
 
 
 class EarlyStopping:
-    """Stop when a figure has not improved for some epochs, and go back to the best weights.
+    """Stop when a figure has not improved for some epochs, and then go back to the best weights.
 
     Parameters
     ----------
@@ -25,12 +25,12 @@ class EarlyStopping:
     min_delta : float, default 0.0
         An improvement must be larger than this.
     restore_best : bool, default True
-        Put the weights of the best epoch back when stopping.
+        Put the weights of the best epoch back when this stops training; not where the epochs run out before.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is wrong, or the monitored figure is not there.
+        If an argument is wrong; from ``fit``, if it will not measure the monitored figure.
 
     Examples
     --------
@@ -51,13 +51,18 @@ class EarlyStopping:
         self.restore_best = validation.check_flag("restore_best", restore_best)
         self._best, self._waited, self._layers = float("-inf"), 0, ([], [])  # type: tuple[float, int, Any]
 
+    def check(self, measured: dict[str, bool]) -> None:
+        """Refuse to monitor what is not measured: on "train" and "val" data, and whether those have classes."""
+        part = self.monitor.split("_")[0]
+        if part not in measured:
+            raise ValueError(f"monitor {self.monitor!r} needs validation_data in fit")
+        if self.monitor.endswith("accuracy") and not measured[part]:
+            raise ValueError(f"monitor {self.monitor!r} needs classes as targets, got a regression")
+
     def __call__(self, network: Any, history: History) -> bool:
         """Look at the latest epoch."""
         values = getattr(history, self.monitor)
-        if not values:
-            raise ValueError(f"monitor {self.monitor!r} needs validation_data in fit")
-        if self.monitor.endswith("accuracy") and values[-1] != values[-1]:
-            raise ValueError(f"monitor {self.monitor!r} needs classes as targets, got a regression")
+        self.check({self.monitor.split("_")[0]: values[-1] == values[-1]} if values else {})
         if len(values) == 1:  # a new run of fit
             self._best, self._waited, self._layers = float("-inf"), 0, (network.weights[:], network.biases[:])
         score = _MONITORS[self.monitor] * values[-1]

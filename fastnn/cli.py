@@ -356,7 +356,7 @@ def _run_train(args: argparse.Namespace) -> None:
             progress=False if args.quiet else None,
             **_given(args, [*_option_names(_FIT_OPTIONS), "shuffle"]),
         )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, DivergenceError):  # the network holds the last good weights
         _finish_training(network, args)
         raise
     _finish_training(network, args)

@@ -119,6 +119,7 @@ class Sample(NamedTuple):
     counts: Array  # how many of each class there are in all the data; empty: these are no classes
     weighted: bool
     sparse: bool
+    pixels: bool  # whether the data are bytes
     labels: bool  # whether y came as labels, not as a matrix
 
     @property
@@ -312,7 +313,9 @@ def draw(model: Model, data: Data, n: int) -> Sample:
     weighted = data.sample_weight.size > 0
     weights = data.sample_weight[rows, np.newaxis] if weighted else np.ones((len(rows), 1), dtype)
     X = _inputs_of(data, rows, n_in, dtype)
-    return Sample(X, targets, weights, counts, weighted, data.starts.size > 0, data.labels.size > 0)
+    return Sample(
+        X, targets, weights, counts, weighted, data.starts.size > 0, data.pixels.size > 0, data.labels.size > 0
+    )
 
 
 def _inputs_of(data: Data, rows: Array, n_in: int, dtype: Any) -> Array:
@@ -347,6 +350,8 @@ def _inputs(e: Evidence) -> Verdict | None:
         return None
     X = e.sample.X
     seen = f"an input is typically {scale:.3g} where it is not 0, from {X.min():g} to {X.max():g} in all"
+    if e.sample.pixels:
+        seen += ", because bytes stand for fractions of 255"
     return Verdict(None, seen, {"X": _unit_scale(e)})
 
 
@@ -354,6 +359,8 @@ def _unit_scale(e: Evidence) -> str:
     """The expression that brings X to unit scale: one division where that is enough, else every input by itself."""
     X, scales = e.sample.X, e.input_scales
     largest = float(abs(X).max())
+    if e.sample.pixels:  # dividing bytes makes other numbers of them
+        return f"X / {round(255 * largest)}" if largest > 1.5 / 255 else "X.astype(float)"
     if X.min() >= 0 and 128 <= largest <= 255 and not (X % 1).any():  # bytes
         return "X / 255"
     if e.sample.sparse or (X.min() >= 0 and scales.max() < 10 * np.median(scales)):

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +43,8 @@ _SPARSE_INPUTS = 64
 _BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
 _BLOCK_ENTRIES = 16  # in a block of a sample's list: what a list costs by itself should not show
 _MOST_BLOCK_INPUTS = 1 << 15  # while a list of bytes is made, an input's number has 16 bits beside those of two samples
+_PRODUCTS_PER_CALL = 1 << 29  # multiply-adds: some hundredths of a second
+_MOST_CHUNKS_PER_CALL = 64
 _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread's waiting
 
 
@@ -229,6 +232,9 @@ class Engine:
         self._room, self._apart = layout.Room(), False
         self._nets = [self._make_net(self._room)]
         self._gradient: Array = np.empty((1, 0), dtype)
+        # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
+        chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * sum(n_in * n_out for n_in, n_out in pairwise(sizes)))
+        self.samples_per_call = layout.CHUNK_ROWS * min(max(chunks, 1), _MOST_CHUNKS_PER_CALL)
         self._lock = threading.RLock()  # one kernel at a time on these buffers, and nobody reads them meanwhile
 
     def _plan(self, room: layout.Room) -> layout.Layout:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import diagnostics, persistence, validation
 from fastnn.activations import ACTIVATIONS
+from fastnn.callbacks import EarlyStopping
 from fastnn.costs import COSTS
 from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, Penalty, pack_data, plan_first_layer, random_order
@@ -102,7 +103,7 @@ class Network:
     Attributes
     ----------
     sizes, activations, cost, dtype
-        As given; ``activations`` has one name per layer, the output's last.
+        As given, not to be changed; ``activations`` has one name per layer, the output's last.
     weights, biases : list-like of arrays
         Per layer (n_out, n_in) and (n_out,). Assign to change them: ``net.weights[0] = W``.
     history : History or None
@@ -137,14 +138,14 @@ class Network:
         dtype: Any = "float32",
         seed: int | None = 0,
     ) -> None:
-        self.sizes = validation.check_sizes(sizes)
+        self._sizes = validation.check_sizes(sizes)
         hidden = [name for name, row in ACTIVATIONS.items() if row.hidden]
         hidden_names = validation.check_activations(activation, len(self.sizes) - 2, hidden)
-        self.activations = (*hidden_names, validation.check_name("output", output, ACTIVATIONS))
-        self.cost = validation.check_name("cost", cost, COSTS)
+        self._activations = (*hidden_names, validation.check_name("output", output, ACTIVATIONS))
+        self._cost = validation.check_name("cost", cost, COSTS)
         better = next(name for name, row in COSTS.items() if output in row.outputs)
         validation.check_pair(cost, output, COSTS[cost].outputs, better)
-        self.dtype = validation.check_dtype(dtype)
+        self._dtype = validation.check_dtype(dtype)
         if seed is not None:
             validation.check_whole("seed", seed, at_least=0)
         self._generator = np.random.default_rng(seed)
@@ -164,6 +165,28 @@ class Network:
     def _attach_engine(self) -> None:
         self._engine = Engine(self.sizes, self.activations, self.cost, self.dtype)
         self._fitting = threading.Lock()
+
+    # --- what it is: fixed, because the buffers are laid out for it ---
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Layer sizes from inputs to outputs."""
+        return self._sizes
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Activation of every layer, the output's last."""
+        return self._activations
+
+    @property
+    def cost(self) -> str:
+        """Name of the cost."""
+        return self._cost
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of weights and arithmetic."""
+        return self._dtype
 
     # --- parameters ---
 
@@ -216,8 +239,8 @@ class Network:
         Parameters
         ----------
         X : array-like (n, n_in)
-            Samples. A uint8 array is taken as it is and stands for fractions of 255, as pixels do; a SciPy sparse
-            matrix is used as CSR and never made dense; anything else is used in the network's dtype.
+            Samples. Those of dtype uint8 stand for fractions of 255, as pixels do, and an array of them is taken as it
+            is; a SciPy sparse matrix is used as CSR and never made dense; the rest is used in the network's dtype.
         y : array-like (n,) or (n, n_out)
             Class labels 0 ... n_out - 1, or targets. With a single output, (n,) holds the targets.
         epochs : int, default 30
@@ -235,9 +258,10 @@ class Network:
         validation_data : (X, y), optional
             Measured after every epoch.
         sample_weight : array-like (n,), optional
-            Weight of every sample's cost, >= 0; a batch's cost is the mean of weight times cost.
+            Weight of every sample's cost, >= 0; a batch's cost is the mean of weight times cost. Accuracy counts every
+            sample once.
         max_time : float, optional
-            Stop after so many seconds, also in the middle of an epoch.
+            Stop after so many seconds, also in the middle of an epoch, but not of the validation after it.
         callbacks : sequence of callables, default ()
             Each is called as ``callback(network, history)`` after every epoch; one that returns True stops training.
         progress : bool, optional
@@ -299,6 +323,10 @@ class Network:
             except (ValueError, TypeError) as error:
                 raise type(error)(f"validation_data: {error}") from None
         settings = settings._replace(batch_sizes=validation.check_batch_size(batch_size, train.n))
+        measured = {"train": train.data.classify} | ({"val": held_out.data.classify} if held_out else {})
+        for callback in settings.callbacks:
+            if isinstance(callback, EarlyStopping):
+                callback.check(measured)
         if not self._fitting.acquire(blocking=False):
             raise RuntimeError("this network is being trained by another call of fit")
         try:
@@ -361,15 +389,19 @@ class Network:
         out = np.empty((features.n, self.sizes[-1]), self.dtype)
         data = pack_data(features, None, None, self.dtype)
         # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
-        if not self._engine.forward(data, 0, features.n, out):
+        finite, step = True, self._engine.samples_per_call
+        for first in range(0, features.n, step):
+            finite &= self._engine.forward(data, first, min(first + step, features.n), out)
+        if not finite:
             validation.check_finite("X", features.values)
         return out
 
     def predict(self, X: ArrayLike) -> Array:
         """Class labels of a classifier, outputs of a regressor.
 
-        A network is a classifier if its cost is one over classes, or if it was last trained on labels or one-hot
-        targets. A single output is cut at one half.
+        A network is a classifier if it was last trained on classes: on labels, on one-hot rows, and if its cost is
+        "cross_entropy" or "log_likelihood" also on other rows that sum to one, or for a single output on zeros and
+        ones; that is cut at one half. Before any training it is one if its cost is one of those two.
 
         Parameters
         ----------
@@ -412,7 +444,7 @@ class Network:
         Returns
         -------
         dict
-            "cost" (without l1 and l2), and "accuracy" in [0, 1] where y holds classes.
+            "cost" (without l1 and l2), and "accuracy" in [0, 1] where y holds classes, see ``predict``.
 
         Raises
         ------

@@ -4,10 +4,16 @@ The update equations follow PyTorch's conventions. ``g`` is the mean gradient ov
 ``l2 * w + l1 * sign(w)`` for weights (never for biases). The kernels are in ``fastnn.kernels.update``.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from fastnn import validation
+
+
+def _keep(optimizer: Any, name: str, check: Callable[..., Any], **bounds: float) -> None:
+    """What a check makes of an argument: plain Python numbers, which go into every file."""
+    object.__setattr__(optimizer, name, check(name, getattr(optimizer, name), **bounds))
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,9 @@ class SGD:
     name: ClassVar[str] = "sgd"
 
     def __post_init__(self) -> None:
-        validation.check_number("learning_rate", self.learning_rate, above=0)
-        validation.check_number("momentum", self.momentum, at_least=0, below=1)
-        validation.check_flag("nesterov", self.nesterov)
+        _keep(self, "learning_rate", validation.check_number, above=0)
+        _keep(self, "momentum", validation.check_number, at_least=0, below=1)
+        _keep(self, "nesterov", validation.check_flag)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0.0; use for example momentum=0.9")
 
@@ -99,10 +105,10 @@ class Adam:
     kernel: ClassVar[str] = "adam"
 
     def __post_init__(self) -> None:
-        validation.check_number("learning_rate", self.learning_rate, above=0)
-        validation.check_number("beta1", self.beta1, at_least=0, below=1)
-        validation.check_number("beta2", self.beta2, at_least=0, below=1)
-        validation.check_number("epsilon", self.epsilon, above=0)
+        _keep(self, "learning_rate", validation.check_number, above=0)
+        _keep(self, "beta1", validation.check_number, at_least=0, below=1)
+        _keep(self, "beta2", validation.check_number, at_least=0, below=1)
+        _keep(self, "epsilon", validation.check_number, above=0)
 
     @property
     def settings(self) -> tuple[float, ...]:

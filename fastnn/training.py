@@ -19,7 +19,6 @@ from fastnn.history import History
 from fastnn.kernels.buffers import Batches, Data
 from fastnn.pacing import Pace
 
-_EVALUATE_SAMPLES = 1 << 13
 _LARGE = 100  # inputs or targets beyond this are named before the learning rate
 
 
@@ -63,8 +62,8 @@ def evaluate(engine: Engine, samples: Samples) -> Seen:
     """Summed cost and hits over all samples."""
     order = np.arange(samples.n, dtype=np.int64)
     cost = hits = 0.0
-    for first in range(0, samples.n, _EVALUATE_SAMPLES):
-        seen = engine.evaluate(samples.data, order, first, min(first + _EVALUATE_SAMPLES, samples.n))
+    for first in range(0, samples.n, engine.samples_per_call):
+        seen = engine.evaluate(samples.data, order, first, min(first + engine.samples_per_call, samples.n))
         cost, hits = cost + seen.cost, hits + seen.hits
     return Seen(cost, hits, 0)
 

@@ -76,11 +76,11 @@ def check_number(
     return number
 
 
-def check_whole(argument: str, value: Any, *, at_least: int = 1) -> int:
-    """``value`` as a whole number of at least ``at_least``."""
+def check_whole(argument: str, value: Any, *, at_least: int | None = 1) -> int:
+    """``value`` as a whole number of at least ``at_least``, or any."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{argument} must be a whole number, got {type(value).__name__} {value!r}")
-    if value < at_least:
+    if at_least is not None and value < at_least:
         raise ValueError(f"{argument} must be >= {at_least}, got {value}")
     return int(value)
 
@@ -92,9 +92,14 @@ def check_flag(argument: str, value: Any) -> bool:
     return bool(value)
 
 
+def _can_be_gone_through(values: Any) -> bool:
+    """Whether this has elements; an array of no dimension only looks as if."""
+    return isinstance(values, Iterable) and getattr(values, "ndim", 1) > 0
+
+
 def check_sizes(sizes: Any) -> tuple[int, ...]:
     """Layer sizes, from inputs to outputs."""
-    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+    if isinstance(sizes, str) or not _can_be_gone_through(sizes):
         raise TypeError(f"sizes must be a list such as [784, 30, 10], got {type(sizes).__name__} {sizes!r}")
     result = tuple(check_whole(f"sizes[{i}]", size) for i, size in enumerate(sizes))
     if len(result) < 2:
@@ -107,7 +112,7 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
 def check_dtype(dtype: Any) -> np.dtype[Any]:
     """The network's dtype."""
     try:
-        result: np.dtype[Any] = np.dtype(dtype)
+        result: np.dtype[Any] = np.dtype("no dtype" if dtype is None else dtype)  # NumPy takes None for float64
     except TypeError:
         raise TypeError(f"dtype must be one of {list(DTYPES)}, got {dtype!r}") from None
     if result.name not in DTYPES:
@@ -152,6 +157,8 @@ def check_numeric(argument: str, values: Any) -> Array:
         raise TypeError(
             f"{argument} must be a dense array, got a sparse {type(values).__name__}: pass {argument}.toarray()"
         )
+    if isinstance(values, np.ndarray) and type(values) is not np.ndarray and np.any(getattr(values, "mask", False)):
+        raise TypeError(f"{argument} must not be masked, got a {type(values).__name__} with masked entries")
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -184,6 +191,8 @@ def check_finite(argument: str, array: Array) -> None:
 
 def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any], finite: bool = True) -> Features:
     """Samples (n, n_in): uint8 as it is, a sparse matrix as CSR, anything else contiguous in the network's dtype.
+
+    In a sparse matrix uint8 becomes the fractions of 255 that it stands for.
 
     With ``finite=False`` an array that is used as it is may still hold NaN and infinity, and its taker has to look.
     """
@@ -218,6 +227,8 @@ def _check_csr(argument: str, matrix: Any, dtype: np.dtype[Any]) -> Features:
         indices, starts = matrix.indices, matrix.indptr
     starts = np.ascontiguousarray(starts, np.int64)
     values = _cast(f"{argument}.data", check_numeric(f"{argument}.data", matrix.data), dtype)
+    if matrix.dtype == UINT8:
+        values = values / dtype.type(255)
     return Features(values, np.ascontiguousarray(indices, np.int32), starts, n)
 
 
@@ -253,11 +264,18 @@ def _labels(array: Array, n_out: int) -> Array:
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
-def _one_hot_rows(matrix: Array) -> bool:
-    """Whether every row is zeros and a single one."""
-    return bool(
-        matrix.shape[1] > 1 and ((matrix == 0) | (matrix == 1)).all() and (np.count_nonzero(matrix, axis=1) == 1).all()
-    )
+def _are_classes(matrix: Array, shares: bool) -> bool:
+    """Whether every row is one-hot or, where ``shares`` will do, sums to one.
+
+    For a single output: whether all are 0 or 1. Other rows are several answers at once, or quantities, of which the
+    largest says nothing.
+    """
+    if matrix.shape[1] == 1:
+        return shares and bool(((matrix == 0) | (matrix == 1)).all())
+    sums = np.full(len(matrix), -1.0) if matrix.min() < 0 else matrix.sum(axis=1)
+    if shares:
+        return bool((abs(sums - 1) <= _PROBABILITY_TOLERANCE).all())
+    return bool((sums == 1).all() and (np.count_nonzero(matrix, axis=1) == 1).all())
 
 
 def _check_range(cost: str, matrix: Array) -> None:
@@ -285,7 +303,7 @@ def check_targets(values: Any, n: int, n_out: int, cost: str, classifies: bool, 
         return Targets(_labels(array, n_out), np.empty((0, n_out), dtype), True)
     matrix = _cast("y", array, dtype)
     _check_range(cost, matrix)
-    return Targets(np.empty(0, np.int64), matrix, classifies or _one_hot_rows(matrix))
+    return Targets(np.empty(0, np.int64), matrix, _are_classes(matrix, classifies))
 
 
 def check_sample_weight(values: Any, n: int, dtype: np.dtype[Any]) -> Array:
@@ -409,7 +427,7 @@ def check_order(order: Any, n: int) -> Array:
 
 def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
     """Callables, in a sequence."""
-    if callable(callbacks) or not isinstance(callbacks, Iterable):
+    if callable(callbacks) or not _can_be_gone_through(callbacks):
         raise TypeError(
             f"callbacks must be a list of callables, such as callbacks=[callback], got {type(callbacks).__name__}"
         )
@@ -417,6 +435,9 @@ def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
     for i, callback in enumerate(result):
         if not callable(callback):
             raise TypeError(f"callbacks[{i}] must be callable, got {type(callback).__name__}")
+        if isinstance(callback, type):
+            name = callback.__name__
+            raise TypeError(f"callbacks[{i}] must be an object, such as {name}(), got the class {name} itself")
     return result
 
 

@@ -476,6 +476,15 @@ def test_the_help_knows_the_defaults_of_the_library(run):
     assert "samples per step (default: 10)" in text
 
 
+def test_a_network_that_diverged_is_saved_too(run, tmp_path):
+    path = tmp_path / "net"
+    command = "train --data digits --learning-rate 300 --activation relu --output identity --cost quadratic --quiet"
+    status, _, err = run(*command.split(), "--save", str(path))
+    assert status == 1
+    assert "keeps its last finite weights" in err
+    assert np.isfinite(fastnn.load(path).weights[0]).all()
+
+
 def test_an_interrupt_before_anything_happened(run, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt

@@ -47,6 +47,7 @@ STUCK = (THROWN[0], [np.zeros(20), THROWN[1][1]])
 
 CASES = [
     case("inputs far from unit scale", None, "from 0 to 255", {"X": "X / 255"}, X=np.floor(X * 255)),
+    case("inputs far from unit scale", None, "bytes", {"X": "X.astype(float)"}, X=(X > 0.5).astype(np.uint8)),
     case("inputs far from unit scale", None, "from 0 to 0.0001", {"X": "X / 0.0001"}, X=X * 1e-4),
     case("inputs far from unit scale", None, "typically 2", {"X": "(X - X.mean(axis=0)) / (X.std(axis=0) + 1e-9)"},
          [12, 20, 10], X=PRICES),

@@ -58,6 +58,7 @@ def net(**arguments):
         case(TypeError, "sizes must be a list such as [784, 30, 10]", "str", "'784'", sizes="784"),
         case(TypeError, "sizes must be a list", "int 784", sizes=784),
         case(TypeError, "sizes must be a list", "NoneType None", sizes=None),
+        case(TypeError, "sizes must be a list", "ndarray", sizes=np.array(2)),
         case(ValueError, "sizes must hold at least the inputs and the outputs", "got [3]", sizes=[3]),
         case(ValueError, "sizes must hold at least", "got []", sizes=[]),
         case(ValueError, "sizes[1] must be >= 1", "got 0", sizes=[3, 0, 2]),
@@ -106,6 +107,7 @@ def net(**arguments):
         case(ValueError, "dtype must be one of ['float32', 'float64'], got 'int64'", dtype=int),
         case(ValueError, "dtype must be one of", "got 'float16'", dtype="float16"),
         case(TypeError, "dtype must be one of", "got 'single precision'", dtype="single precision"),
+        case(TypeError, "dtype must be one of", "got None", dtype=None),
         case(ValueError, "seed must be >= 0, got -1", seed=-1),
         case(TypeError, "seed must be a whole number", "float 0.5", seed=0.5),
         case(TypeError, "seed must be a whole number", "str 'x'", seed="x"),
@@ -158,6 +160,15 @@ SETTINGS = [
     case(TypeError, "callbacks must be a list", "callbacks=[callback]", callbacks=print),
     case(TypeError, "callbacks[1] must be callable, got int", callbacks=[print, 3]),
     case(TypeError, "callbacks", callbacks=None),
+    case(TypeError, "callbacks must be a list", "got ndarray", callbacks=np.array(2)),
+    case(TypeError, "callbacks[0] must be an object, such as EarlyStopping()", callbacks=[EarlyStopping]),
+    case(ValueError, "monitor 'val_cost' needs validation_data in fit", callbacks=[EarlyStopping()]),
+    case(
+        ValueError,
+        "monitor 'train_accuracy' needs classes as targets",
+        callbacks=[EarlyStopping("train_accuracy")],
+        y=np.ones((N, 4)),
+    ),
     case(TypeError, "progress must be True or False", "str 'yes'", progress="yes"),
     case(ValueError, "threads must be >= 1, got 0", threads=0),
     case(TypeError, "threads must be a whole number", "float", threads=1.0),
@@ -167,6 +178,16 @@ SETTINGS = [
     case(ValueError, "validation_data", "(n, 3), got (20, 2)", validation_data=(X[:, :2], Y)),
     case(ValueError, "validation_data", "from 0 to 3", "got 4", validation_data=(X, Y + 1)),
 ]
+
+
+@pytest.mark.parametrize("name", ["sizes", "activations", "cost", "dtype"])
+def test_what_a_network_is_cannot_be_changed(name):
+    """The buffers are laid out for it: with other sizes a kernel would write past their ends."""
+    network = net()
+    with pytest.raises(AttributeError, match=name):
+        setattr(network, name, getattr(net(sizes=[N_IN, 2], dtype="float64"), name))
+    assert network.forward(X).shape == (N, N_OUT)
+
 
 # --- data, for fit, evaluate and gradients alike ---
 
@@ -191,6 +212,7 @@ FEATURES = [
     case(TypeError, "X must hold real numbers, got dtype complex128", X=X * 1j),
     case(TypeError, "X must hold real numbers, got dtype datetime64", X=np.zeros((N, 3), "M8[s]")),
     case(TypeError, "X must hold real numbers", X=None),
+    case(TypeError, "X must not be masked, got a MaskedArray", X=np.ma.masked_less(X, X.mean())),
     case(ValueError, "X must be a rectangular array", X=[[1.0, 2.0, 3.0], [1.0, 2.0]]),
     case(TypeError, "X must be a dense array, got a sparse Sparse: pass X.toarray()", X=Sparse()),
 ]
@@ -211,6 +233,7 @@ TARGETS = [
     case(ValueError, "y must lie in [0, 1] for cost 'cross_entropy', got 1.5", y=far_rows),
     case(ValueError, "y must lie in [0, 1] for cost 'cross_entropy', got -1.0", y=-ONE_HOT),
     case(TypeError, "y must hold real numbers, got dtype object", y=[None] * N),
+    case(TypeError, "y must not be masked", y=np.ma.masked_equal(Y, 0)),
     case(TypeError, "y must hold real numbers, got dtype <U3", y=["cat"] * N),
     case(TypeError, "y must hold real numbers, got dtype complex128", y=Y * 1j),
     case(ValueError, "y must be a rectangular array", y=[[0, 1], [0]]),

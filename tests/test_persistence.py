@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import zipfile
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -147,6 +148,14 @@ def test_the_name_is_used_as_it_is(name, kind, tmp_path):
     assert same(fastnn.load(kind(tmp_path / name)), net)
 
 
+@pytest.mark.parametrize("number", [np.float32(0.5), np.int64(1), Fraction(1, 2)], ids=repr)
+def test_numbers_of_any_kind_go_into_the_file(number, tmp_path):
+    net = Network([64, 10])
+    net.fit(X[:50], y[:50], epochs=1, optimizer=fastnn.SGD(number), l2=number)
+    net.save(tmp_path / "net")
+    assert fastnn.load(tmp_path / "net").diagnose(X, y) == net.copy().diagnose(X, y)
+
+
 def test_a_name_without_a_folder_is_in_the_current_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Network([3, 2]).save("net")
@@ -163,6 +172,15 @@ def test_others_may_read_it_as_they_may_read_other_files(mask, tmp_path):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "net").stat().st_mode) == 0o666 & ~mask
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_who_might_read_the_file_before_may_read_the_new_one(tmp_path):
+    path = tmp_path / "net"
+    Network([3, 2]).save(path)
+    path.chmod(0o640)
+    Network([3, 2]).save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -70,6 +70,17 @@ def test_bytes_give_the_bits_of_floats(n_in: int, dtype: str) -> None:
     assert all((a == b).all() for a, b in zip(nets[0].weights, nets[1].weights, strict=True))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_sparse_matrix_of_bytes_stands_for_fractions_of_255(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    X = (rng.integers(0, 256, (50, 100)) * (rng.random((50, 100)) < 0.2)).astype(np.uint8)
+    y = rng.integers(0, 5, 50)
+    nets = [fastnn.Network([100, 33, 5], dtype=dtype) for _ in range(2)]
+    for net, samples in zip(nets, (X, X.astype(dtype) / np.dtype(dtype).type(255)), strict=True):
+        net.fit(scipy.sparse.csr_array(samples), y, epochs=2)
+    assert all((a == b).all() for a, b in zip(nets[0].weights, nets[1].weights, strict=True))
+
+
 @pytest.mark.parametrize("make", [scipy.sparse.csr_array, scipy.sparse.csr_matrix, scipy.sparse.coo_array])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_sparse_matrices(sizes: list[int], make: type) -> None:

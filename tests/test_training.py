@@ -264,6 +264,31 @@ def test_regression_has_no_accuracy() -> None:
     assert np.isnan(history.val_accuracy).all()
 
 
+@pytest.mark.parametrize("cost", ["cross_entropy", "quadratic"])
+def test_several_answers_at_once_have_no_accuracy(cost: str) -> None:
+    X = np.random.default_rng(0).random((40, 3))
+    net = fastnn.Network([3, 5, 3], cost=cost)
+    for targets in (X, (X > 0.5).astype(float), np.ones((40, 3))):
+        assert np.isnan(net.fit(X, targets, epochs=1).train_accuracy).all()
+        assert net.predict(X).shape == (40, 3)
+        assert set(net.evaluate(X, targets)) == {"cost"}
+
+
+def test_shares_of_classes_have_an_accuracy() -> None:
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), 40)
+    net = fastnn.Network([3, 5, 3])
+    net.fit(shares, shares, epochs=200, batch_size=4)
+    assert net.evaluate(shares, shares)["accuracy"] > 0.9
+    assert net.predict(shares).shape == (40,)
+
+
+def test_a_quantity_that_cross_entropy_learns_has_no_accuracy() -> None:
+    X = np.random.default_rng(0).random((40, 3))
+    net = fastnn.Network([3, 5, 1])
+    assert np.isnan(net.fit(X, X[:, 0], epochs=1).train_accuracy).all()
+    assert net.fit(X, X[:, 0] > 0.5, epochs=1).train_accuracy[0] >= 0
+
+
 def test_validation_is_measured_after_each_epoch() -> None:
     net = random_network([17, 7, 3], "float64")
     X, y = samples(net, 33), labels(net, 33)

@@ -54,7 +54,7 @@ def load(name: str) -> Split:
     >>> X.shape, Xt.shape
     ((1437, 64), (360, 64))
     """
-    if name not in _LOADERS:
+    if not isinstance(name, str) or name not in _LOADERS:
         # A cutoff of 0 finds the nearest name, however far off it is.
         nearest = difflib.get_close_matches(str(name).lower(), _LOADERS, n=1, cutoff=0.0)[0]
         known = ", ".join(map(repr, _LOADERS))

@@ -19,6 +19,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.validation import check_whole
+
 __all__ = ["DataFileError", "read", "read_csv", "read_idx", "read_mnist_pickle", "read_npz"]
 
 Array = NDArray[Any]
@@ -232,6 +234,8 @@ def read_csv(path: PathLike, label_column: int | None = 0) -> tuple[Array, Array
 
     Raises
     ------
+    TypeError
+        If `label_column` is neither a whole number nor None.
     DataFileError
         If a line has more or fewer fields than the first, a field is not a number, there are no data, or
         there is no such column.
@@ -251,6 +255,8 @@ def read_csv(path: PathLike, label_column: int | None = 0) -> tuple[Array, Array
     >>> y
     array([1, 0])
     """
+    if label_column is not None:
+        check_whole("label_column", label_column, at_least=None)
     text = _read_csv_text(path)
     start = text.index(b"\n") + 1
     if not _is_header(text[: start - 1].split(b","), label_column):
