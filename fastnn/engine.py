@@ -235,7 +235,7 @@ class Engine:
         # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
         chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * sum(n_in * n_out for n_in, n_out in pairwise(sizes)))
         self.samples_per_call = layout.CHUNK_ROWS * min(max(chunks, 1), _MOST_CHUNKS_PER_CALL)
-        self._lock = threading.RLock()  # one kernel at a time on these buffers, and nobody reads them meanwhile
+        self._lock = threading.Lock()  # one kernel at a time on these buffers, and nobody reads them meanwhile
 
     def _plan(self, room: layout.Room) -> layout.Layout:
         return layout.plan_layout(self._sizes, self._codes, room, self.dtype)
@@ -270,14 +270,14 @@ class Engine:
     def read(self, index: int, buffer: Array | None = None) -> tuple[Array, Array]:
         """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them."""
         with self._lock:
-            self.settle()
+            self._settle()
             return layout.read_layer(self.layers[index], self.params if buffer is None else buffer)
 
     def write(self, index: int, weights: Array | None, biases: Array | None, buffer: Array | None = None) -> None:
         """Put a layer's weights or biases into the parameters or a buffer shaped like them."""
         target = self.params if buffer is None else buffer
         with self._lock:
-            self.settle()
+            self._settle()
             if weights is not None:
                 layout.write_weights(self.layers[index], target, weights)
             if biases is not None:
@@ -308,9 +308,12 @@ class Engine:
     def settle(self) -> None:
         """Make the stored weights the weights, where they are wanted in the middle of an epoch."""
         with self._lock:
-            if self.memory.shrink != 1:
-                layout.scale_weights(self.layers[0], self.params, self.memory.shrink)
-                self.memory = self.memory._replace(shrink=1.0)
+            self._settle()
+
+    def _settle(self) -> None:
+        if self.memory.shrink != 1:
+            layout.scale_weights(self.layers[0], self.params, self.memory.shrink)
+            self.memory = self.memory._replace(shrink=1.0)
 
     # --- kernel calls ---
 
@@ -389,7 +392,7 @@ class Engine:
         """Cost and hits of samples ``order[first:end]``."""
         totals = np.zeros(N_TOTALS)
         with self._lock:
-            self.settle()
+            self._settle()
             (net,) = self._nets_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
             self._kernels.evaluate(net, data, order, first, end, totals)
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
@@ -400,7 +403,7 @@ class Engine:
         Returns True if the samples are known to hold neither NaN nor infinity: by their sums, which may also overflow.
         """
         with self._lock:
-            self.settle()
+            self._settle()
             (net,) = self._nets_for(layout.Room(min(layout.CHUNK_ROWS, out.shape[0]), 1, data.blocks))
             arguments = net, data, first, end, out
             finite: bool = self._code_of(self._kernels.predict, arguments)(*arguments)
@@ -410,7 +413,7 @@ class Engine:
         """Mean gradient over all n samples, in a buffer shaped like the parameters."""
         gradient = layout.aligned_zeros(self.params.size, self.dtype)
         with self._lock:
-            self.settle()
+            self._settle()
             (net,) = self._nets_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
             stepper = Stepper(np.zeros(1), 0.0, 0.0, self.memory.state, gradient, 0, 1.0, _empty(self.dtype))
             stepper = self._own(stepper, gradient)

@@ -385,9 +385,9 @@ class Network:
         >>> fastnn.Network([3, 2]).forward(np.zeros((1, 3)))
         array([[0.5, 0.5]], dtype=float32)
         """
-        features = validation.check_features("X", X, self.sizes[0], self.dtype, finite=False)
-        out = np.empty((features.n, self.sizes[-1]), self.dtype)
-        data = pack_data(features, None, None, self.dtype)
+        features = validation.check_features("X", X, self._sizes[0], self._dtype, finite=False)
+        out = np.empty((features.n, self._sizes[-1]), self._dtype)
+        data = pack_data(features, None, None, self._dtype)
         # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
         finite, step = True, self._engine.samples_per_call
         for first in range(0, features.n, step):

@@ -157,7 +157,7 @@ def check_numeric(argument: str, values: Any) -> Array:
         raise TypeError(
             f"{argument} must be a dense array, got a sparse {type(values).__name__}: pass {argument}.toarray()"
         )
-    if isinstance(values, np.ndarray) and type(values) is not np.ndarray and np.any(getattr(values, "mask", False)):
+    if type(values) is not np.ndarray and isinstance(values, np.ndarray) and np.any(getattr(values, "mask", False)):
         raise TypeError(f"{argument} must not be masked, got a {type(values).__name__} with masked entries")
     try:
         array = np.asarray(values)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import SGD, Adam, DivergenceError, EarlyStopping, History, Network, pacing
+from fastnn import SGD, Adam, DivergenceError, EarlyStopping, History, Network, layout, pacing
 from fastnn.engine import Engine
 from fastnn.training import Training
 
@@ -586,10 +586,7 @@ def test_whoever_waits_for_the_end_of_a_kernel_call_sees_what_it_left(ask):
     with engine._lock:  # as a kernel call has it
         waiting.start()
         time.sleep(0.2)
-        engine.params[:] = engine.params * np.float32(2)
-        for bias, layer in zip(net.biases, range(2), strict=True):
-            engine.write(layer, None, bias / 2)
-        engine.write(1, net.weights[1] / 2, None)
+        layout.scale_weights(engine.layers[0], engine.params, 2.0)
         engine.memory = engine.memory._replace(shrink=0.5)
     waiting.join()
     np.testing.assert_allclose(answers[0], expected, rtol=1e-6)
