@@ -101,7 +101,8 @@ class Training:
         self._before: _Saved | None = None  # the stretch before the one at work
         self._largest_batch = max(size for size, _ in settings.batch_sizes)
         self._threads = settings.threads or engine.worthwhile_threads(self._largest_batch)
-        self._paces: dict[int, Pace] = {}  # by batch size: a large batch takes longer than a small one
+        # A large batch takes longer than a small one.
+        self._paces = {size: Pace(self._threads) for size, _ in settings.batch_sizes}
         shown = None if settings.progress is None else not settings.progress  # None: only on a terminal
         self._bar = tqdm(
             total=settings.epochs * train.n,
@@ -168,7 +169,7 @@ class Training:
         done = batches = 0
         for size, samples in self._settings.batch_sizes:
             part = Batches(order[done : done + samples], size, 0, -(-samples // size))
-            pace = self._paces.setdefault(size, Pace(self._threads))
+            pace = self._paces[size]
             while part.first < part.last:
                 threads, count = pace.next_call()
                 stretch = part._replace(last=min(part.first + count, part.last))

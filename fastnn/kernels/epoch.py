@@ -298,7 +298,7 @@ def run_batches(optimizer_name: str) -> Any:
             else:
                 cost = run_large(net, data, batches.order, first, samples, step, stepper, team, totals)
             if not math.isfinite(cost):
-                break
+                return
             totals[TOTAL_COST] += cost
             totals[TOTAL_BATCHES] += 1
         if batches.last * batches.size >= batches.order.size:
