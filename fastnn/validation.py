@@ -97,11 +97,16 @@ def _can_be_gone_through(values: Any) -> bool:
     return isinstance(values, Iterable) and getattr(values, "ndim", 1) > 0
 
 
+def check_counts(argument: str, values: Any, example: str) -> tuple[int, ...]:
+    """Whole numbers of at least one."""
+    if isinstance(values, str) or not _can_be_gone_through(values):
+        raise TypeError(f"{argument} must be a list such as {example}, got {type(values).__name__} {values!r}")
+    return tuple(check_whole(f"{argument}[{i}]", value) for i, value in enumerate(values))
+
+
 def check_sizes(sizes: Any) -> tuple[int, ...]:
     """Layer sizes, from inputs to outputs."""
-    if isinstance(sizes, str) or not _can_be_gone_through(sizes):
-        raise TypeError(f"sizes must be a list such as [784, 30, 10], got {type(sizes).__name__} {sizes!r}")
-    result = tuple(check_whole(f"sizes[{i}]", size) for i, size in enumerate(sizes))
+    result = check_counts("sizes", sizes, "[784, 30, 10]")
     if len(result) < 2:
         raise ValueError(
             f"sizes must hold at least the inputs and the outputs, such as [784, 30, 10], got {list(result)}"
@@ -364,11 +369,13 @@ def check_target_column(argument: str, values: Any, n: int) -> Array:
 
 
 def check_columns(argument: str, values: Any, n: int) -> Array:
-    """Columns (n, m) in float64; a flat array (n,) is one of them."""
+    """Columns (n, m) in float64, finite; a flat array (n,) is one of them."""
     array = check_numeric(argument, values)
     if array.ndim not in (1, 2) or array.shape[0] != n or array.size == 0:
         raise ValueError(f"{argument} must have shape ({n}, 1), ({n},) or ({n}, m), got {_shape_text(array.shape)}")
-    return array.reshape(n, -1).astype(np.float64)
+    result: Array = array.reshape(n, -1).astype(np.float64)
+    check_finite(argument, result)
+    return result
 
 
 def check_pairs(argument: str, pairs: Any, n_in: int, n_out: int) -> tuple[Array, Array]:

@@ -563,6 +563,7 @@ def test_bad_data(data: Any, error: type[Exception], message: str) -> None:
         (lambda: nielsen.Network(SIZES).SGD(SMALL, 1, 10, 0.0), ValueError, "eta must be > 0"),
         (lambda: nielsen.Network(SIZES).update_mini_batch(SMALL, "1"), TypeError, "eta must be a number"),
         (lambda: nielsen.Network(SIZES).feedforward(np.zeros(3)), ValueError, "a must have shape (784, 1), (784,) or"),
+        (lambda: nielsen.Network(SIZES).feedforward(np.full(784, np.nan)), ValueError, "a must be finite"),
         (lambda: nielsen.Network(SIZES).backprop(SMALL[0][0], 11), ValueError, "y must be a label from 0 to 9"),
         (lambda: nielsen.Network(SIZES).backprop(np.zeros(3), 1), ValueError, "x must have shape (784, 1) or (784,)"),
         (lambda: musings.NN(SIZES).trainer(SMALL, 1, 0, 3.0, 0.1), ValueError, "m_bs must be >= 1"),

@@ -3,6 +3,7 @@
 
 import re
 import warnings
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -201,3 +202,26 @@ def test_the_test_drive(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> No
     assert call.startswith("FFNN.train(X / 255, Y, learning_rate=0.3, ")
     exec(call, {"FFNN": FFNN, "X": X, "Y": Y})  # without a warning: they are errors here
     assert (FFNN.forwardpropagation(test_pixels / 255).argmax(axis=1) == test_labels).mean() > 0.94
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (lambda: FeedForwardNeuralNetwork(5), TypeError, "perceptrons_per_hidden_layer must be a list such as"),
+        (lambda: FeedForwardNeuralNetwork([0]), ValueError, "perceptrons_per_hidden_layer.0. must be >= 1, got 0"),
+        (lambda: FeedForwardNeuralNetwork([5]).forwardpropagation(np.ones((2, 3))), ValueError, "call train"),
+        (
+            lambda: FeedForwardNeuralNetwork([5]).initialize(np.ones(3), np.ones((3, 1))),
+            ValueError,
+            "X must have shape",
+        ),
+        (
+            lambda: FeedForwardNeuralNetwork([5]).initialize(np.ones((3, 1)), np.ones(3)),
+            ValueError,
+            "Y must have shape",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(use: Callable[[], object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        use()

@@ -67,10 +67,8 @@ class FeedForwardNeuralNetwork:
 
     def __init__(self, perceptrons_per_hidden_layer: Sequence[int] = ()) -> None:
         self.score = 0.0
-        units = list(perceptrons_per_hidden_layer)
-        self.perlayer = [
-            validation.check_whole(f"perceptrons_per_hidden_layer[{i}]", count) for i, count in enumerate(units)
-        ]
+        units = validation.check_counts("perceptrons_per_hidden_layer", perceptrons_per_hidden_layer, "[30]")
+        self.perlayer = list(units)
         self.network: Layers = {"weights": {}, "biases": {}}
 
     def initialize(self, X: Array, Y: Array, initializer: str = "uniform") -> None:
@@ -89,9 +87,12 @@ class FeedForwardNeuralNetwork:
         Raises
         ------
         ValueError, TypeError
-            If the initializer is unknown.
+            If the initializer is unknown, or X or Y is no matrix.
         """
         validation.check_name("initializer", initializer, INITIALIZERS)
+        for name, values in (("X", X), ("Y", Y)):
+            if np.ndim(values) != 2:
+                raise ValueError(f"{name} must have shape (n, m), got {np.shape(values)}")
         sizes = (np.shape(X)[1], *self.perlayer, np.shape(Y)[1])
         self.network = {"weights": {}, "biases": {}}
         if initializer != "uniform":
@@ -236,7 +237,7 @@ class FeedForwardNeuralNetwork:
         -----
         fastnn.TrainingWarning
             If something goes wrong, as ``fastnn.Network.fit`` does; the last one prints the call that works, in the
-            notebook's own names for network and data.
+            notebook's own names for network and data. The learning rate in it is judged from the fourth epoch on.
         """
         start = time()
         samples = validation.check_matrix("X", X)
@@ -288,6 +289,8 @@ class FeedForwardNeuralNetwork:
     def _engine(self) -> fastnn.Network:
         """A network of these weights."""
         weights, biases = self.network["weights"], self.network["biases"]
+        if not weights:
+            raise ValueError("network must hold weights: call train, or initialize, first")
         layers = [np.asarray(weights[layer]).T for layer in range(1, len(weights) + 1)]
         return fastnn.Network(
             [layers[0].shape[1], *(len(W) for W in layers)],
