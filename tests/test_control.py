@@ -196,12 +196,18 @@ def test_max_time_ends_training_in_the_middle_of_an_epoch(threads, long_epoch):
     assert_usable(net, data, labels)
 
 
-def test_max_time_holds_where_batches_grow(long_epoch):
-    """How many of the small ones go into a call says nothing about the large ones."""
-    net, data, labels = long_epoch
-    sizes = [1] * 2000 + [1000] * 58
-    history = net.fit(data, labels, epochs=1, batch_size=sizes, max_time=0.5)
-    assert history.stopped_by == "max_time"
+def test_a_kernel_call_begins_small_where_batches_grow(monkeypatch):
+    """How many of the small ones go into a call says nothing about the large ones, and a call is not cut short."""
+    run, calls = Engine.run, {}
+
+    def counted(engine, data, batches, *rest):
+        calls.setdefault(batches.size, []).append(batches.last - batches.first)
+        return run(engine, data, batches, *rest)
+
+    monkeypatch.setattr(Engine, "run", counted)
+    network().fit(X, y, epochs=1, batch_size=[1] * 937 + [50] * 10)
+    assert max(calls[1]) > 100
+    assert next(count for count in calls[50] if count > 0) == 1  # after one of none, which compiles
 
 
 def test_max_time_counts_all_epochs():
