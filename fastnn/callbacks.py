@@ -51,18 +51,21 @@ class EarlyStopping:
         self.restore_best = validation.check_flag("restore_best", restore_best)
         self._best, self._waited, self._layers = float("-inf"), 0, ([], [])  # type: tuple[float, int, Any]
 
+    @property
+    def _part(self) -> str:
+        return self.monitor.split("_")[0]
+
     def check(self, measured: dict[str, bool]) -> None:
         """Refuse to monitor what is not measured: on "train" and "val" data, and whether those have classes."""
-        part = self.monitor.split("_")[0]
-        if part not in measured:
+        if self._part not in measured:
             raise ValueError(f"monitor {self.monitor!r} needs validation_data in fit")
-        if self.monitor.endswith("accuracy") and not measured[part]:
+        if self.monitor.endswith("accuracy") and not measured[self._part]:
             raise ValueError(f"monitor {self.monitor!r} needs classes as targets, got a regression")
 
     def __call__(self, network: Any, history: History) -> bool:
         """Look at the latest epoch."""
         values = getattr(history, self.monitor)
-        self.check({self.monitor.split("_")[0]: values[-1] == values[-1]} if values else {})
+        self.check({self._part: values[-1] == values[-1]} if values else {})
         if len(values) == 1:  # a new run of fit
             self._best, self._waited, self._layers = float("-inf"), 0, (network.weights[:], network.biases[:])
         score = _MONITORS[self.monitor] * values[-1]

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,6 +127,11 @@ def random_order(generator: np.random.Generator, n: int) -> Array:
     return order
 
 
+def natural_order(n: int) -> Array:
+    """The numbers from 0 to n - 1, as int64 on every platform, which is what kernels are compiled for."""
+    return np.arange(n, dtype=np.int64)
+
+
 class _Borrowed:
     """Memory of an array, without the note that it is read-only."""
 
@@ -232,8 +236,9 @@ class Engine:
         self._room, self._apart = layout.Room(), False
         self._nets = [self._make_net(self._room)]
         self._gradient: Array = np.empty((1, 0), dtype)
+        self._products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
         # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
-        chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * sum(n_in * n_out for n_in, n_out in pairwise(sizes)))
+        chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * self._products)
         self.samples_per_call = layout.CHUNK_ROWS * min(max(chunks, 1), _MOST_CHUNKS_PER_CALL)
         self._lock = threading.Lock()  # one kernel at a time on these buffers, and nobody reads them meanwhile
 
@@ -394,7 +399,8 @@ class Engine:
         with self._lock:
             self._settle()
             (net,) = self._nets_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
-            self._kernels.evaluate(net, data, order, first, end, totals)
+            arguments = net, data, order, first, end, totals
+            self._code_of(self._kernels.evaluate, arguments)(*arguments)
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
 
     def forward(self, data: Data, first: int, end: int, out: Array) -> bool:
@@ -418,9 +424,8 @@ class Engine:
             stepper = Stepper(np.zeros(1), 0.0, 0.0, self.memory.state, gradient, 0, 1.0, _empty(self.dtype))
             stepper = self._own(stepper, gradient)
             alone = Team(0, 1, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
-            self._kernels.gradient(
-                net, data, Batches(np.arange(n, dtype=np.int64), n, 0, 1), stepper, alone, np.zeros(N_TOTALS)
-            )
+            arguments = net, data, Batches(natural_order(n), n, 0, 1), stepper, alone, np.zeros(N_TOTALS)
+            self._code_of(self._kernels.gradient, arguments)(*arguments)
         return gradient
 
     @property
@@ -430,9 +435,8 @@ class Engine:
 
     def worthwhile_threads(self, batch_size: int) -> int:
         """Cores, as far as a batch holds enough work for each."""
-        products = batch_size * sum(layer.n_in * layer.n_out for layer in self.layers)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, min(cores, products // _PRODUCTS_PER_THREAD))
+        return max(1, min(cores, batch_size * self._products // _PRODUCTS_PER_THREAD))
 
     @property
     def lanes(self) -> int:

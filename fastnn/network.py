@@ -16,7 +16,7 @@ from fastnn.activations import ACTIVATIONS
 from fastnn.callbacks import EarlyStopping
 from fastnn.costs import COSTS
 from fastnn.diagnostics import Findings
-from fastnn.engine import Engine, Penalty, pack_data, plan_first_layer, random_order
+from fastnn.engine import Engine, Penalty, natural_order, pack_data, plan_first_layer, random_order
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS, draw_layers
 from fastnn.optimizers import SGD, Adam, resolve_optimizer
@@ -308,7 +308,7 @@ class Network:
             penalty=Penalty(
                 validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
             ),
-            order=validation.check_shuffle(shuffle, partial(random_order, self._generator)),
+            order=validation.check_shuffle(shuffle, partial(random_order, self._generator), natural_order),
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
             callbacks=validation.check_callbacks(callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),

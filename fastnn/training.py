@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fastnn.diagnostics import Watch
-from fastnn.engine import Engine, Memory, Penalty, Seen, Workers
+from fastnn.engine import Engine, Memory, Penalty, Seen, Workers, natural_order
 from fastnn.history import History
 from fastnn.kernels.buffers import Batches, Data
 from fastnn.pacing import Pace
@@ -60,7 +60,7 @@ class _Stop(Exception):  # noqa: N818  (not an error)
 
 def evaluate(engine: Engine, samples: Samples) -> Seen:
     """Summed cost and hits over all samples."""
-    order = np.arange(samples.n, dtype=np.int64)
+    order = natural_order(samples.n)
     cost = hits = 0.0
     for first in range(0, samples.n, engine.samples_per_call):
         seen = engine.evaluate(samples.data, order, first, min(first + engine.samples_per_call, samples.n))
@@ -139,7 +139,7 @@ class Training:
     def _run_epochs(self, network: Any) -> str:
         """Train to the end of the last epoch, or to what stops it; returns what that was."""
         # Compile or load the kernel, which is no part of the first epoch.
-        self._call(Batches(np.arange(self._train.n, dtype=np.int64), self._largest_batch, 0, 0), 1, 0.0)
+        self._call(Batches(natural_order(self._train.n), self._largest_batch, 0, 0), 1, 0.0)
         self._watch.begin()
         stopped_by = "epochs"
         try:

@@ -117,7 +117,9 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
 def check_dtype(dtype: Any) -> np.dtype[Any]:
     """The network's dtype."""
     try:
-        result: np.dtype[Any] = np.dtype("no dtype" if dtype is None else dtype)  # NumPy takes None for float64
+        if dtype is None:
+            raise TypeError  # NumPy takes it for float64
+        result: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"dtype must be one of {list(DTYPES)}, got {dtype!r}") from None
     if result.name not in DTYPES:
@@ -277,10 +279,9 @@ def _are_classes(matrix: Array, shares: bool) -> bool:
     """
     if matrix.shape[1] == 1:
         return shares and bool(((matrix == 0) | (matrix == 1)).all())
-    sums = np.full(len(matrix), -1.0) if matrix.min() < 0 else matrix.sum(axis=1)
-    if shares:
-        return bool((abs(sums - 1) <= _PROBABILITY_TOLERANCE).all())
-    return bool((sums == 1).all() and (np.count_nonzero(matrix, axis=1) == 1).all())
+    if shares:  # of a cost whose targets lie in [0, 1]
+        return bool((abs(matrix.sum(axis=1) - 1) <= _PROBABILITY_TOLERANCE).all())
+    return bool((np.count_nonzero(matrix, axis=1) == 1).all() and (matrix.max(axis=1) == 1).all())
 
 
 def _check_range(cost: str, matrix: Array) -> None:
@@ -373,9 +374,7 @@ def check_columns(argument: str, values: Any, n: int) -> Array:
     array = check_numeric(argument, values)
     if array.ndim not in (1, 2) or array.shape[0] != n or array.size == 0:
         raise ValueError(f"{argument} must have shape ({n}, 1), ({n},) or ({n}, m), got {_shape_text(array.shape)}")
-    result: Array = array.reshape(n, -1).astype(np.float64)
-    check_finite(argument, result)
-    return result
+    return _cast(argument, array.reshape(n, -1), np.dtype(np.float64))
 
 
 def check_pairs(argument: str, pairs: Any, n_in: int, n_out: int) -> tuple[Array, Array]:
@@ -413,13 +412,15 @@ def check_two(argument: str, values: Any, expected: str) -> tuple[Any, Any]:
     return values[0], values[1]
 
 
-def check_shuffle(shuffle: Any, permutation: Callable[[int], Array]) -> Callable[[int], Array]:
-    """What gives an epoch's order of n samples; ``permutation`` stands for True."""
+def check_shuffle(
+    shuffle: Any, random: Callable[[int], Array], natural: Callable[[int], Array]
+) -> Callable[[int], Array]:
+    """What gives an epoch's order of n samples; ``random`` stands for True, ``natural`` for False."""
     if callable(shuffle):
         return lambda n: check_order(shuffle(n), n)
     if not isinstance(shuffle, (bool, np.bool_)):
         raise TypeError(f"shuffle must be True, False or a function, got {type(shuffle).__name__} {shuffle!r}")
-    return permutation if shuffle else lambda n: np.arange(n, dtype=np.int64)
+    return random if shuffle else natural
 
 
 def check_order(order: Any, n: int) -> Array:

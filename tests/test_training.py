@@ -274,6 +274,11 @@ def test_several_answers_at_once_have_no_accuracy(cost: str) -> None:
         assert set(net.evaluate(X, targets)) == {"cost"}
 
 
+def test_quantities_beyond_what_can_be_summed_have_no_accuracy() -> None:
+    net = fastnn.Network([3, 2], output="identity", cost="quadratic")
+    assert set(net.evaluate(np.zeros((2, 3)), np.full((2, 2), 3e38))) == {"cost"}
+
+
 def test_shares_of_classes_have_an_accuracy() -> None:
     shares = np.random.default_rng(0).dirichlet(np.ones(3), 40)
     net = fastnn.Network([3, 5, 3])

@@ -249,7 +249,7 @@ class FeedForwardNeuralNetwork:
         optimizer = fastnn.SGD(learning_rate)
         n, size = len(samples), min(validation.check_whole("batch_size", batch_size), len(samples))
         self.initialize(samples, targets, initializer)
-        engine, order = self._engine(), np.arange(n, dtype=np.int64)
+        engine, order = self._engine(), np.arange(n)
 
         def shuffle(n: int) -> Array:
             order[:] = order[np.random.permutation(n)]  # noqa: NPY002  (the notebook shuffles what it has shuffled)
