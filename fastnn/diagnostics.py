@@ -6,16 +6,19 @@ A look takes up to 256 samples through the network in plain NumPy, there and bac
 network's first ``fit`` looks before the first step and after the last.
 """
 
+import contextlib
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from fastnn import validation
 from fastnn.callbacks import EarlyStopping
@@ -248,6 +251,32 @@ def _are_classes(targets: Array) -> bool:
 
 # --- Looking ---
 
+_ONE_CORE = threading.Lock()
+
+
+@cache
+def _linear_algebra() -> Any:
+    """The libraries that NumPy's products are made by; finding them takes milliseconds."""
+    return ThreadpoolController().select(user_api="blas")
+
+
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    """Keep NumPy's products on this core: threads of theirs spin on for tens of milliseconds, beside ours in training.
+
+    How many there are is one number for the whole process. While one look has set it, others leave it alone: each
+    putting back what it found would leave what the first one set.
+    """
+    if not _ONE_CORE.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _linear_algebra().limit(limits=1):
+            yield
+    finally:
+        _ONE_CORE.release()
+
+
 # Plain NumPy, because a look must not disturb the kernels' scratch, nor compile anything.
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "identity": lambda Z: Z,
@@ -270,6 +299,7 @@ def _normalized(rows: Array) -> Array:
     return result
 
 
+@_one_core()
 def look(model: Model, sample: Sample) -> State:
     """Take the samples through the network, there and back."""
     weights, Z, A = [], [], [sample.X]
@@ -675,6 +705,7 @@ RULES = {
 }
 
 
+@_one_core()
 def judge(evidence: Evidence, kinds: Collection[str], known: Iterable[Finding]) -> Findings:
     """What the rules of these kinds find that is not known yet."""
     found: list[Finding] = []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastnn
 from fastnn import diagnostics
@@ -250,6 +251,25 @@ def test_looking_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnostics.Watch, "begin", lambda self: None)
     for one, other in zip(watched.weights, trained().weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def cores_of_numpy() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_looks_leave_the_other_cores_to_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, sigmoid = [], diagnostics._ACTIVATIONS["sigmoid"]
+    monkeypatch.setitem(diagnostics._ACTIVATIONS, "sigmoid", lambda Z: (seen.append(cores_of_numpy()), sigmoid(Z))[1])
+    diagnostics._linear_algebra.cache_clear()  # SciPy's own, which other tests load, is counted here too
+    with threadpool_limits(2, user_api="blas"):
+        before = cores_of_numpy()  # empty where NumPy has a library that nobody can ask
+        fastnn.Network([64, 20, 10], seed=0).fit(X, Y, epochs=1)
+        with diagnostics._one_core():  # as another thread's look may, which is over later
+            fastnn.Network([64, 20, 10], seed=0).diagnose(X, Y)
+            assert cores_of_numpy() <= {1}
+        assert cores_of_numpy() == before
+    assert len(seen) >= 6
+    assert set().union(*seen) <= {1}
 
 
 @pytest.mark.parametrize(("seconds", "looks"), [(1.0, 200), (0.05, 100), (0.001, 2)])
