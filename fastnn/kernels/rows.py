@@ -1,11 +1,13 @@
 """Bringing one sample into ``work``: its inputs and its target."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastnn.kernels.buffers import CACHE_LINE
 from fastnn.kernels.compile import inlined, kernel
 from fastnn.kernels.functions import fraction_of_255
-from fastnn.kernels.simd import lane_count, load, load_bytes, prefetch, store
+from fastnn.kernels.simd import address_of, lane_count, load, load_bytes, prefetch, store
 
 LINE_SHIFT = 6
 
@@ -62,9 +64,19 @@ def fetch_inputs(data, ahead, n_in, first, end):
             prefetch(data.features, sample * n_in + first)
 
 
+class Stretch(NamedTuple):
+    """Cache lines one after the other."""
+
+    address: int
+    lines: int
+
+
 @kernel
-def fetch_sample(data, sample, n_in, inputs):
-    """Prefetch some inputs of a sample, all of a CSR matrix's, and its label."""
+def stretch_of(data, sample, n_in, inputs):
+    """Where some inputs of a sample lie, or all entries of a CSR matrix's: to be fetched, line by line.
+
+    The rest of it is fetched here.
+    """
     fetch_label(data, sample)
     start, end = sample * n_in + inputs.first, sample * n_in + inputs.end
     if data.starts.size:
@@ -72,11 +84,11 @@ def fetch_sample(data, sample, n_in, inputs):
         for i in range(start, end, CACHE_LINE // data.columns.itemsize):
             prefetch(data.columns, i)
     if data.pixels.size:
-        for i in range(start, end, CACHE_LINE):
-            prefetch(data.pixels, i)
+        address, past = address_of(data.pixels, start), address_of(data.pixels, end)
     else:
-        for i in range(start, end, CACHE_LINE // data.features.itemsize):
-            prefetch(data.features, i)
+        address, past = address_of(data.features, start), address_of(data.features, end)
+    line = address & -CACHE_LINE  # NumPy's arrays begin in the middle of one
+    return Stretch(line, (past - line + CACHE_LINE - 1) // CACHE_LINE)
 
 
 @kernel

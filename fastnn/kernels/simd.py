@@ -333,6 +333,16 @@ def prefetch(_, array, index):
 
 
 @intrinsic
+def address_of(_, array, index):
+    """Where ``array[index]`` lies in memory; in compiled kernels."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ptrtoint(data_pointer(context, builder, signature.args[0], *args), _I64)
+
+    return types.int64(array, types.intp), codegen
+
+
+@intrinsic
 def splat(_, array, number):
     """``number`` in every lane of a vector of ``array``'s dtype; in compiled kernels."""
     vector = VectorType(array.dtype)

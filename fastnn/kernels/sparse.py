@@ -13,12 +13,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.buffers import LIST_TAIL, SAMPLES_PER_LIST, SHRINK, Rows
+from fastnn.kernels.buffers import CACHE_LINE, LIST_TAIL, SAMPLES_PER_LIST, SHRINK, Rows
 from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.forward import panel_vectors, weighted_of_first
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.lists import Inputs, block_inputs, count_at, group_of, list_place
-from fastnn.kernels.rows import fetch_sample, sample_at
+from fastnn.kernels.rows import Stretch, sample_at, stretch_of
 from fastnn.kernels.simd import (
     Vector,
     broadcast,
@@ -29,6 +29,7 @@ from fastnn.kernels.simd import (
     load,
     load_at,
     multiply_add,
+    prefetch_at,
     splat,
     store,
     store_at,
@@ -116,25 +117,33 @@ def list_product(_, shape, values, indices, numbers, weights, start, scale, out)
 
 
 @intrinsic
-def list_outer(_, shape, values, indices, numbers, deltas, scale, target):
+def list_outer(_, shape, values, indices, numbers, deltas, scale, target, ahead):
     """``target[indices[numbers + j], :] += sum_k values[k, j] * scale * deltas[k, :]``.
 
-    shape: (samples, vectors, entries).
+    shape: (samples, vectors, entries). With each entry a line of the stretch ``ahead`` is fetched: all at once they
+    would stop up the way to memory.
     """
 
     def codegen(context, builder, signature, args):
         x, d, p = (Pointer(context, builder, signature.args[i], args[i]) for i in (1, 4, 6))
         index = data_pointer(context, builder, indices, args[2], args[3])
         factor = broadcast(builder, p.vector, args[5])
+        address, lines = (builder.extract_value(args[7], i) for i in range(2))
+        entries_end = builder.extract_value(args[0], 2)
+        both_end = builder.select(builder.icmp_signed("<", lines, entries_end), lines, entries_end)
+
+        def fetch(line):
+            place = builder.add(address, builder.mul(line, _I64(CACHE_LINE)))
+            prefetch_at(builder, builder.inttoptr(place, ir.IntType(8).as_pointer()))
 
         def emit(samples: int, vectors: int) -> None:
             entries = _Entries(builder, index, x, p, samples)
             scaled = [
                 [load_at(builder, p.vector, d.vector_at(k, v)) * factor for v in range(vectors)] for k in range(samples)
             ]
-            with cgutils.for_range(builder, builder.extract_value(args[0], 2)) as loop:
-                keep_rolled(builder)
-                row, numbers = entries.read(loop.index)
+
+            def add(j):
+                row, numbers = entries.read(j)
                 for v in range(vectors):
                     cell = builder.gep(row, [_I64(v * p.vector.lanes)])
                     total = load_at(builder, p.vector, cell)
@@ -142,11 +151,20 @@ def list_outer(_, shape, values, indices, numbers, deltas, scale, target):
                         total = fma(number, delta[v], total)
                     store_at(cell, total)
 
+            for first, end, work in [
+                (_I64(0), both_end, lambda j: (fetch(j), add(j))),
+                (both_end, entries_end, add),
+                (both_end, lines, fetch),
+            ]:
+                with cgutils.for_range_slice(builder, first, end, _I64(1), _I64) as (j, _):
+                    keep_rolled(builder)
+                    work(j)
+
         for_each_shape(builder, args[0], SAMPLES_PER_LIST, emit)
         return context.get_dummy_value()
 
     number = target.types[0].dtype
-    return types.none(shape, values, indices, types.intp, deltas, number, target), codegen
+    return types.none(shape, values, indices, types.intp, deltas, number, target, ahead), codegen
 
 
 @woven
@@ -204,20 +222,21 @@ def join_sums(layer, net, rows, scale):
 def add_lists(layer, net, data, samples, scale, block, column, target, ahead):
     """``target += scale * X.T @ delta`` for the inputs of a block and the panel of outputs at a column.
 
-    With each list one of the samples ``ahead`` is fetched: all at once they would stop up the way to memory.
+    With each list one of the samples ``ahead`` is fetched.
     """
     lanes, lists, group = lane_count(net.work), net.lists, group_of(data)
     vectors = panel_vectors(layer.n_out - column, lanes)
     fetched = ahead.rows.first
     for r in range(0, samples, group):
+        stretch = Stretch(0, 0)
         if fetched < ahead.rows.end:
-            fetch_sample(data, sample_at(ahead.rows, fetched), layer.n_in, ahead.inputs)
+            stretch = stretch_of(data, sample_at(ahead.rows, fetched), layer.n_in, ahead.inputs)
             fetched += 1
         place = list_place(lists, layer, r, block)
         shape = TileShape(min(group, samples - r), vectors, lists.counts[count_at(lists, r, block)])
         values = Matrix(net.work, place.at, place.stride)
         deltas = Matrix(net.work, layer.delta + r * layer.stride + column, layer.stride)
-        list_outer(shape, values, lists.indices, place.numbers, deltas, scale, target)
+        list_outer(shape, values, lists.indices, place.numbers, deltas, scale, target, stretch)
 
 
 @woven
