@@ -45,23 +45,32 @@ def fetch_label(data, sample):
         prefetch(data.sample_weight, sample)
 
 
+@inlined
+def fetch_input(data, at):
+    """Prefetch the line of one number of the samples."""
+    if data.pixels.size:
+        prefetch(data.pixels, at)
+    else:
+        prefetch(data.features, at)
+
+
 @kernel
 def fetch_inputs(data, ahead, n_in, first, end):
     """Prefetch inputs ``first`` to ``end`` of the samples of the rows ``ahead``, a touch for every line begun there.
 
-    With the first inputs come the labels.
+    With the first inputs come the labels, with the last ones the line they lie in: a sample's first input may be in the
+    middle of one.
     """
     shift = LINE_SHIFT if data.pixels.size else LINE_SHIFT - 1 - data.features.itemsize // 4
-    if first > 0 and (first - 1) >> shift == (end - 1) >> shift:
+    if first > 0 and end < n_in and (first - 1) >> shift == (end - 1) >> shift:
         return
     for r in range(ahead.first, ahead.end):
         sample = sample_at(ahead, r)
         if first == 0:
             fetch_label(data, sample)
-        if data.pixels.size:
-            prefetch(data.pixels, sample * n_in + first)
-        else:
-            prefetch(data.features, sample * n_in + first)
+        fetch_input(data, sample * n_in + first)
+        if end == n_in:
+            fetch_input(data, sample * n_in + end - 1)
 
 
 class Stretch(NamedTuple):

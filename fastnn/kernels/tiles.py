@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import CACHE_LINE
 from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
-from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, load_at, prefetch_at, store_at
+from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, ir_vector, load_at, prefetch_at, store_at
 
 _I64 = ir.IntType(64)
 _FETCH_DEPTH = 128  # from so many products in a sum on, reading its inputs from afar takes longer than asking for them
@@ -102,13 +102,45 @@ def accumulate(
         if ahead is not None:
             line = _I64(8 * CACHE_LINE // vector.dtype.bitwidth)
             prefetch_at(builder, builder.gep(ahead, [builder.mul(loop.index, line)]))
-        columns = [
-            load_at(builder, vector, right.element(loop.index, _I64(v * vector.lanes))) for v in range(len(slots[0]))
-        ]
-        for r, row in enumerate(slots):
-            number = broadcast(builder, vector, builder.load(left(r, loop.index)))
-            for slot, column in zip(row, columns, strict=True):
-                builder.store(fma(number, column, Vector(builder, vector, builder.load(slot))).value, slot)
+        _add_products(slots, loop.index, left, right)
+
+
+def accumulate_in_chains(
+    slots: list[list[Any]], depth: Any, left: Callable[[int, Any], Any], right: Pointer, chains: int
+) -> None:
+    """The same for a tile so small that its sums would wait for themselves: ``chains`` sums for each, added at the end.
+
+    Chain c takes the products k = c, c + chains, ...; those of an incomplete last round go to the first.
+    """
+    builder, zero = right.builder, ir.Constant(ir_vector(right.vector), [0.0] * right.vector.lanes)
+    others = [[[cgutils.alloca_once_value(builder, zero) for _ in row] for row in slots] for _ in range(chains - 1)]
+    for chain in others:
+        for row in chain:
+            for slot in row:
+                builder.store(zero, slot)
+    whole = builder.sub(depth, builder.srem(depth, _I64(chains)))
+    with cgutils.for_range_slice(builder, _I64(0), whole, _I64(chains), _I64) as (k, _):
+        keep_rolled(builder)
+        for number, chain in enumerate([slots, *others]):
+            _add_products(chain, builder.add(k, _I64(number)), left, right)
+    with cgutils.for_range_slice(builder, whole, depth, _I64(1), _I64) as (k, _):
+        keep_rolled(builder)
+        _add_products(slots, k, left, right)
+    for chain in others:
+        for row, parts in zip(slots, chain, strict=True):
+            for slot, part in zip(row, parts, strict=True):
+                total = Vector(builder, right.vector, builder.load(slot))
+                builder.store((total + total.wrap(builder.load(part))).value, slot)
+
+
+def _add_products(slots: list[list[Any]], k: Any, left: Callable[[int, Any], Any], right: Pointer) -> None:
+    """``slots[r][v] += left(r, k) * right[k, v]``."""
+    builder, vector = right.builder, right.vector
+    columns = [load_at(builder, vector, right.element(k, _I64(v * vector.lanes))) for v in range(len(slots[0]))]
+    for r, row in enumerate(slots):
+        number = broadcast(builder, vector, builder.load(left(r, k)))
+        for slot, column in zip(row, columns, strict=True):
+            builder.store(fma(number, column, Vector(builder, vector, builder.load(slot))).value, slot)
 
 
 @intrinsic

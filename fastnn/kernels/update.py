@@ -32,11 +32,14 @@ from fastnn.kernels.simd import (
     where,
 )
 from fastnn.kernels.team import part_start, share_out
-from fastnn.kernels.tiles import Matrix, Pointer, TileShape, accumulate, for_each_shape
+from fastnn.kernels.tiles import Matrix, Pointer, TileShape, accumulate, accumulate_in_chains, for_each_shape
 
 _I64 = ir.IntType(64)
 COMMON_HYPER = 3  # hyper[0:3] = scale, scale * l1, scale * l2; an optimizer's own numbers follow
 SMALLEST_FLOAT32 = 1.1754943508222875e-38  # the smallest that keeps full precision
+# A row of biases has few sums, and they wait for themselves: a multiply-add takes so many cycles. With so many samples
+# it pays to take several sums for each.
+_CHAINS, _LONG = 4, 16
 _SMALLEST = {types.float32: SMALLEST_FLOAT32, types.float64: 2.2250738585072014e-308}
 State = list[Vector]
 
@@ -247,7 +250,15 @@ def make_update_tile(optimizer: OptimizerKernel, max_rows: int) -> Any:
                         for c, slot in zip(row, slots, strict=True):
                             total = Vector(builder, p.vector, builder.load(slot)) + c.penalty(builder)
                             builder.store(total.value, slot)
-                accumulate(sums, builder.extract_value(args[0], 2), lambda r, k: x.element(k, _I64(r)), d)
+                depth, left = builder.extract_value(args[0], 2), lambda r, k: x.element(k, _I64(r))
+                if max_rows == 1:
+                    with builder.if_else(builder.icmp_signed(">=", depth, _I64(_LONG))) as (long, short):
+                        with long:
+                            accumulate_in_chains(sums, depth, left, d, _CHAINS)
+                        with short:
+                            accumulate(sums, depth, left, d)
+                else:
+                    accumulate(sums, depth, left, d)
                 for row, slots in zip(cells, sums, strict=True):
                     for c, slot in zip(row, slots, strict=True):
                         c.finish(builder, Vector(builder, p.vector, builder.load(slot)))
