@@ -191,6 +191,13 @@ def make_update(optimizer_name: str) -> Any:
     return update
 
 
+@kernel
+def clear(buffer):
+    """Zeros, for whole registers of a flat buffer."""
+    for i in range(0, buffer.size, lane_count(buffer)):
+        store(buffer, i, splat(buffer, 0))
+
+
 # Gradient descent on a buffer of gradients, with scale 1 and without penalties, adds the gradient to it.
 add_gradient = make_update("sgd")
 
@@ -209,14 +216,18 @@ def accumulate_gradient(net, data, order, first, samples, scale, stepper, team, 
     mine = share_out(parts, team.size)
     alone = Team(0, 1, team.sync, team.costs)
     stepper.hyper[1:3] = 0
+    my_first = first + part_start(chunks, part_start(mine, team.member)) * chunk
+    my_end = first + min(samples, part_start(chunks, part_start(mine, team.member + 1)) * chunk)
     for part in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
         buffer = stepper.gradient[part * size : (part + 1) * size]
+        clear(buffer)  # by the thread that will add to it: what another one has written comes from afar
         end = first + min(samples, part_start(chunks, part + 1) * chunk)
         cost = 0.0
         for start in range(first + part_start(chunks, part) * chunk, end, chunk):
             rows = min(chunk, end - start)
             cost += pass_over(net, data, order, start, rows, scale, stepper, alone, totals)
-            add_gradient(net, data, buffer, rows, stepper, batch_at(order, start + rows, chunk), alone)
+            following = start + rows if start + rows < my_end else my_first + samples  # in the next batch
+            add_gradient(net, data, buffer, rows, stepper, batch_at(order, following, chunk), alone)
         team.costs[np.uint64(part)] = cost
     if not wait_for_all(team):
         return np.nan

@@ -254,7 +254,7 @@ def make_sparse_update(optimizer: OptimizerKernel, in_place: bool):
     ``epoch.run_batches``. Otherwise the gradient of a block is added up in ``stepper.gradient``, where it stays in the
     nearest cache, and a step follows. Every thread steps the blocks that it owns, and fetches the rows ``ahead``.
     """
-    step_run, step_biases = make_step_run(optimizer), make_bias_step(optimizer)
+    step_run, step_biases = make_step_run(optimizer, True), make_bias_step(optimizer)
 
     @kernel
     def update_sparse(layer, net, data, target, samples, stepper, ahead, team):

@@ -169,15 +169,15 @@ def _state_pointers(context: Any, builder: Any, type_: Any, array: Any, states: 
 
 
 @cache
-def make_step_run(optimizer: OptimizerKernel) -> Any:
-    """An optimizer's steps from gradients in memory: an intrinsic.
+def make_step_run(optimizer: OptimizerKernel, clears: bool) -> Any:
+    """An optimizer's steps from gradients in memory, which it leaves alone or ``clears``: an intrinsic.
 
     Arguments: ``(params, gradient, shift, state, run, hyper, penalise)``.
     """
 
     @intrinsic
     def step_run(_, params, gradient, shift, state, run, hyper, penalise):
-        """Step a run of registers of ``params`` by their gradients, which are scaled already, and clear those.
+        """Step a run of registers of ``params`` by their gradients, which are scaled already.
 
         The gradient of ``params[i]`` is ``gradient[i - shift]``; more such buffers may follow, each of the size of
         ``params``, to be added up in order.
@@ -195,7 +195,8 @@ def make_step_run(optimizer: OptimizerKernel) -> Any:
                 with cgutils.for_range_slice(builder, builder.sub(at, args[2]), whole, size, _I64) as (index, _m):
                     place = data_pointer(context, builder, types_of[1], args[1], index)
                     part = load_at(builder, vector, place)
-                    store_at(place, part.wrap(zero))
+                    if clears:
+                        store_at(place, part.wrap(zero))
                     builder.store((part.wrap(builder.load(slot)) + part).value, slot)
                 p = data_pointer(context, builder, types_of[0], args[0], at)
                 states = _state_pointers(context, builder, types_of[3], args[3], optimizer.states, at)
@@ -329,11 +330,11 @@ def make_layer_update(optimizer: OptimizerKernel) -> Any:
 
 @cache
 def make_layer_step(optimizer: OptimizerKernel) -> Any:
-    """The kernel ``(layer, params, stepper, team)`` that steps one layer by ``stepper.gradient``, and clears that.
+    """The kernel ``(layer, params, stepper, team)`` that steps one layer by ``stepper.gradient``.
 
     The columns, a register wide each, are shared out over the team.
     """
-    step_run = make_step_run(optimizer)
+    step_run = make_step_run(optimizer, False)
 
     @kernel
     def step_layer(layer, params, stepper, team):
