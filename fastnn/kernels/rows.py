@@ -7,7 +7,7 @@ import numpy as np
 from fastnn.kernels.buffers import CACHE_LINE
 from fastnn.kernels.compile import inlined, kernel
 from fastnn.kernels.functions import fraction_of_255
-from fastnn.kernels.simd import address_of, lane_count, load, load_bytes, prefetch, store
+from fastnn.kernels.simd import address_of, lane_count, load, load_bytes, prefetch, prefetch_address, store
 
 LINE_SHIFT = 6
 
@@ -78,6 +78,13 @@ class Stretch(NamedTuple):
 
     address: int
     lines: int
+
+
+@kernel
+def fetch_lines(stretch, first):
+    """Prefetch a stretch from line ``first`` on."""
+    for line in range(first, stretch.lines):
+        prefetch_address(stretch.address + line * CACHE_LINE)
 
 
 @kernel

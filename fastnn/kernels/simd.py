@@ -333,6 +333,17 @@ def prefetch(_, array, index):
 
 
 @intrinsic
+def prefetch_address(_, address):
+    """The same for an address, as ``address_of`` tells it."""
+
+    def codegen(context, builder, signature, args):
+        prefetch_at(builder, builder.inttoptr(args[0], _I8.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.none(types.int64), codegen
+
+
+@intrinsic
 def address_of(_, array, index):
     """Where ``array[index]`` lies in memory; in compiled kernels."""
 

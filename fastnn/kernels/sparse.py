@@ -18,7 +18,7 @@ from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.forward import panel_vectors, weighted_of_first
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.lists import Inputs, block_inputs, count_at, group_of, list_place
-from fastnn.kernels.rows import Stretch, sample_at, stretch_of
+from fastnn.kernels.rows import Stretch, fetch_lines, sample_at, stretch_of
 from fastnn.kernels.simd import (
     Vector,
     broadcast,
@@ -120,8 +120,8 @@ def list_product(_, shape, values, indices, numbers, weights, start, scale, out)
 def list_outer(_, shape, values, indices, numbers, deltas, scale, target, ahead):
     """``target[indices[numbers + j], :] += sum_k values[k, j] * scale * deltas[k, :]``.
 
-    shape: (samples, vectors, entries). With each entry a line of the stretch ``ahead`` is fetched: all at once they
-    would stop up the way to memory.
+    shape: (samples, vectors, entries). With each entry a line of the stretch ``ahead`` is fetched, as far as that goes:
+    all at once they would stop up the way to memory.
     """
 
     def codegen(context, builder, signature, args):
@@ -131,10 +131,6 @@ def list_outer(_, shape, values, indices, numbers, deltas, scale, target, ahead)
         address, lines = (builder.extract_value(args[7], i) for i in range(2))
         entries_end = builder.extract_value(args[0], 2)
         both_end = builder.select(builder.icmp_signed("<", lines, entries_end), lines, entries_end)
-
-        def fetch(line):
-            place = builder.add(address, builder.mul(line, _I64(CACHE_LINE)))
-            prefetch_at(builder, builder.inttoptr(place, ir.IntType(8).as_pointer()))
 
         def emit(samples: int, vectors: int) -> None:
             entries = _Entries(builder, index, x, p, samples)
@@ -151,14 +147,14 @@ def list_outer(_, shape, values, indices, numbers, deltas, scale, target, ahead)
                         total = fma(number, delta[v], total)
                     store_at(cell, total)
 
-            for first, end, work in [
-                (_I64(0), both_end, lambda j: (fetch(j), add(j))),
-                (both_end, entries_end, add),
-                (both_end, lines, fetch),
-            ]:
-                with cgutils.for_range_slice(builder, first, end, _I64(1), _I64) as (j, _):
-                    keep_rolled(builder)
-                    work(j)
+            with cgutils.for_range_slice(builder, _I64(0), both_end, _I64(1), _I64) as (j, _):
+                keep_rolled(builder)
+                line = builder.add(address, builder.mul(j, _I64(CACHE_LINE)))
+                prefetch_at(builder, builder.inttoptr(line, ir.IntType(8).as_pointer()))
+                add(j)
+            with cgutils.for_range_slice(builder, both_end, entries_end, _I64(1), _I64) as (j, _):
+                keep_rolled(builder)
+                add(j)
 
         for_each_shape(builder, args[0], SAMPLES_PER_LIST, emit)
         return context.get_dummy_value()
@@ -222,7 +218,7 @@ def join_sums(layer, net, rows, scale):
 def add_lists(layer, net, data, samples, scale, block, column, target, ahead):
     """``target += scale * X.T @ delta`` for the inputs of a block and the panel of outputs at a column.
 
-    With each list one of the samples ``ahead`` is fetched.
+    With each list one of the samples ``ahead`` is fetched, and with the last one all that are left.
     """
     lanes, lists, group = lane_count(net.work), net.lists, group_of(data)
     vectors = panel_vectors(layer.n_out - column, lanes)
@@ -237,6 +233,9 @@ def add_lists(layer, net, data, samples, scale, block, column, target, ahead):
         values = Matrix(net.work, place.at, place.stride)
         deltas = Matrix(net.work, layer.delta + r * layer.stride + column, layer.stride)
         list_outer(shape, values, lists.indices, place.numbers, deltas, scale, target, stretch)
+        fetch_lines(stretch, shape.depth)
+    for r in range(fetched, ahead.rows.end):
+        fetch_lines(stretch_of(data, sample_at(ahead.rows, r), layer.n_in, ahead.inputs), 0)
 
 
 @woven
