@@ -17,9 +17,11 @@ from problems import sample_weights, samples, target_matrix
 
 import fastnn
 from fastnn.kernels import epoch
-from fastnn.kernels.buffers import Layer
+from fastnn.kernels.buffers import CACHE_LINE, Data, Layer
 from fastnn.kernels.compile import entry
 from fastnn.kernels.host import PANEL_VECTORS
+from fastnn.kernels.lists import Inputs
+from fastnn.kernels.rows import stretch_of
 
 Array = NDArray[Any]
 
@@ -454,6 +456,37 @@ def test_an_entry_that_allocates_does_not_compile(function: Callable[..., Any], 
     kernel = entry("allocating")(function)
     with pytest.raises(NumbaError):
         kernel(argument)
+
+
+@pytest.mark.parametrize("n_in", [1, 7, 16, 100, 784])
+@pytest.mark.parametrize(("dtype", "kind"), [("u1", "bytes"), ("f4", "numbers"), ("f8", "numbers"), ("f4", "CSR")])
+def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind: str) -> None:
+    """A line left out shows in nothing but the time: it is a miss for every sample."""
+
+    @entry("stretch")
+    def find(data: Any, sample: Any, n_in: Any, inputs: Any, out: Any) -> None:
+        out[0], out[1] = stretch_of(data, sample, n_in, inputs)
+
+    find._cache.disable()  # not the user's folder
+    n, itemsize = 20, np.dtype(dtype).itemsize
+    floats, integers, labels = np.empty(0, "f4"), np.empty(0, "i4"), np.zeros(n, np.int64)
+    values = np.zeros(n * n_in, dtype)
+    nothing = np.empty(0, np.int64)
+    start, end = n_in // 3, n_in - n_in // 4
+    if kind == "CSR":  # all of a sample's entries, whichever inputs are asked for
+        data = Data(np.empty(0, "u1"), values, np.zeros(n * n_in, "i4"), n_in * np.arange(n + 1), labels, floats,
+                    floats, True, 1)  # fmt: skip
+        start, end = 0, n_in
+    elif kind == "bytes":
+        data = Data(values, floats, integers, nothing, labels, floats, floats, True, 1)
+    else:
+        data = Data(np.empty(0, "u1"), values, integers, nothing, labels, floats, floats, True, 1)
+    for sample in range(n):
+        out = np.empty(2, np.int64)
+        find(data, sample, n_in, Inputs(n_in // 3, n_in - n_in // 4), out)
+        first, past = (values.ctypes.data + (sample * n_in + i) * itemsize for i in (start, end))
+        assert out[0] == first // CACHE_LINE * CACHE_LINE
+        assert out[1] == -(-past // CACHE_LINE) - first // CACHE_LINE
 
 
 PRINT_IR = """
