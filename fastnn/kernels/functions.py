@@ -20,6 +20,7 @@ from fastnn.kernels.simd import (
     named_intrinsic,
     polynomial,
     power_of_two,
+    times_power_of_two,
     vector_function,
     where,
 )
@@ -57,9 +58,7 @@ def exp_nonpositive(x: Vector) -> Vector:
     x = where(x < _precision(x).exp_lowest, _precision(x).exp_lowest, x)
     n, r = _reduce_exponent(x)
     taylor = polynomial(r, [1 / factorial(k) for k in range(_precision(x).exp_degree, -1, -1)])
-    # Two factors, because 2^n itself may lie below the normal range.
-    half = (n * 0.5).call("floor")
-    return taylor * power_of_two(half) * power_of_two(n - half)
+    return times_power_of_two(taylor, n)
 
 
 def expm1_nonpositive(x: Vector) -> Vector:

@@ -167,6 +167,20 @@ def power_of_two(n: Vector) -> Vector:
     return n.wrap(n.builder.bitcast(n.builder.shl(exponent, bits.shift), ir_vector(n.type)))
 
 
+def times_power_of_two(x: Vector, n: Vector) -> Vector:
+    """``x * 2.0 ** n`` for a whole-numbered ``n``, rounded once, also where the power itself is out of range by far."""
+    vector, lanes = ir_vector(x.type), x.type.lanes
+    if x.type.dtype.bitwidth * lanes < 512:
+        half = (n * 0.5).call("floor")
+        return x * power_of_two(half) * power_of_two(n - half)
+    # AVX-512 has an instruction for it. Its last arguments: what masked lanes get, no mask, no rounding of its own.
+    name = f"llvm.x86.avx512.mask.scalef.{'ps' if x.type.dtype == types.float32 else 'pd'}.512"
+    mask = ir.IntType(lanes)
+    kind = ir.FunctionType(vector, [vector, vector, vector, mask, _I32])
+    function = x.builder.module.globals.get(name) or ir.Function(x.builder.module, kind, name)
+    return x.wrap(x.builder.call(function, [x.value, n.value, x.value, mask(-1), _I32(4)]))
+
+
 def exponent_and_mantissa(x: Vector) -> tuple[Vector, Vector]:
     """``(n, m)`` with ``x = 2^n m``, n whole, ``1 <= m < 2``, for normal ``x > 0``, by reading its bits."""
     bits, builder = _Bits(x.type), x.builder
