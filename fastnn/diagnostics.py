@@ -265,7 +265,8 @@ def _one_core() -> Iterator[None]:
     """Keep NumPy's products on this core: threads of theirs spin on for tens of milliseconds, beside ours in training.
 
     How many there are is one number for the whole process. While one look has set it, others leave it alone: each
-    putting back what it found would leave what the first one set.
+    putting back what it found would leave what the first one set. One that outlasts the first is merely less
+    considerate from then on.
     """
     if not _ONE_CORE.acquire(blocking=False):
         yield

@@ -381,8 +381,12 @@ class Engine:
         return stepper._replace(gradient=gradient, hyper=np.zeros(_HYPER_NUMBERS, self.dtype))
 
     def _room_for_gradients(self, data: Data, batches: Batches, penalty: Penalty, threads: int) -> list[Array]:
-        """For every thread buffers for the gradient, at zero, where this way of training keeps it in memory."""
-        if batches.size > layout.MAX_ROWS:
+        """For every thread buffers for the gradient, where this way of training keeps it in memory.
+
+        What is for a block of a sparse first layer is at zero; a large batch's buffers are cleared in their turn.
+        """
+        large = batches.size > layout.MAX_ROWS
+        if large:
             size, own = self.params.size * min(PARTS, -(-batches.size // layout.CHUNK_ROWS)), 1
         elif data.blocks > 0 and (self.memory.kernel != "sgd" or penalty.l1 > 0):
             size, own = layout.block_weights(self.layers[0], data.blocks, self.lanes), threads
@@ -390,7 +394,8 @@ class Engine:
             size, own = 0, 1
         if self._gradient.shape != (own, size):
             self._gradient = layout.aligned_zeros(own * size, self.dtype).reshape(own, size)
-        self._gradient[:] = 0  # steps leave it so, but not one that was broken off
+        if not large:
+            self._gradient[:] = 0  # a block's steps leave it so, but not one that was broken off, nor a large batch
         return [self._gradient[t % own] for t in range(threads)]
 
     def evaluate(self, data: Data, order: Array, first: int, end: int) -> Seen:

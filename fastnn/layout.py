@@ -106,7 +106,7 @@ def _spread(size: int, itemsize: int) -> int:
     """A larger size, so that buffers one after the other lie a third of a page apart, modulo a page.
 
     To the processor a store may hit every later load that lies whole pages away from it, and Adam reads and writes
-    three such buffers side by side.
+    its two side by side.
     """
     third = _PAGE // 3 // CACHE_LINE * CACHE_LINE
     return size + (third - size * itemsize) % _PAGE // itemsize

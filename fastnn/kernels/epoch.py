@@ -204,7 +204,7 @@ add_gradient = make_update("sgd")
 
 @woven
 def accumulate_gradient(net, data, order, first, samples, scale, stepper, team, totals):
-    """Add ``scale`` times the gradient, summed over the samples, to ``stepper.gradient``; returns their cost.
+    """Set ``stepper.gradient`` to ``scale`` times the gradient, summed over the samples; returns their cost.
 
     The samples are cut into chunks that fit into ``work``, and the chunks into as many parts as there are buffers. Of
     these a thread takes some for itself, with a ``work`` of its own: which sample goes to which buffer does not depend
@@ -321,7 +321,7 @@ def run_batches(optimizer_name: str) -> Any:
 
 @entry("gradient")
 def gradient(net, data, batches, stepper, team, totals):
-    """Add the mean gradient of one batch of ``batches.size`` samples to ``stepper.gradient``."""
+    """Set ``stepper.gradient`` to the mean gradient of one batch of ``batches.size`` samples."""
     scale = stepper.hyper.dtype.type(1) / batches.size
     stepper.hyper[SHRINK] = 1
     accumulate_gradient(net, data, batches.order, 0, batches.size, scale, stepper, team, totals)

@@ -99,6 +99,7 @@ def stretch_of(data, sample, n_in, inputs):
         start, end = data.starts[np.uint64(sample)], data.starts[np.uint64(sample + 1)]
         for i in range(start, end, CACHE_LINE // data.columns.itemsize):
             prefetch(data.columns, i)
+        prefetch(data.columns, end - 1)
     if data.pixels.size:
         address, past = address_of(data.pixels, start), address_of(data.pixels, end)
     else:

@@ -168,7 +168,7 @@ def power_of_two(n: Vector) -> Vector:
 
 
 def times_power_of_two(x: Vector, n: Vector) -> Vector:
-    """``x * 2.0 ** n`` for a whole-numbered ``n``, rounded once, also where the power itself is out of range by far."""
+    """``x * 2.0 ** n`` for a whole-numbered ``n``, rounded once; half of ``n`` must be in the normal range."""
     vector, lanes = ir_vector(x.type), x.type.lanes
     if x.type.dtype.bitwidth * lanes < 512:
         half = (n * 0.5).call("floor")

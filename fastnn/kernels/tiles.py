@@ -114,10 +114,6 @@ def accumulate_in_chains(
     """
     builder, zero = right.builder, ir.Constant(ir_vector(right.vector), [0.0] * right.vector.lanes)
     others = [[[cgutils.alloca_once_value(builder, zero) for _ in row] for row in slots] for _ in range(chains - 1)]
-    for chain in others:
-        for row in chain:
-            for slot in row:
-                builder.store(zero, slot)
     whole = builder.sub(depth, builder.srem(depth, _I64(chains)))
     with cgutils.for_range_slice(builder, _I64(0), whole, _I64(chains), _I64) as (k, _):
         keep_rolled(builder)
