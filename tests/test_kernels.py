@@ -469,18 +469,13 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
 
     find._cache.disable()  # not the user's folder
     n, itemsize = 20, np.dtype(dtype).itemsize
-    floats, integers, labels = np.empty(0, "f4"), np.empty(0, "i4"), np.zeros(n, np.int64)
-    values = np.zeros(n * n_in, dtype)
-    nothing = np.empty(0, np.int64)
-    start, end = n_in // 3, n_in - n_in // 4
+    values, start, end = np.zeros(n * n_in, dtype), n_in // 3, n_in - n_in // 4
+    bytes_, floats, integers, offsets = (np.empty(0, kind) for kind in ("u1", "f4", "i4", "i8"))
+    data = Data(bytes_, floats, integers, offsets, np.zeros(n, np.int64), floats, floats, True, 1)
+    data = data._replace(pixels=values) if kind == "bytes" else data._replace(features=values)
     if kind == "CSR":  # all of a sample's entries, whichever inputs are asked for
-        data = Data(np.empty(0, "u1"), values, np.zeros(n * n_in, "i4"), n_in * np.arange(n + 1), labels, floats,
-                    floats, True, 1)  # fmt: skip
+        data = data._replace(columns=np.zeros(n * n_in, "i4"), starts=n_in * np.arange(n + 1))
         start, end = 0, n_in
-    elif kind == "bytes":
-        data = Data(values, floats, integers, nothing, labels, floats, floats, True, 1)
-    else:
-        data = Data(np.empty(0, "u1"), values, integers, nothing, labels, floats, floats, True, 1)
     for sample in range(n):
         out = np.empty(2, np.int64)
         find(data, sample, n_in, Inputs(n_in // 3, n_in - n_in // 4), out)

@@ -191,13 +191,6 @@ def make_update(optimizer_name: str) -> Any:
     return update
 
 
-@kernel
-def clear(buffer):
-    """Zeros, for whole registers of a flat buffer."""
-    for i in range(0, buffer.size, lane_count(buffer)):
-        store(buffer, i, splat(buffer, 0))
-
-
 # Gradient descent on a buffer of gradients, with scale 1 and without penalties, adds the gradient to it.
 add_gradient = make_update("sgd")
 
@@ -216,11 +209,12 @@ def accumulate_gradient(net, data, order, first, samples, scale, stepper, team, 
     mine = share_out(parts, team.size)
     alone = Team(0, 1, team.sync, team.costs)
     stepper.hyper[1:3] = 0
-    my_first = first + part_start(chunks, part_start(mine, team.member)) * chunk
-    my_end = first + min(samples, part_start(chunks, part_start(mine, team.member + 1)) * chunk)
-    for part in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
+    first_part, end_part = part_start(mine, team.member), part_start(mine, team.member + 1)
+    my_first = first + part_start(chunks, first_part) * chunk
+    my_end = first + min(samples, part_start(chunks, end_part) * chunk)
+    for part in range(first_part, end_part):
         buffer = stepper.gradient[part * size : (part + 1) * size]
-        clear(buffer)  # by the thread that will add to it: what another one has written comes from afar
+        buffer[:] = 0  # by the thread that will add to it: what another one has written comes from afar
         end = first + min(samples, part_start(chunks, part + 1) * chunk)
         cost = 0.0
         for start in range(first + part_start(chunks, part) * chunk, end, chunk):

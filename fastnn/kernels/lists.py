@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import LIST_SLACK, LIST_TAIL, SAMPLES_PER_LIST
@@ -97,7 +98,7 @@ def _compress(builder, data, keep):
     element = {"i32": "i32", "float": "f32", "double": "f64"}[str(data.type.element)]
     name = f"llvm.x86.avx512.mask.compress.v{data.type.count}{element}"
     kind = ir.FunctionType(data.type, [data.type, data.type, keep.type])
-    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
     return builder.call(function, [data, ir.Constant(data.type, None), keep])
 
 

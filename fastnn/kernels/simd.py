@@ -15,6 +15,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, register_model
@@ -76,9 +77,7 @@ class Vector:
         full_name = f"llvm.{name}.v{self.type.lanes}{FLOAT_NAMES[self.type.dtype]}"
         values = [self.value, *(self.lift(arg).value for arg in args)]
         function_type = ir.FunctionType(vector, [vector] * len(values))
-        function = self.builder.module.globals.get(full_name) or ir.Function(
-            self.builder.module, function_type, full_name
-        )
+        function = cgutils.get_or_insert_function(self.builder.module, function_type, full_name)
         return self.wrap(self.builder.call(function, values))
 
     def _binary(self, emit: str, other: Any) -> "Vector":
@@ -177,7 +176,7 @@ def times_power_of_two(x: Vector, n: Vector) -> Vector:
     name = f"llvm.x86.avx512.mask.scalef.{'ps' if x.type.dtype == types.float32 else 'pd'}.512"
     mask = ir.IntType(lanes)
     kind = ir.FunctionType(vector, [vector, vector, vector, mask, _I32])
-    function = x.builder.module.globals.get(name) or ir.Function(x.builder.module, kind, name)
+    function = cgutils.get_or_insert_function(x.builder.module, kind, name)
     return x.wrap(x.builder.call(function, [x.value, n.value, x.value, mask(-1), _I32(4)]))
 
 
@@ -330,8 +329,7 @@ def prefetch_at(builder: Any, pointer: Any) -> None:
     """Ask for the cache line of an element pointer ahead of its use; harmless at any address."""
     line = builder.bitcast(pointer, _I8.as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [line.type, _I32, _I32, _I32])
-    name = "llvm.prefetch.p0"
-    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
     builder.call(function, [line, _I32(0), _I32(2), _I32(1)])  # for reading, into the second-level cache, data
 
 

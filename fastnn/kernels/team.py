@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from llvmlite import binding, ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import ABORT, ARRIVALS
@@ -65,7 +66,7 @@ def _plain_call(name, returns):
     def call(_):
         def codegen(context, builder, signature, args):
             kind = ir.FunctionType(returns, [])
-            builder.call(builder.module.globals.get(name) or ir.Function(builder.module, kind, name), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
             return context.get_dummy_value()
 
         return types.none(), codegen
