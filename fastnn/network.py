@@ -20,7 +20,7 @@ from fastnn.engine import Engine, Penalty, natural_order, pack_data, plan_first_
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS, draw_layers
 from fastnn.optimizers import SGD, Adam, resolve_optimizer
-from fastnn.training import FitSettings, Samples, Training, evaluate
+from fastnn.training import FitRequest, FitSettings, Samples, Training, evaluate
 
 Array = NDArray[Any]
 
@@ -301,9 +301,53 @@ class Network:
         >>> net.predict(X)
         array([0, 1, 1, 0])
         """
+        request = self._request(
+            X,
+            y,
+            epochs,
+            batch_size,
+            optimizer,
+            l2,
+            l1,
+            shuffle,
+            validation_data,
+            sample_weight,
+            max_time,
+            callbacks,
+            progress,
+            threads,
+        )
+        return self._train(request)
+
+    def _request(
+        self,
+        X: Any,
+        y: Any,
+        epochs: Any,
+        batch_size: Any,
+        optimizer: Any,
+        l2: Any,
+        l1: Any,
+        shuffle: Any,
+        validation_data: Any,
+        sample_weight: Any,
+        max_time: Any,
+        callbacks: Any,
+        progress: Any,
+        threads: Any,
+    ) -> FitRequest:
+        """What ``fit`` was asked for, checked and converted; changes nothing."""
+        train = self._samples(X, y, sample_weight)
+        held_out = None
+        if validation_data is not None:
+            pair = validation.check_two("validation_data", validation_data, "(X, y)")
+            try:
+                held_out = self._samples(*pair)
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"validation_data: {error}") from None
         settings = FitSettings(
             epochs=validation.check_whole("epochs", epochs, at_least=0),
-            batch_sizes=(),  # below, when the number of samples is known to be right
+            batch_sizes=validation.check_batch_size(batch_size, train.n),
             optimizer=resolve_optimizer(optimizer),
             penalty=Penalty(
                 validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
@@ -314,19 +358,15 @@ class Network:
             progress=None if progress is None else validation.check_flag("progress", progress),
             threads=validation.check_threads(threads),
         )
-        train = self._samples(X, y, sample_weight)
-        held_out = None
-        if validation_data is not None:
-            pair = validation.check_two("validation_data", validation_data, "(X, y)")
-            try:
-                held_out = self._samples(*pair)
-            except (ValueError, TypeError) as error:
-                raise type(error)(f"validation_data: {error}") from None
-        settings = settings._replace(batch_sizes=validation.check_batch_size(batch_size, train.n))
         measured = {"train": train.data.classify} | ({"val": held_out.data.classify} if held_out else {})
         for callback in settings.callbacks:
             if isinstance(callback, EarlyStopping):
                 callback.check(measured)
+        return FitRequest(train, held_out, settings)
+
+    def _train(self, request: FitRequest) -> History:
+        """Carry out a checked request."""
+        train, held_out, settings = request
         if not self._fitting.acquire(blocking=False):
             raise RuntimeError("this network is being trained by another call of fit")
         try:

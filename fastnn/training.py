@@ -47,6 +47,14 @@ class FitSettings(NamedTuple):
     threads: int  # 0: as many as are worth it
 
 
+class FitRequest(NamedTuple):
+    """What to train on and how; checked already."""
+
+    train: Samples
+    held_out: Samples | None
+    settings: FitSettings
+
+
 class _Saved(NamedTuple):
     """Weights and optimizer memory before a stretch of batches."""
 
