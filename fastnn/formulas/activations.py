@@ -13,6 +13,7 @@ from fastnn import validation
 from fastnn.formulas import checks, expressions, ops, specs
 from fastnn.formulas.expressions import Expression
 from fastnn.formulas.specs import Parameter
+from fastnn.initializers import INITIALIZERS
 
 _NONE: Mapping[str, Parameter] = MappingProxyType({})
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -132,7 +133,6 @@ ROWS = {
             "Outputs that are probabilities of their own; the books' hidden units.",
             "Rumelhart, Hinton and Williams 1986",
             from_output=lambda a: a * (1 - a),
-            initializer="glorot",
         ),
         ActivationRow(
             "tanh",
@@ -174,7 +174,7 @@ ROWS = {
             "Keeps mean 0 and variance 1 through many layers.",
             "Klambauer et al. 2017",
             from_output=lambda a: ops.where(a > 0, _SELU_SCALE, a + _SELU_SCALE * _SELU_ALPHA),
-            initializer="lecun",
+            initializer="scaled",
         ),
         ActivationRow(
             "gelu",
@@ -226,11 +226,8 @@ ROWS = {
             "A sigmoid of straight lines.",
             "Courbariaux, Bengio and David 2015, with the slope of PyTorch",
             from_output=lambda a: ops.where(a > 0, ops.where(a < 1, 1 / 6, 0), 0),
-            initializer="glorot",
         ),
-        ActivationRow(
-            "softmax", None, "Outputs that are the probabilities of classes.", "Bridle 1990", hidden=False
-        ),
+        ActivationRow("softmax", None, "Outputs that are the probabilities of classes.", "Bridle 1990", hidden=False),
     )
 }
 
@@ -293,7 +290,9 @@ def resolve(spec: str | Activation, argument: str = "activation") -> Activation:
     return _bound(name, specs.bind(argument, name, ROWS[name].parameters, given))
 
 
-def activation(name: str, formula: Callable[..., Any], *, initializer: str = "scaled", **parameters: float) -> Activation:
+def activation(
+    name: str, formula: Callable[..., Any], *, initializer: str = "scaled", **parameters: float
+) -> Activation:
     """An activation of your own, trained as fast as the built-in ones.
 
     Parameters
@@ -329,6 +328,7 @@ def activation(name: str, formula: Callable[..., Any], *, initializer: str = "sc
     'z * sigmoid(2 * z)'
     """
     checks.check_own_name("activation", name, ROWS)
+    validation.check_name("initializer", initializer, INITIALIZERS)
     checked = checks.check_own_numbers(name, parameters)
     expression = expressions.trace(lambda z: formula(z, **dict(checked)), ["z"])
     return _own(name, expression, initializer, checked)
@@ -352,6 +352,7 @@ def from_data(data: Any, argument: str = "activation") -> Activation:
         return resolve(data, argument)
     name, formula, initializer = checks.read_fields(argument, data, {"name": str, "formula": list, "initializer": str})
     checks.check_own_name(argument, name, ROWS)
+    validation.check_name(f"initializer of a stored {argument}", initializer, INITIALIZERS)
     return _own(name, checks.read_formula(argument, formula, ["z"]), initializer, ())
 
 
@@ -376,7 +377,8 @@ class Facts(NamedTuple):
 
 
 _FLAT = 1e-3
-_FAR = 1e4
+_FAR = 1e4  # what has not become flat up to here does not
+_END, _ENDLESS = 1e30, 1e10  # a function that is so large there has no bound
 
 
 @cache
@@ -395,10 +397,9 @@ def facts(activation: Activation) -> Facts:
     half = np.concatenate([np.linspace(0, 100, 20_001), np.geomspace(100, _FAR, 2_001)[1:]])
     z = np.concatenate([-half[:0:-1], half])
     value, slope = ops.compute([activation.expression, activation.derivative], {"z": z})
+    (ends,) = ops.compute([activation.expression], {"z": np.array([-_END, _END])})
+    value = np.concatenate([value, np.where(np.abs(ends) > _ENDLESS, np.copysign(np.inf, ends), ends)])
     steep = np.abs(slope) >= _FLAT
-    # A function that still moves at the end of the grid as much as its length allows is taken to be without bound.
-    unbounded = np.abs(value[[0, -1]]) > np.sqrt(_FAR)
-    ends = np.where(unbounded, np.copysign(np.inf, value[[0, -1]]), value[[0, -1]])
 
     def beyond(side: Any) -> float:
         found = np.flatnonzero(steep & side)
@@ -408,8 +409,8 @@ def facts(activation: Activation) -> Facts:
         return math.inf if far == _FAR else far
 
     return Facts(
-        float(min(value.min(), ends.min())),
-        float(max(value.max(), ends.max())),
+        float(value.min()),
+        float(value.max()),
         beyond(z <= 0),
         beyond(z >= 0),
         float(np.abs(slope).max()),

@@ -14,13 +14,14 @@ Array = NDArray[Any]
 _STEP = 1e-6  # of central differences, in float64
 _TOLERANCE = 1e-4
 _MOST_KINKS = 0.01
+_FLOAT32_RANGE, _FLOAT32_TOLERANCE = 1e37, 0.01
 
 
 def wide_grid() -> Array:
-    """Numbers from -1000 to 1000, most of them near 0, none of them round, so that they miss most kinks."""
+    """Numbers from -1000 to 1000, most of them near 0, few of them round, so that they miss most kinks."""
     near = np.linspace(-20, 20, 2_001) + 1.23456e-4
     far = np.geomspace(20, 1000, 200)
-    return np.concatenate([-far[::-1], near, far, np.linspace(-1e-3, 1e-3, 21) + 1.7e-7])
+    return np.concatenate([-far[::-1], near, far, np.linspace(-1e-3, 1e-3, 21) + 1.7e-7, [0.0]])
 
 
 def check_own_name(argument: str, name: Any, taken: Collection[str]) -> None:
@@ -44,17 +45,28 @@ def _where_bad(grid: Mapping[str, Array], bad: Array) -> str:
 
 
 def check_finite(name: str, found: Mapping[str, Expression], grid: Mapping[str, Array]) -> None:
-    """Refuse formulas that are not finite somewhere on the grid, in float64 or float32."""
-    for dtype in (np.float64, np.float32):
-        values = {key: x.astype(dtype) for key, x in grid.items()}
-        for (what, _), result in zip(found.items(), ops.compute(list(found.values()), values), strict=True):
+    """Refuse formulas that are not finite somewhere on the grid, or far off in float32."""
+    narrow = {key: x.astype(np.float32) for key, x in grid.items()}
+    wide = {key: x.astype(np.float64) for key, x in narrow.items()}
+    results = {
+        values[next(iter(grid))].dtype.name: ops.compute(list(found.values()), values) for values in (wide, narrow)
+    }
+    for dtype, values in results.items():
+        for what, result in zip(found, values, strict=True):
             bad = ~np.isfinite(result)
             if bad.any():
-                value = result[int(np.argmax(bad))]
                 raise FormulaError(
-                    f"{name}: the {what} is {value} in {np.dtype(dtype).name} at {_where_bad(grid, bad)}; "
-                    f"it must be finite (a formula written stably has no exp of large numbers, log(0) or 0 / 0)"
+                    f"{name}: the {what} is {result[np.argmax(bad)]} in {dtype} at {_where_bad(grid, bad)}; "
+                    "it must be finite (a stable formula has no log of 0, 0 / 0 or products of large numbers)"
                 )
+    for what, exact, result in zip(found, results["float64"], results["float32"], strict=True):
+        # Rounding makes a steep function jump from one side of a step to the other here and there.
+        bad = (np.abs(exact) < _FLOAT32_RANGE) & (np.abs(result - exact) > _FLOAT32_TOLERANCE * (1 + np.abs(exact)))
+        if bad.mean() > _MOST_KINKS:
+            raise FormulaError(
+                f"{name}: the {what} at {_where_bad(grid, bad)} is {exact[np.argmax(bad)]:.6g}, but in float32 "
+                f"{result[np.argmax(bad)]:.6g}: large numbers in between are lost (exp of large numbers?)"
+            )
 
 
 def check_derivative(name: str, expression: Expression, slope: Expression, by: str, grid: Mapping[str, Array]) -> None:

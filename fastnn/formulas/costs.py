@@ -194,8 +194,8 @@ def _sum_squares(a: Any, t: Any) -> Any:
 
 
 def _huber(a: Any, t: Any, delta: float) -> Any:
-    e = abs(a - t)
-    return ops.where(e < delta, 0.5 * ops.square(e), delta * (e - 0.5 * delta))
+    e = a - t
+    return ops.where(abs(e) < delta, 0.5 * ops.square(e), delta * (abs(e) - 0.5 * delta))
 
 
 def _log_cosh(a: Any, t: Any) -> Any:

@@ -159,8 +159,10 @@ class Expression:
     def __pow__(self, exponent: Any) -> "Expression":
         return power(self, exponent)
 
-    def __rpow__(self, base: Any) -> NoReturn:
-        _unknown("a power whose exponent is no number (ops.exp(x * log(base)) is the same)")
+    def __rpow__(self, base: Any) -> "Expression":
+        if number(base).value <= 0:
+            _unknown("a power of a number that is not positive")
+        return apply("exp", self * math.log(base))
 
     def __lt__(self, other: Any) -> "Expression":
         return apply("less", self, other)
@@ -345,7 +347,7 @@ def derivative(expression: Expression, name: str) -> Expression:
     Examples
     --------
     >>> text(derivative(variable("z") ** 3, "z"))
-    'square(z) + z * 2 * z'
+    '3 * z^2'
     """
     zero, one = number(0.0), number(1.0)
     tangents: dict[Expression, Expression] = {}
@@ -466,7 +468,9 @@ def _read_node(entry: Any, built: list[Expression], names: Iterable[str] | None)
         _unknown(f"the stored operation {operation[:80]!r}")
     for place in arguments:
         if not _is_place(place, len(built)):
-            raise FormulaError(f"node {len(built)} of a stored formula refers to {str(place)[:80]}, not an earlier node")
+            raise FormulaError(
+                f"node {len(built)} of a stored formula refers to {str(place)[:80]}, not an earlier node"
+            )
     return apply(operation, *(built[place] for place in arguments))
 
 
@@ -508,7 +512,7 @@ def _restore(data: Any) -> Expression:
 
 
 # How tightly an operation binds, for parentheses: a function or name binds tightest.
-_BINDING = {"less": 1, "greater": 1, "add": 2, "subtract": 2, "multiply": 3, "divide": 3, "negative": 3}
+_BINDING = {"less": 1, "greater": 1, "add": 2, "subtract": 2, "multiply": 3, "divide": 3, "negative": 3, "square": 4}
 _TIGHTEST = 9
 
 
@@ -526,10 +530,12 @@ def _node_text(node: Expression, texts: dict[Expression, str]) -> str:
         fits = inner > binding or (inner == binding and looser)
         return texts[argument] if fits else f"({texts[argument]})"
 
+    if node.operation == "square":
+        return f"{wrapped(node.arguments[0], False)}^2"
     if node.operation == "negative":
         return f"-{wrapped(node.arguments[0], False)}"
     if not row.symbol:
-        return f"{node.operation}({', '.join(texts[argument] for argument in node.arguments)})"
+        return f"{'abs' if node.operation == 'absolute' else node.operation}({', '.join(texts[argument] for argument in node.arguments)})"
     left, right = node.arguments
     return f"{wrapped(left, True)} {row.symbol} {wrapped(right, node.operation in ('add', 'multiply'))}"
 

@@ -30,6 +30,9 @@ def _simpler_sum(x: Expression, y: Expression) -> Expression | None:
         return y
     if _is(y, 0):
         return x
+    left, right = _factor(x), _factor(y)
+    if left[1] is right[1]:
+        return (left[0] + right[0]) * left[1]
     return x - y.arguments[0] if y.operation == "negative" else None
 
 
@@ -43,21 +46,31 @@ def _simpler_difference(x: Expression, y: Expression) -> Expression | None:
     return x + y.arguments[0] if y.operation == "negative" else None
 
 
+def _factor(x: Expression) -> tuple[float, Expression]:
+    """``x`` as a number times something."""
+    if x.operation == "negative":
+        return -1.0, x.arguments[0]
+    if x.operation == "multiply" and x.arguments[0].operation == "number":
+        return x.arguments[0].value, x.arguments[1]
+    return 1.0, x
+
+
 def _simpler_product(x: Expression, y: Expression) -> Expression | None:
-    if y.operation == "number":  # the number first, so that two of them meet
+    if y.operation == "number":  # numbers come first
         return y * x
-    if x.operation != "number":
-        return None
-    if x.value == 0:
-        return x
-    if abs(x.value) == 1:
-        return y if x.value > 0 else -y
-    if y.operation == "negative":
-        return -x.value * y.arguments[0]
-    if y.operation == "multiply" and y.arguments[0].operation == "number":
-        product = x.value * y.arguments[0].value
-        return product * y.arguments[1] if math.isfinite(product) and product != 0 else None
-    return None
+    if x.operation == "number":
+        if x.value == 0:
+            return x
+        if abs(x.value) == 1:
+            return y if x.value > 0 else -y
+        value, rest = _factor(y)
+        product = x.value * value
+        return product * rest if rest is not y and math.isfinite(product) and product != 0 else None
+    left, right = _factor(x), _factor(y)
+    product = left[0] * right[0]
+    if (left[1] is not x or right[1] is not y) and math.isfinite(product) and product != 0:
+        return product * (left[1] * right[1])  # numbers come first, so that they meet
+    return square(x) if x is y else None
 
 
 def _simpler_quotient(x: Expression, y: Expression) -> Expression | None:
@@ -78,7 +91,19 @@ def _simpler_choice(mask: Expression, yes: Expression, no: Expression) -> Expres
 
 
 def _simpler_negative(x: Expression) -> Expression | None:
-    return x.arguments[0] if x.operation == "negative" else None
+    if x.operation == "subtract":
+        return x.arguments[1] - x.arguments[0]
+    value, rest = _factor(x)
+    return -value * rest if rest is not x else None
+
+
+def _without_sign(name: str) -> Callable[[Expression], Expression | None]:
+    """Even functions do not see the sign of their argument."""
+
+    def simplify(x: Expression) -> Expression | None:
+        return apply(name, x.arguments[0]) if x.operation in ("negative", "absolute") else None
+
+    return simplify
 
 
 # --- the table ---
@@ -97,14 +122,16 @@ def _second(formula: Callable[..., Any]) -> Callable[..., Any]:
 _ROWS = (
     Operation("add", 2, np.add, lambda v, x, y, dx, dy: dx + dy, "``x + y``.", _simpler_sum, "+"),
     Operation("subtract", 2, np.subtract, lambda v, x, y, dx, dy: dx - dy, "``x - y``.", _simpler_difference, "-"),
-    Operation(
-        "multiply", 2, np.multiply, lambda v, x, y, dx, dy: dx * y + x * dy, "``x * y``.", _simpler_product, "*"
-    ),
-    Operation(
-        "divide", 2, np.divide, lambda v, x, y, dx, dy: (dx - v * dy) / y, "``x / y``.", _simpler_quotient, "/"
-    ),
+    Operation("multiply", 2, np.multiply, lambda v, x, y, dx, dy: dx * y + x * dy, "``x * y``.", _simpler_product, "*"),
+    Operation("divide", 2, np.divide, lambda v, x, y, dx, dy: (dx - v * dy) / y, "``x / y``.", _simpler_quotient, "/"),
     _unary("negative", np.negative, lambda x, y: -1.0, "``-x``.", simplify=_simpler_negative),
-    _unary("absolute", np.abs, lambda x, y: sign(x), "``|x|``; its derivative at 0 is 0."),
+    _unary(
+        "absolute",
+        np.abs,
+        lambda x, y: sign(x),
+        "``|x|``; its derivative at 0 is 0.",
+        simplify=_without_sign("absolute"),
+    ),
     _unary("sign", np.sign, lambda x, y: 0.0, "-1, 0 or 1 for x below, at or above 0; its derivative is 0."),
     Operation(
         "maximum",
@@ -131,7 +158,7 @@ _ROWS = (
         _simpler_choice,
         takes_mask=True,
     ),
-    _unary("square", np.square, lambda x, y: 2 * x, "``x * x``."),
+    _unary("square", np.square, lambda x, y: 2 * x, "``x * x``.", simplify=_without_sign("square")),
     _unary("sqrt", np.sqrt, lambda x, y: 0.5 / y, "The square root, of x >= 0."),
     _unary("exp", twins.exp, lambda x, y: y, "``e ** x``; ends near the largest number."),
     _unary("expm1", twins.expm1, lambda x, y: y + 1, "``exp(x) - 1``, right near 0; ends near the largest number."),
