@@ -221,9 +221,9 @@ def _focal_sigmoid(z: Any, t: Any, gamma: float) -> Any:
     return t * ops.exp(-gamma * right) * wrong + (1 - t) * ops.exp(-gamma * wrong) * right
 
 
-def _focal_softmax(l: Any, t: Any, gamma: float) -> Any:  # noqa: E741 (the logarithm of an output)
-    missing = ops.maximum(-ops.expm1(l), 1e-30)  # 1 - a, kept off 0, where a power below 1 has no derivative
-    return -t * missing**gamma * l
+def _focal_softmax(log_a: Any, t: Any, gamma: float) -> Any:
+    missing = ops.maximum(-ops.expm1(log_a), 1e-30)  # 1 - a, kept off 0, where a power below 1 has no derivative
+    return -t * missing**gamma * log_a
 
 
 def _hinge(z: Any, t: Any) -> Any:
@@ -310,7 +310,7 @@ ROWS = {
         ),
         CostRow(
             "log_likelihood",
-            {"softmax": Form("l", lambda l, t: -t * l)},
+            {"softmax": Form("l", lambda log_a, t: -t * log_a)},
             "Classes that exclude each other.",
             "Bridle 1990; smoothing: Szegedy et al. 2016",
             ("softmax",),
@@ -511,7 +511,7 @@ def cost(
     >>> from fastnn.formulas import ops
     >>> from fastnn.formulas.costs import cost
     >>> cost("cauchy", lambda a, t, scale: ops.log1p(ops.square((a - t) / scale)), scale=2.0).text
-    'log1p(square(0.5 * (a - t)))'
+    'log1p((0.5 * (a - t))^2)'
     """
     checks.check_own_name("cost", name, ROWS)
     validation.check_name("on", on, _KINDS)

@@ -1,8 +1,8 @@
 """Formulas as data: a graph of operations on variables and numbers.
 
-A formula is a Python function that is called once, with variables, and leaves its graph behind (:func:`trace`). From the
-graph come its derivative (:func:`derivative`), its values on whatever computes (:func:`evaluate`: NumPy arrays, vectors
-of machine code), its text, and what a file keeps of it (:func:`to_data`): data, never code.
+A formula is a Python function that is called once, with variables, and leaves its graph behind (:func:`trace`). From
+the graph come its derivative (:func:`derivative`), its values on whatever computes (:func:`evaluate`: NumPy arrays,
+vectors of machine code), its text, and what a file keeps of it (:func:`to_data`): data, never code.
 
 Equal subexpressions are one and the same object, so that everything is computed once and ``is`` compares. Graphs are
 walked without recursion: their depth is not bounded by Python's stack.
@@ -263,7 +263,7 @@ def apply(name: str, *arguments: Any) -> Expression:
 
 def power(base: Expression, exponent: float) -> Expression:
     """``base ** exponent`` for a number; with an exponent that is not whole for ``base >= 0``."""
-    if isinstance(exponent, Expression) or isinstance(exponent, bool) or not isinstance(exponent, numbers.Real):
+    if isinstance(exponent, (Expression, bool)) or not isinstance(exponent, numbers.Real):
         _unknown("a power whose exponent is no number (ops.exp(y * ops.log(x)) is x ** y for x > 0)")
     if exponent < 0:
         return 1.0 / power(base, -exponent)
@@ -403,8 +403,8 @@ def evaluate(
     Examples
     --------
     >>> z = variable("z")
-    >>> evaluate([z * z + 1], {"z": 3.0}, {"number": float, "multiply": lambda x, y: x * y, "add": lambda x, y: x + y})
-    [10.0]
+    >>> evaluate([2 * z + 1], {"z": 3.0}, {"number": float, "multiply": lambda x, y: x * y, "add": lambda x, y: x + y})
+    [7.0]
     """
     found: dict[Expression, Any] = {}
     for node in in_order(expressions):
@@ -426,13 +426,13 @@ def evaluate(
 def to_data(expressions: Sequence[Expression]) -> list[Any]:
     """Expressions as nested lists for JSON: ``[nodes, results]``.
 
-    A node is ``["variable", name]``, ``["number", value]`` or ``[operation, i, ...]`` with the numbers of earlier nodes;
-    ``results`` are the numbers of the nodes that are the expressions.
+    A node is ``["variable", name]``, ``["number", value]`` or ``[operation, i, ...]`` with the places of earlier nodes;
+    ``results`` are the places of the expressions.
 
     Examples
     --------
     >>> to_data([variable("z") * 2.0])
-    [[['variable', 'z'], ['number', 2.0], ['multiply', 0, 1]], [2]]
+    [[['number', 2.0], ['variable', 'z'], ['multiply', 0, 1]], [2]]
     """
     nodes: list[list[Any]] = []
     places: dict[Expression, int] = {}
@@ -535,7 +535,8 @@ def _node_text(node: Expression, texts: dict[Expression, str]) -> str:
     if node.operation == "negative":
         return f"-{wrapped(node.arguments[0], False)}"
     if not row.symbol:
-        return f"{'abs' if node.operation == 'absolute' else node.operation}({', '.join(texts[argument] for argument in node.arguments)})"
+        name = "abs" if node.operation == "absolute" else node.operation
+        return f"{name}({', '.join(texts[argument] for argument in node.arguments)})"
     left, right = node.arguments
     return f"{wrapped(left, True)} {row.symbol} {wrapped(right, node.operation in ('add', 'multiply'))}"
 

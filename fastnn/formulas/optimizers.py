@@ -184,7 +184,7 @@ def _trace(row: RuleRow) -> Rule:
     names = ["g", "p", *row.states, *row.numbers]
     if len(set(names)) < len(names):
         raise FormulaError(f"optimizer {row.name}: g, p, states and numbers need different names, got {names}")
-    make_states, make_numbers = namedtuple("States", row.states), namedtuple("Numbers", row.numbers)  # type: ignore[misc]
+    make_states, make_numbers = namedtuple("States", row.states), namedtuple("Numbers", row.numbers)
     traced: list[Expression] = []
 
     def first(*values: Expression) -> Any:

@@ -66,8 +66,7 @@ def _erfcx_series() -> NDArray[np.float64]:
     u = (nodes * (high - low) + low + high) / 2
     x = 3 * (1 + u) / (1 - u)
     values = [math.exp(v * v) * math.erfc(v) for v in x.tolist()]
-    result: NDArray[np.float64] = chebyshev.chebfit(nodes, values, _ERFCX_DEGREE)
-    return result
+    return np.asarray(chebyshev.chebfit(nodes, values, _ERFCX_DEGREE), np.float64)
 
 
 def erf(x: Array) -> Array:
