@@ -63,7 +63,7 @@ class Activation:
     name : str
         Its name alone.
     parameters : tuple of (str, float)
-        All its parameters.
+        All its parameters; those of a user's own are part of its formula.
     expression : Expression or None
         The function of ``z``; None for softmax.
     derivative : Expression or None
@@ -329,15 +329,15 @@ def activation(
     """
     checks.check_own_name("activation", name, ROWS)
     validation.check_name("initializer", initializer, INITIALIZERS)
-    checked = checks.check_own_numbers(name, parameters)
-    expression = expressions.trace(lambda z: formula(z, **dict(checked)), ["z"])
-    return _own(name, expression, initializer, checked)
+    numbers = checks.check_own_numbers(name, parameters)
+    expression = expressions.trace(lambda z: formula(z, **numbers), ["z"])
+    return _own(name, expression, initializer)
 
 
-def _own(name: str, expression: Expression, initializer: str, parameters: specs.Parameters) -> Activation:
+def _own(name: str, expression: Expression, initializer: str) -> Activation:
     checks.check_function(f"activation {name}", expression, "z", {"z": checks.wide_grid()})
     slope = expressions.derivative(expression, "z")
-    return Activation(name, name, parameters, expression, slope, initializer=initializer, own=True)
+    return Activation(name, name, (), expression, slope, initializer=initializer, own=True)
 
 
 def from_data(data: Any, argument: str = "activation") -> Activation:
@@ -353,7 +353,7 @@ def from_data(data: Any, argument: str = "activation") -> Activation:
     name, formula, initializer = checks.read_fields(argument, data, {"name": str, "formula": list, "initializer": str})
     checks.check_own_name(argument, name, ROWS)
     validation.check_name(f"initializer of a stored {argument}", initializer, INITIALIZERS)
-    return _own(name, checks.read_formula(argument, formula, ["z"]), initializer, ())
+    return _own(name, checks.read_formula(argument, formula, ["z"]), initializer)
 
 
 class Facts(NamedTuple):

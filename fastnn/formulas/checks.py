@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import validation
-from fastnn.formulas import expressions, ops, specs
+from fastnn.formulas import expressions, ops
 from fastnn.formulas.expressions import Expression, FormulaError
 
 Array = NDArray[Any]
@@ -34,9 +34,9 @@ def check_own_name(argument: str, name: Any, taken: Collection[str]) -> None:
         raise ValueError(f"there is a built-in {argument} {name!r} already; choose another name")
 
 
-def check_own_numbers(name: str, values: Mapping[str, Any]) -> specs.Parameters:
+def check_own_numbers(name: str, values: Mapping[str, Any]) -> dict[str, float]:
     """The numbers that a user's own formula takes."""
-    return tuple((key, validation.check_number(f"{key} of {name}", value)) for key, value in values.items())
+    return {key: validation.check_number(f"{key} of {name}", value) for key, value in values.items()}
 
 
 def _where_bad(grid: Mapping[str, Array], bad: Array) -> str:

@@ -74,6 +74,9 @@ class CostRow(NamedTuple):
         ``(t, n, smoothing)`` to the target that the cost is given in place of ``t``, of ``n`` outputs.
     units : str
         The parameter that holds one constant ``q`` for each output; empty where there is none.
+    probability : callable, optional
+        From an output ``a`` to the probability of its class, where that is not the output itself. Over the classes they
+        need not sum to one.
     """
 
     name: str
@@ -86,6 +89,7 @@ class CostRow(NamedTuple):
     parameters: Mapping[str, Parameter] = _NONE
     smoothing: Callable[..., Any] | None = None
     units: str = ""
+    probability: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,14 @@ class Cost:
     @property
     def text(self) -> str:
         """The formula of one output for people to read, the first where there are several."""
-        return expressions.text(self.forms[0][1].expression)
+        log_a = ops.log(expressions.variable("a"))
+        return expressions.text(expressions.substitute(self.forms[0][1].expression, {"l": log_a}))
+
+    @property
+    def probability(self) -> Expression | None:
+        """The probability of a class as a formula of its output ``a``; None where that is the output itself."""
+        row = None if self.own else ROWS[self.name]
+        return expressions.trace(row.probability, ["a"]) if row and row.probability else None
 
     def goes_with(self, output: Activation) -> bool:
         """Whether the cost has a formula for that output activation."""
@@ -337,6 +348,7 @@ ROWS = {
             ("identity",),
             True,
             "probabilities",
+            probability=lambda a: ops.minimum(ops.maximum(0.5 * a + 0.5, 0), 1),
         ),
     )
 }
@@ -515,7 +527,7 @@ def cost(
     """
     checks.check_own_name("cost", name, ROWS)
     validation.check_name("on", on, _KINDS)
-    numbers = dict(checks.check_own_numbers(name, parameters))
+    numbers = checks.check_own_numbers(name, parameters)
     expression = expressions.trace(lambda x, t: formula(x, t, **numbers), [on, "t"])
     names = (outputs,) if isinstance(outputs, str) else tuple(outputs)
     return _own(name, expression, on, names, validation.check_flag("classifies", classifies), targets)
@@ -526,6 +538,11 @@ def _own(name: str, expression: Expression, on: str, outputs: tuple[Any, ...], c
     if not outputs:
         raise ValueError(f"cost {name} must go with at least one output")
     found = [activations.resolve(output, f"an output of cost {name}") for output in outputs]
+    if any(output.own for output in found):
+        raise ValueError(
+            f"outputs of cost {name} must be names of built-in activations, got {list(map(str, found))}; "
+            "a cost written on 'a' goes with your own ones too"
+        )
     softmax = [output.name == "softmax" for output in found]
     if any(softmax) != (on == "l") or (on != "a" and len(found) > 1):
         wanted = {"a": "any outputs but softmax", "z": "one output other than softmax", "l": "the output softmax"}
@@ -541,7 +558,7 @@ def _own(name: str, expression: Expression, on: str, outputs: tuple[Any, ...], c
 
 def _grid(on: str, output: Activation, targets: str) -> tuple[Any, Any]:
     """What a cost may be given: inputs and targets, beside each other."""
-    x = checks.wide_grid()
+    x = checks.wide_grid()[::3]
     if on == "l":
         x = -np.abs(x)
     elif on == "a" and output.expression is not None:

@@ -407,7 +407,11 @@ def evaluate(
     [7.0]
     """
     found: dict[Expression, Any] = {}
-    for node in in_order(expressions):
+    order = in_order(expressions)
+    last_use = {argument: node for node in order for argument in node.arguments}
+    for result in expressions:
+        last_use.pop(result, None)
+    for node in order:
         try:
             if node.operation == "variable":
                 found[node] = values[node.name]
@@ -420,6 +424,9 @@ def evaluate(
             found[node] = function(node.value)
         else:
             found[node] = function(*(found[argument] for argument in node.arguments))
+            for argument in set(node.arguments):  # arrays may be large
+                if last_use.get(argument) is node:
+                    del found[argument]
     return [found[expression] for expression in expressions]
 
 
