@@ -171,10 +171,10 @@ class Expression:
         return apply("greater", self, other)
 
     def __le__(self, other: Any) -> NoReturn:
-        _unknown("<=; write x > y and turn the branches of ops.where round, that is")
+        raise FormulaError("formulas have no <=: write x > y and exchange the branches of ops.where")
 
     def __ge__(self, other: Any) -> NoReturn:
-        _unknown(">=; write x < y and turn the branches of ops.where round, that is")
+        raise FormulaError("formulas have no >=: write x < y and exchange the branches of ops.where")
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -232,9 +232,13 @@ def number(x: float) -> Expression:
     """A finite constant."""
     if isinstance(x, bool) or not isinstance(x, numbers.Real):
         raise FormulaError(f"a formula takes expressions and numbers, got {type(x).__name__} {x!r}")
-    if not math.isfinite(x):
+    try:
+        value = float(x)
+    except OverflowError as error:  # a whole number of hundreds of digits
+        raise FormulaError("a number of a formula is too large for a float") from error
+    if not math.isfinite(value):
         raise FormulaError(f"the numbers of a formula must be finite, got {x}")
-    return _node("number", value=float(x))
+    return _node("number", value=value)
 
 
 def lift(x: Any) -> Expression:
