@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from fastnn import datasets, persistence, validation
 from fastnn._version import __version__
-from fastnn.activations import ACTIVATIONS
-from fastnn.costs import COSTS
 from fastnn.datasets import readers
+from fastnn.formulas.activations import ROWS as ACTIVATIONS
+from fastnn.formulas.costs import ROWS as COSTS
 from fastnn.initializers import INITIALIZERS
 from fastnn.network import Network, load
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam
@@ -268,7 +268,7 @@ def _deduced_sizes(data: _Data) -> list[int]:
 
 def _check_data(network: Network, data: _Data) -> None:
     """Refuse data that do not go with the network, before anything is trained: here the file can be named."""
-    classifies = COSTS[network.cost].classifies
+    classifies = network._cost.classifies
     try:
         validation.check_features("X", data.X, network.sizes[0], network.dtype)
         validation.check_targets(data.y, len(data.X), network.sizes[-1], network.cost, classifies, network.dtype)
@@ -398,8 +398,8 @@ def _run_predict(args: argparse.Namespace) -> None:
 
 
 def _run_info(args: argparse.Namespace) -> None:
-    from fastnn.kernels.compile import cache_folder  # imports Numba
     from fastnn.kernels.host import WIDTH
+    from fastnn.kernels.store import cache_folder
 
     rows = {
         "fastnn": __version__,

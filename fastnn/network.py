@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import diagnostics, persistence, validation
-from fastnn.activations import ACTIVATIONS
 from fastnn.callbacks import EarlyStopping
-from fastnn.costs import COSTS
 from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, Penalty, natural_order, pack_data, plan_first_layer, random_order
+from fastnn.formulas import activations, costs
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS, draw_layers
 from fastnn.optimizers import SGD, Adam, resolve_optimizer
 from fastnn.training import FitRequest, FitSettings, Samples, Training, evaluate
 
 Array = NDArray[Any]
+_OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not say how many buffers an optimizer keeps
 
 
 class LayerArrays(MutableSequence[Array]):
@@ -139,12 +139,10 @@ class Network:
         seed: int | None = 0,
     ) -> None:
         self._sizes = validation.check_sizes(sizes)
-        hidden = [name for name, row in ACTIVATIONS.items() if row.hidden]
-        hidden_names = validation.check_activations(activation, len(self.sizes) - 2, hidden)
-        self._activations = (*hidden_names, validation.check_name("output", output, ACTIVATIONS))
-        self._cost = validation.check_name("cost", cost, COSTS)
-        better = next(name for name, row in COSTS.items() if output in row.outputs)
-        validation.check_pair(cost, output, COSTS[cost].outputs, better)
+        hidden = activations.resolve_hidden(activation, len(self.sizes) - 2)
+        self._activations = (*hidden, activations.resolve(output, "output"))
+        self._cost = costs.resolve(cost)
+        costs.check_pair(self._cost, self._activations[-1], self._sizes[-1])
         self._dtype = validation.check_dtype(dtype)
         if seed is not None:
             validation.check_whole("seed", seed, at_least=0)
@@ -154,7 +152,7 @@ class Network:
             layers = draw_layers(initializer, self._generator, self.sizes)
         else:
             layers = validation.check_two("initializer", initializer, "(weights, biases), or a name")
-        self._classifier = COSTS[cost].classifies
+        self._classifier = self._cost.classifies
         self.history: History | None = None
         self._settings = diagnostics.Settings.of(SGD(), 10)
         self._budget: diagnostics.Budget | None = None  # before the first fit
@@ -163,7 +161,7 @@ class Network:
         self.biases = layers[1]
 
     def _attach_engine(self) -> None:
-        self._engine = Engine(self.sizes, self.activations, self.cost, self.dtype)
+        self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
         self._fitting = threading.Lock()
 
     # --- what it is: fixed, because the buffers are laid out for it ---
@@ -176,12 +174,12 @@ class Network:
     @property
     def activations(self) -> tuple[str, ...]:
         """Activation of every layer, the output's last."""
-        return self._activations
+        return tuple(activation.spec for activation in self._activations)
 
     @property
     def cost(self) -> str:
         """Name of the cost."""
-        return self._cost
+        return self._cost.spec
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -389,12 +387,12 @@ class Network:
 
     @property
     def _model(self) -> diagnostics.Model:
-        return diagnostics.Model(self._engine, self.activations, self.cost)
+        return diagnostics.Model(self._engine, self._activations, self._cost)
 
     def _samples(self, X: Any, y: Any, sample_weight: Any = None) -> Samples:
         features = validation.check_features("X", X, self.sizes[0], self.dtype)
         n = features.n
-        classifies = COSTS[self.cost].classifies
+        classifies = self._cost.classifies
         targets = validation.check_targets(y, n, self.sizes[-1], self.cost, classifies, self.dtype)
         weights = validation.check_sample_weight(sample_weight, n, self.dtype)
         return Samples(pack_data(features, targets, weights, self.dtype), n)
@@ -612,11 +610,12 @@ class Network:
         return persistence.Record(
             header={
                 "sizes": list(self.sizes),
-                "activations": list(self.activations),
-                "cost": self.cost,
+                "activations": [activation.to_data() for activation in self._activations],
+                "cost": self._cost.to_data(),
                 "dtype": self.dtype.name,
                 "classifier": self._classifier,
                 "optimizer": engine.memory.kernel,
+                "states": engine.memory.states,
                 "steps": engine.memory.steps,
                 "generator": self._generator.bit_generator.state,
                 "settings": self._settings.to_header(),
@@ -645,16 +644,18 @@ class Network:
 
         try:
             start = take_layers("")
-            *hidden, output = header["activations"]
-            Network.__init__(self, sizes, hidden, output, header["cost"], start, header["dtype"])
+            *hidden, output = (activations.from_data(data) for data in header["activations"])
+            Network.__init__(self, sizes, hidden, output, costs.from_data(header["cost"]), start, header["dtype"])
             self._classifier = header["classifier"]
             self._generator.bit_generator.state = header["generator"]
             engine = self._engine
             self._settings = diagnostics.Settings.from_header(header["settings"])
             self._budget = diagnostics.Budget() if header["steps"] else None
-            validation.check_name("optimizer", header["optimizer"], engine.optimizer_kernels)
             steps = validation.check_whole("steps", header["steps"], at_least=0)
-            engine.memory = engine.fresh_memory(header["optimizer"])._replace(steps=steps)
+            states = validation.check_whole(
+                "states", header.get("states", _OLD_STATES.get(header["optimizer"], 0)), at_least=0
+            )
+            engine.memory = engine.fresh_memory(str(header["optimizer"]), (0.0,) * states)._replace(steps=steps)
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
                     engine.write(i, *layer, buffer)

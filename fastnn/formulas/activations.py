@@ -1,7 +1,7 @@
 """The activations: one row each, from which kernels, derivatives, NumPy arithmetic and docs are made."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -288,6 +288,28 @@ def resolve(spec: str | Activation, argument: str = "activation") -> Activation:
     name, given = specs.parse(argument, spec)
     validation.check_name(argument, name, ROWS)
     return _bound(name, specs.bind(argument, name, ROWS[name].parameters, given))
+
+
+def resolve_hidden(given: Any, layers: int) -> tuple[Activation, ...]:
+    """The activations of the hidden layers: one for all, or one for each.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there are not as many as layers, or one is unknown or for outputs alone.
+    """
+    if isinstance(given, (str, Activation)):
+        resolve(given)  # also where there is no layer to use it
+        given = (given,) * layers
+    if not isinstance(given, Sequence):
+        raise TypeError(f"activation must be a name or a list of names, got {type(given).__name__}")
+    if len(given) != layers:
+        raise ValueError(f"activation must be one name, or one per hidden layer: expected {layers}, got {len(given)}")
+    found = tuple(resolve(row) for row in given)
+    for row in found:
+        if not row.hidden:
+            raise ValueError(f"activation {row.spec!r} is for the output layer alone: pass output={row.spec!r}")
+    return found
 
 
 def activation(

@@ -223,7 +223,7 @@ def _pinball(a: Any, t: Any, q: Any) -> Any:
 
 def _cross_entropy(z: Any, t: Any) -> Any:
     # -t log a - (1 - t) log(1 - a), from z; both terms are >= 0, so nothing cancels.
-    return ops.where(z > 0, z * (1 - t), -(z * t)) + ops.log1p(ops.exp(-abs(z)))
+    return ops.where(z > 0, z * (1 - t), -(z * t)) + ops.softplus(-abs(z))
 
 
 def _focal_sigmoid(z: Any, t: Any, gamma: float) -> Any:
@@ -257,7 +257,7 @@ ROWS = {
     for row in (
         CostRow(
             "quadratic",
-            {ANY_OUTPUT: Form("a", lambda a, t: 0.5 * ops.square(a - t))},
+            {ANY_OUTPUT: Form("a", lambda a, t: (a - t) * (0.5 * (a - t)))},
             "Half the squared error: the books' cost.",
             "Nielsen 2015",
             ("sigmoid", "identity", "tanh", "relu", "softplus"),
@@ -420,6 +420,24 @@ def resolve(spec: str | Cost, argument: str = "cost") -> Cost:
     name, given = specs.parse(argument, spec)
     validation.check_name(argument, name, ROWS)
     return _bound(name, specs.bind(argument, name, ROWS[name].parameters, given))
+
+
+def check_pair(cost: Cost, output: Activation, n_out: int) -> None:
+    """Refuse a cost with an output activation that it does not go with, or with another number of outputs.
+
+    Raises
+    ------
+    ValueError
+        Naming costs and outputs that go together.
+    """
+    if not cost.goes_with(output):
+        better = next(name for name in ROWS if resolve(name).goes_with(output))
+        raise ValueError(
+            f"cost {cost.spec!r} does not go with output {output.spec!r}: use cost={cost.spec!r} with "
+            f"output={cost.outputs[0]!r}, or cost={better!r} with output={output.spec!r}"
+        )
+    if cost.units and len(cost.units) != n_out:
+        raise ValueError(f"cost {cost.spec!r} has a number for each of {len(cost.units)} outputs, got {n_out} outputs")
 
 
 class OutputUnit(NamedTuple):

@@ -68,8 +68,8 @@ def _simpler_product(x: Expression, y: Expression) -> Expression | None:
         return product * rest if rest is not y and math.isfinite(product) and product != 0 else None
     left, right = _factor(x), _factor(y)
     product = left[0] * right[0]
-    if (left[1] is not x or right[1] is not y) and math.isfinite(product) and product != 0:
-        return product * (left[1] * right[1])  # numbers come first, so that they meet
+    if left[1] is not x and right[1] is not y and math.isfinite(product) and product != 0:
+        return product * (left[1] * right[1])
     return square(x) if x is y else None
 
 

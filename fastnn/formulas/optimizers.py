@@ -292,6 +292,12 @@ class Optimizer:
             table[:, i] = column
         return table
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the numbers of all steps are the same."""
+        table = self.numbers([1, 2, 1000])
+        return bool((table == table[0]).all())
+
     def to_data(self) -> dict[str, Any]:
         """Name and numbers, for a file."""
         return {"name": self.name, **asdict(self)}  # type: ignore[call-overload]
