@@ -302,6 +302,8 @@ def test_texts(formula, wanted):
         (lambda z: z + "1", "str '1'"),
         (lambda z: z + math.inf, "must be finite"),
         (lambda z: z + True, "bool"),
+        (lambda z: z + number(1e300) * number(1e300), "is inf"),
+        (lambda z: z + number(1) / number(0), "1 / 0 is inf"),
         (lambda z: [z], "returned list"),
         (lambda z: None, "returned NoneType"),
         (lambda z: z[0], "fails"),
@@ -426,7 +428,7 @@ def test_parameters_hold_their_own_defaults():
         for row in rows.values():
             for key, parameter in row.parameters.items():
                 assert parameter.check(key, parameter.default) == parameter.default
-                assert isinstance(parameter, specs.Parameter)
+                assert parameter.doc
 
 
 # --- activations ---
@@ -729,6 +731,7 @@ def test_an_activation_of_ones_own_in_another_process():
         (lambda z: 1 / z, "at z = 0"),
         (lambda z: ops.sqrt(abs(z)), "the derivative is nan in float64 at z = 0"),
         (lambda z: z**20, "inf in float32"),
+        (lambda z: z + ops.log(0.0 * z), "log\\(0\\) is -inf"),
         (lambda z: ops.log(1 + ops.exp(z)), "in float32"),
         (
             lambda z: z + ops.sign(ops.tanh(1000 * ops.square(z) % 1 if False else z * 1e9 - 1)) * ops.cosh(z),
@@ -801,6 +804,13 @@ def test_a_cost_of_ones_own():
     assert delta.shape == z.shape
     with pytest.raises(ValueError, match="goes with output 'identity' or 'tanh', got 'softmax'"):
         own.form(activations.resolve("softmax"))
+
+
+def test_a_cost_of_ones_own_with_outputs_it_was_not_meant_for():
+    own = costs.cost("gamma", lambda a, t: t / (a + 1) + ops.log(a + 1), outputs="softplus", targets="nonnegative")
+    costs.output_unit(own, activations.activation("mine", ops.softplus), 2)
+    with pytest.raises(FormulaError, match="cost gamma with output tanh: the value is"):
+        costs.output_unit(own, activations.resolve("tanh"), 2)
 
 
 def test_costs_of_ones_own_on_inputs_and_log_probabilities():

@@ -259,8 +259,9 @@ def apply(name: str, *arguments: Any) -> Expression:
     if not row.gives_mask and all(node.operation == "number" for node in nodes):
         with np.errstate(all="ignore"):
             value = float(row.compute(*(np.float64(node.value) for node in nodes)))
-        if math.isfinite(value):
-            return number(value)
+        if not math.isfinite(value):
+            raise FormulaError(f"{text(_node(name, nodes))} is {value}; the numbers of a formula must be finite")
+        return number(value)
     simple = row.simplify(*nodes) if row.simplify else None
     return _node(name, nodes) if simple is None else simple
 
