@@ -11,9 +11,11 @@ import sys
 import threading
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import scipy.special
+from hypothesis import strategies as st
 
 from fastnn.formulas import FormulaError, activations, checks, costs, expressions, ops, specs, twins
 from fastnn.formulas.expressions import OPERATIONS, derivative, from_data, number, text, to_data, trace, variable
@@ -224,6 +226,7 @@ def test_expressions_survive_copies_and_pickles():
         (ops.square(abs(z)), z * z),
         (ops.where(z > 0, t, t), t),
         (ops.where(number(1) > number(2), z, t), t),
+        (ops.where(False, z, t), t),
         (ops.exp(number(0)), number(1)),
         (np.float64(2) * z, 2 * z),
         (np.float32(1) - z, 1 - z),
@@ -328,6 +331,67 @@ def test_data_of_what_is_missing():
         expressions.evaluate([ops.tanh(z)], {"z": 1.0}, {"number": float})
 
 
+# --- any formula ---
+
+UNARY = ["negative", "absolute", "square", "tanh", "sigmoid", "softplus", "erf", "sign"]
+BINARY = ["add", "subtract", "multiply", "maximum", "minimum"]
+LEAVES = st.sampled_from(["z", "t", 0.0, 1.0, -1.0, 2.0, 0.5, -3.0])
+
+
+def grow(inner):
+    return st.one_of(
+        st.tuples(st.sampled_from(UNARY), inner),
+        st.tuples(st.sampled_from(BINARY), inner, inner),
+        st.tuples(st.just("divide"), inner, st.sampled_from([1.0, 2.0, -4.0, 3.0])),
+        st.tuples(st.just("where"), st.tuples(st.sampled_from(["less", "greater"]), inner, inner), inner, inner),
+    )
+
+
+TREES = st.recursive(LEAVES, grow, max_leaves=12)
+
+
+def build(tree, leaves):
+    """A tree of names of operations as what the operations give on these leaves."""
+    if isinstance(tree, tuple):
+        return getattr(ops, tree[0])(*(build(part, leaves) for part in tree[1:]))
+    return leaves.get(tree, tree)
+
+
+def as_python(written):
+    return eval(written.replace("^", "**"), {name: getattr(ops, name) for name in OPERATIONS} | {"z": ZS, "t": TS})
+
+
+ZS, TS = np.array([-2.3, -0.7, 0.4, 1.9]), np.array([0.3, 1.2, -0.8, 0.6])
+
+
+@hypothesis.given(TREES)
+@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+def test_simplified_formulas_and_their_texts_have_the_values_of_the_plain_ones(tree):
+    hypothesis.assume(isinstance(tree, tuple))
+    plain = np.broadcast_to(build(tree, {"z": ZS, "t": TS}), ZS.shape)
+    hypothesis.assume(np.abs(plain).max() < 1e6)
+    formula = expressions.lift(build(tree, {"z": z, "t": t}))
+    (found,) = ops.compute([formula], {"z": ZS, "t": TS})
+    close = {"rtol": 1e-9, "atol": 1e-9}
+    np.testing.assert_allclose(found, plain, **close)
+    np.testing.assert_allclose(np.broadcast_to(as_python(text(formula)), ZS.shape), plain, rtol=1e-4, atol=1e-4)
+    assert from_data(to_data([formula]))[0] is formula
+
+
+@hypothesis.given(TREES)
+@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+def test_derivatives_of_any_formula_are_those_of_its_values(tree):
+    formula = expressions.lift(build(tree, {"z": z, "t": t}))
+    values = {"z": ZS, "t": TS}
+    slope = derivative(formula, "z")
+    (found,) = ops.compute([slope], values)
+    # A kink or jump between the two sides makes differences that depend on how far apart they are.
+    near, far = differences(formula, values, "z", 1e-6), differences(formula, values, "z", 2e-6)
+    smooth = (np.abs(near - far) < 1e-5 * (1 + np.abs(near))) & (np.abs(near) < 1e4)
+    kinks = np.abs(found - near) > 1e-4 * (1 + np.abs(near))
+    assert not (kinks & smooth).any()
+
+
 # --- formulas as data ---
 
 FORMULAS = [
@@ -364,6 +428,7 @@ def test_formulas_go_through_json():
         ([[["variable", "z"], ["__add__", 0, 0]], [1]], "__add__"),
         ([[["variable", "z"], ["tanh"]], [1]], "takes 1 argument"),
         ([[["variable", "z"], ["tanh", 0, 0]], [1]], "takes 1 argument"),
+        ([[["variable", "z"], ["where"]], [1]], "takes 3 argument"),
         ([[["variable", "z"], ["tanh", 1]], [1]], "not an earlier node"),
         ([[["variable", "z"], ["tanh", -1]], [1]], "not an earlier node"),
         ([[["variable", "z"], ["tanh", 0.0]], [1]], "not an earlier node"),

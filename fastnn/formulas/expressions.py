@@ -249,9 +249,11 @@ def lift(x: Any) -> Expression:
 def apply(name: str, *arguments: Any) -> Expression:
     """The operation on expressions or numbers, simplified where a number says how."""
     row = OPERATIONS[name]
+    if len(arguments) != row.arity:
+        raise FormulaError(f"{name} takes {row.arity} arguments, got {len(arguments)}")
+    if row.takes_mask and isinstance(arguments[0], (bool, np.bool_)):  # a comparison of a formula's parameters
+        return lift(arguments[1] if arguments[0] else arguments[2])
     nodes = tuple(lift(x) for x in arguments)
-    if len(nodes) != row.arity:
-        raise FormulaError(f"{name} takes {row.arity} arguments, got {len(nodes)}")
     for i, node in enumerate(nodes):
         if node.is_mask != (row.takes_mask and i == 0):
             what = "a comparison such as z > 0" if row.takes_mask and i == 0 else "a value, not a comparison,"
