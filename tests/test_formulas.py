@@ -763,7 +763,7 @@ def test_an_activation_of_ones_own():
     (value,) = ops.compute([own.expression], {"z": Z})
     np.testing.assert_allclose(value, Z * scipy.special.expit(2 * Z), rtol=1e-12)
     again = activations.from_data(json.loads(json.dumps(own.to_data())))
-    assert again == own
+    assert again == own == pickle.loads(pickle.dumps(own))
     assert hash(again) == hash(own)
     assert again.expression is own.expression
     assert activations.resolve(own) is own
@@ -860,7 +860,7 @@ def cauchy(a, t, scale=1.0):
 
 def test_a_cost_of_ones_own():
     own = costs.cost("cauchy", cauchy, scale=2.0, outputs=["identity", "tanh"])
-    assert costs.from_data(json.loads(json.dumps(own.to_data()))) == own
+    assert costs.from_data(json.loads(json.dumps(own.to_data()))) == own == pickle.loads(pickle.dumps(own))
     z, targets = cost_cases()
     unit = costs.output_unit(own, activations.resolve("tanh"), 3)
     _, value, delta = unit_values(unit, z, targets["any"], {})

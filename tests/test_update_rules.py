@@ -321,7 +321,7 @@ def test_an_optimizer_of_ones_own():
         wanted.append(p)
     np.testing.assert_allclose(course(own, bowl, [3.0, -2.0, 1.0]), wanted, rtol=1e-10)
     again = optimizers.from_data(json.loads(json.dumps(own.to_data())))
-    assert again == own
+    assert again == own == pickle.loads(pickle.dumps(own))
     assert hash(again) == hash(own)
     assert (again.numbers([1, 2, 3]) == own.numbers([1, 2, 3])).all()
 
