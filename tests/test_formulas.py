@@ -6,6 +6,7 @@ import gc
 import json
 import math
 import pickle
+import runpy
 import subprocess
 import sys
 import threading
@@ -17,7 +18,18 @@ import pytest
 import scipy.special
 from hypothesis import strategies as st
 
-from fastnn.formulas import FormulaError, activations, checks, costs, expressions, ops, specs, twins
+from fastnn.formulas import (
+    FormulaError,
+    activations,
+    checks,
+    costs,
+    expressions,
+    ops,
+    optimizers,
+    schedules,
+    specs,
+    twins,
+)
 from fastnn.formulas.expressions import OPERATIONS, derivative, from_data, number, text, to_data, trace, variable
 
 LARGEST = {np.float32: np.float32(3e38), np.float64: 1e308}
@@ -442,6 +454,18 @@ def test_formulas_go_through_json():
 def test_data_that_is_no_formula(data, message):
     with pytest.raises(FormulaError, match=message):
         from_data(data, ["z"])
+
+
+# --- docs ---
+
+
+def test_the_tables_of_the_readme_are_those_of_the_registries():
+    root = Path(expressions.__file__).parents[2]
+    made = runpy.run_path(str(root / "scripts" / "tables.py"))
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert made["written"](readme) == readme, "run python scripts/tables.py --write README.md"
+    for name in (*activations.ROWS, *costs.ROWS, *optimizers.OPTIMIZERS, *schedules.SCHEDULES):
+        assert f"`{name}" in made["tables"]()
 
 
 # --- specs ---
