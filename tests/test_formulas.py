@@ -6,16 +6,30 @@ import gc
 import json
 import math
 import pickle
+import runpy
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import scipy.special
+from hypothesis import strategies as st
 
-from fastnn.formulas import FormulaError, activations, checks, costs, expressions, ops, specs, twins
+from fastnn.formulas import (
+    FormulaError,
+    activations,
+    checks,
+    costs,
+    expressions,
+    ops,
+    optimizers,
+    schedules,
+    specs,
+    twins,
+)
 from fastnn.formulas.expressions import OPERATIONS, derivative, from_data, number, text, to_data, trace, variable
 
 LARGEST = {np.float32: np.float32(3e38), np.float64: 1e308}
@@ -224,6 +238,7 @@ def test_expressions_survive_copies_and_pickles():
         (ops.square(abs(z)), z * z),
         (ops.where(z > 0, t, t), t),
         (ops.where(number(1) > number(2), z, t), t),
+        (ops.where(False, z, t), t),
         (ops.exp(number(0)), number(1)),
         (np.float64(2) * z, 2 * z),
         (np.float32(1) - z, 1 - z),
@@ -248,7 +263,7 @@ def test_shared_parts_are_computed_once():
 
 def test_deep_expressions_need_no_stack():
     formula = z
-    for _ in range(20_000):
+    for _ in range(4_000):
         formula = ops.tanh(formula)
     ((value,), slope) = ops.compute([formula, derivative(formula, "z")], {"z": [0.0]})
     assert value == 0
@@ -302,6 +317,8 @@ def test_texts(formula, wanted):
         (lambda z: z + "1", "str '1'"),
         (lambda z: z + math.inf, "must be finite"),
         (lambda z: z + True, "bool"),
+        (lambda z: z + number(1e300) * number(1e300), "is inf"),
+        (lambda z: z + number(1) / number(0), "1 / 0 is inf"),
         (lambda z: [z], "returned list"),
         (lambda z: None, "returned NoneType"),
         (lambda z: z[0], "fails"),
@@ -324,6 +341,67 @@ def test_data_of_what_is_missing():
         ops.compute([z + t], {"z": 1.0})
     with pytest.raises(FormulaError, match="operation tanh"):
         expressions.evaluate([ops.tanh(z)], {"z": 1.0}, {"number": float})
+
+
+# --- any formula ---
+
+UNARY = ["negative", "absolute", "square", "tanh", "sigmoid", "softplus", "erf", "sign"]
+BINARY = ["add", "subtract", "multiply", "maximum", "minimum"]
+LEAVES = st.sampled_from(["z", "t", 0.0, 1.0, -1.0, 2.0, 0.5, -3.0])
+
+
+def grow(inner):
+    return st.one_of(
+        st.tuples(st.sampled_from(UNARY), inner),
+        st.tuples(st.sampled_from(BINARY), inner, inner),
+        st.tuples(st.just("divide"), inner, st.sampled_from([1.0, 2.0, -4.0, 3.0])),
+        st.tuples(st.just("where"), st.tuples(st.sampled_from(["less", "greater"]), inner, inner), inner, inner),
+    )
+
+
+TREES = st.recursive(LEAVES, grow, max_leaves=12)
+
+
+def build(tree, leaves):
+    """A tree of names of operations as what the operations give on these leaves."""
+    if isinstance(tree, tuple):
+        return getattr(ops, tree[0])(*(build(part, leaves) for part in tree[1:]))
+    return leaves.get(tree, tree)
+
+
+def as_python(written):
+    return eval(written.replace("^", "**"), {name: getattr(ops, name) for name in OPERATIONS} | {"z": ZS, "t": TS})
+
+
+ZS, TS = np.array([-2.3, -0.7, 0.4, 1.9]), np.array([0.3, 1.2, -0.8, 0.6])
+
+
+@hypothesis.given(TREES)
+@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+def test_simplified_formulas_and_their_texts_have_the_values_of_the_plain_ones(tree):
+    hypothesis.assume(isinstance(tree, tuple))
+    plain = np.broadcast_to(build(tree, {"z": ZS, "t": TS}), ZS.shape)
+    hypothesis.assume(np.abs(plain).max() < 1e6)
+    formula = expressions.lift(build(tree, {"z": z, "t": t}))
+    (found,) = ops.compute([formula], {"z": ZS, "t": TS})
+    close = {"rtol": 1e-9, "atol": 1e-9}
+    np.testing.assert_allclose(found, plain, **close)
+    np.testing.assert_allclose(np.broadcast_to(as_python(text(formula)), ZS.shape), plain, rtol=1e-4, atol=1e-4)
+    assert from_data(to_data([formula]))[0] is formula
+
+
+@hypothesis.given(TREES)
+@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+def test_derivatives_of_any_formula_are_those_of_its_values(tree):
+    formula = expressions.lift(build(tree, {"z": z, "t": t}))
+    values = {"z": ZS, "t": TS}
+    slope = derivative(formula, "z")
+    (found,) = ops.compute([slope], values)
+    # A kink or jump between the two sides makes differences that depend on how far apart they are.
+    near, far = differences(formula, values, "z", 1e-6), differences(formula, values, "z", 2e-6)
+    smooth = (np.abs(near - far) < 1e-5 * (1 + np.abs(near))) & (np.abs(near) < 1e4)
+    kinks = np.abs(found - near) > 1e-4 * (1 + np.abs(near))
+    assert not (kinks & smooth).any()
 
 
 # --- formulas as data ---
@@ -362,6 +440,7 @@ def test_formulas_go_through_json():
         ([[["variable", "z"], ["__add__", 0, 0]], [1]], "__add__"),
         ([[["variable", "z"], ["tanh"]], [1]], "takes 1 argument"),
         ([[["variable", "z"], ["tanh", 0, 0]], [1]], "takes 1 argument"),
+        ([[["variable", "z"], ["where"]], [1]], "takes 3 argument"),
         ([[["variable", "z"], ["tanh", 1]], [1]], "not an earlier node"),
         ([[["variable", "z"], ["tanh", -1]], [1]], "not an earlier node"),
         ([[["variable", "z"], ["tanh", 0.0]], [1]], "not an earlier node"),
@@ -375,6 +454,18 @@ def test_formulas_go_through_json():
 def test_data_that_is_no_formula(data, message):
     with pytest.raises(FormulaError, match=message):
         from_data(data, ["z"])
+
+
+# --- docs ---
+
+
+def test_the_tables_of_the_readme_are_those_of_the_registries():
+    root = Path(expressions.__file__).parents[2]
+    made = runpy.run_path(str(root / "scripts" / "tables.py"))
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert made["written"](readme) == readme, "run python scripts/tables.py --write README.md"
+    for name in (*activations.ROWS, *costs.ROWS, *optimizers.OPTIMIZERS, *schedules.SCHEDULES):
+        assert f"`{name}" in made["tables"]()
 
 
 # --- specs ---
@@ -426,7 +517,7 @@ def test_parameters_hold_their_own_defaults():
         for row in rows.values():
             for key, parameter in row.parameters.items():
                 assert parameter.check(key, parameter.default) == parameter.default
-                assert isinstance(parameter, specs.Parameter)
+                assert parameter.doc
 
 
 # --- activations ---
@@ -696,7 +787,7 @@ def test_an_activation_of_ones_own():
     (value,) = ops.compute([own.expression], {"z": Z})
     np.testing.assert_allclose(value, Z * scipy.special.expit(2 * Z), rtol=1e-12)
     again = activations.from_data(json.loads(json.dumps(own.to_data())))
-    assert again == own
+    assert again == own == pickle.loads(pickle.dumps(own))
     assert hash(again) == hash(own)
     assert again.expression is own.expression
     assert activations.resolve(own) is own
@@ -729,6 +820,7 @@ def test_an_activation_of_ones_own_in_another_process():
         (lambda z: 1 / z, "at z = 0"),
         (lambda z: ops.sqrt(abs(z)), "the derivative is nan in float64 at z = 0"),
         (lambda z: z**20, "inf in float32"),
+        (lambda z: z + ops.log(0.0 * z), "log\\(0\\) is -inf"),
         (lambda z: ops.log(1 + ops.exp(z)), "in float32"),
         (
             lambda z: z + ops.sign(ops.tanh(1000 * ops.square(z) % 1 if False else z * 1e9 - 1)) * ops.cosh(z),
@@ -792,7 +884,7 @@ def cauchy(a, t, scale=1.0):
 
 def test_a_cost_of_ones_own():
     own = costs.cost("cauchy", cauchy, scale=2.0, outputs=["identity", "tanh"])
-    assert costs.from_data(json.loads(json.dumps(own.to_data()))) == own
+    assert costs.from_data(json.loads(json.dumps(own.to_data()))) == own == pickle.loads(pickle.dumps(own))
     z, targets = cost_cases()
     unit = costs.output_unit(own, activations.resolve("tanh"), 3)
     _, value, delta = unit_values(unit, z, targets["any"], {})
@@ -801,6 +893,13 @@ def test_a_cost_of_ones_own():
     assert delta.shape == z.shape
     with pytest.raises(ValueError, match="goes with output 'identity' or 'tanh', got 'softmax'"):
         own.form(activations.resolve("softmax"))
+
+
+def test_a_cost_of_ones_own_with_outputs_it_was_not_meant_for():
+    own = costs.cost("gamma", lambda a, t: t / (a + 1) + ops.log(a + 1), outputs="softplus", targets="nonnegative")
+    costs.output_unit(own, activations.activation("mine", ops.softplus), 2)
+    with pytest.raises(FormulaError, match="cost gamma with output tanh: the value is"):
+        costs.output_unit(own, activations.resolve("tanh"), 2)
 
 
 def test_costs_of_ones_own_on_inputs_and_log_probabilities():

@@ -242,6 +242,7 @@ def _hinge(z: Any, t: Any) -> Any:
 
 
 def _two_classes(t: Any, n: int, smoothing: float) -> Any:
+    # Every output chooses between two classes of its own.
     return t * (1 - smoothing) + smoothing / 2
 
 
@@ -250,7 +251,7 @@ def _classes(t: Any, n: int, smoothing: float) -> Any:
 
 
 _REGRESSION = ("identity", "sigmoid", "tanh", "relu", "softplus")
-_SMOOTHING = Parameter(0.0, at_least=0, below=1)
+_SMOOTHING = Parameter(0.0, "share of a target that goes to all classes alike", at_least=0, below=1)
 
 ROWS = {
     row.name: row
@@ -282,7 +283,7 @@ ROWS = {
             "Squared error for small errors, absolute for large ones.",
             "Huber 1964",
             _REGRESSION,
-            parameters={"delta": Parameter(1.0, above=0)},
+            parameters={"delta": Parameter(1.0, "the error from which on the cost is straight", above=0)},
         ),
         CostRow(
             "log_cosh",
@@ -297,7 +298,9 @@ ROWS = {
             "Fits quantiles of the target, one per output.",
             "Koenker and Bassett 1978",
             _REGRESSION,
-            parameters={"quantiles": Parameter((0.1, 0.5, 0.9), above=0, below=1)},
+            parameters={
+                "quantiles": Parameter((0.1, 0.5, 0.9), "the share of targets below each output", above=0, below=1)
+            },
             units="quantiles",
         ),
         CostRow(
@@ -338,7 +341,7 @@ ROWS = {
             ("softmax", "sigmoid"),
             True,
             "probabilities",
-            {"gamma": Parameter(2.0, at_least=0)},
+            {"gamma": Parameter(2.0, "how much less easy samples count; 0 is no focus", at_least=0)},
         ),
         CostRow(
             "hinge",
@@ -469,7 +472,7 @@ def output_unit(cost: Cost, output: Activation, n: int) -> OutputUnit:
     Raises
     ------
     ValueError
-        If they do not go together.
+        If they do not go together, or a user's own cost is not finite for this output.
 
     Examples
     --------
@@ -479,6 +482,8 @@ def output_unit(cost: Cost, output: Activation, n: int) -> OutputUnit:
     <(sigmoid(z) - t) * sigmoid(z) * (1 - sigmoid(z))>
     """
     form = cost.form(output)
+    if cost.own and output.spec not in cost.outputs:
+        _check_own(cost.name, form.expression, form.on, output, cost.targets)
     t = cost.smoothed(expressions.variable("t"), n)
     value, slope = (expressions.substitute(x, {"t": t}) for x in (form.expression, form.slope))
     if output.expression is None or output.derivative is None:
@@ -566,16 +571,15 @@ def _own(name: str, expression: Expression, on: str, outputs: tuple[Any, ...], c
         wanted = {"a": "any outputs but softmax", "z": "one output other than softmax", "l": "the output softmax"}
         raise ValueError(f"cost {name}, written on {on!r}, goes with {wanted[on]}, got outputs {list(outputs)}")
     for output in found:
-        x, t = _grid(on, output, targets)
-        checks.check_function(f"cost {name} with output {output.spec}", expression, on, {on: x, "t": t})
+        _check_own(name, expression, on, output, targets)
     form = BoundForm(on, expression, expressions.derivative(expression, on))
     keys = [ANY_OUTPUT] if on == "a" else [output.name for output in found]
     names = tuple(output.spec for output in found)
     return Cost(name, name, (), tuple((key, form) for key in keys), names, classifies, targets, own=True)
 
 
-def _grid(on: str, output: Activation, targets: str) -> tuple[Any, Any]:
-    """What a cost may be given: inputs and targets, beside each other."""
+def _check_own(name: str, expression: Expression, on: str, output: Activation, targets: str) -> None:
+    """Refuse a cost that is not finite for what an output activation gives."""
     x = checks.wide_grid()[::3]
     if on == "l":
         x = -np.abs(x)
@@ -583,7 +587,8 @@ def _grid(on: str, output: Activation, targets: str) -> tuple[Any, Any]:
         (x,) = ops.compute([output.expression], {"z": x})
     chosen = {"any": np.linspace(-9.9, 9.9, 7), "nonnegative": np.array([0, 0.5, 1, 7.0])}
     t = chosen.get(targets, np.array([0, 0.25, 1.0]))
-    return np.tile(x, t.size), np.repeat(t, x.size)
+    grid = {on: np.tile(x, t.size), "t": np.repeat(t, x.size)}
+    checks.check_function(f"cost {name} with output {output.spec}", expression, on, grid)
 
 
 def from_data(data: Any, argument: str = "cost") -> Cost:

@@ -249,9 +249,11 @@ def lift(x: Any) -> Expression:
 def apply(name: str, *arguments: Any) -> Expression:
     """The operation on expressions or numbers, simplified where a number says how."""
     row = OPERATIONS[name]
+    if len(arguments) != row.arity:
+        raise FormulaError(f"{name} takes {row.arity} arguments, got {len(arguments)}")
+    if row.takes_mask and isinstance(arguments[0], (bool, np.bool_)):  # a comparison of a formula's parameters
+        return lift(arguments[1] if arguments[0] else arguments[2])
     nodes = tuple(lift(x) for x in arguments)
-    if len(nodes) != row.arity:
-        raise FormulaError(f"{name} takes {row.arity} arguments, got {len(nodes)}")
     for i, node in enumerate(nodes):
         if node.is_mask != (row.takes_mask and i == 0):
             what = "a comparison such as z > 0" if row.takes_mask and i == 0 else "a value, not a comparison,"
@@ -259,8 +261,9 @@ def apply(name: str, *arguments: Any) -> Expression:
     if not row.gives_mask and all(node.operation == "number" for node in nodes):
         with np.errstate(all="ignore"):
             value = float(row.compute(*(np.float64(node.value) for node in nodes)))
-        if math.isfinite(value):
-            return number(value)
+        if not math.isfinite(value):
+            raise FormulaError(f"{text(_node(name, nodes))} is {value}; the numbers of a formula must be finite")
+        return number(value)
     simple = row.simplify(*nodes) if row.simplify else None
     return _node(name, nodes) if simple is None else simple
 

@@ -190,14 +190,13 @@ def _trace(row: RuleRow) -> Rule:
     def first(*values: Expression) -> Any:
         g, p, *rest = values
         s, n = make_states(*rest[: len(row.states)]), make_numbers(*rest[len(row.states) :])
-        try:
-            parameter, states = row.update(g, p, s, n)
-            traced.extend(expressions.lift(x) for x in states)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, FormulaError):
-                raise
-            raise FormulaError(f"optimizer {row.name}: update must return (p, states), {error}") from error
-        return parameter
+        result = row.update(g, p, s, n)
+        if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], (tuple, list)):
+            raise FormulaError(
+                f"optimizer {row.name}: update must return (p, states), a value and a tuple, got {result}"
+            )
+        traced.extend(expressions.lift(x) for x in result[1])
+        return result[0]
 
     found = expressions.trace(first, names)
     if len(traced) != len(row.states) or any(state.is_mask for state in traced):
@@ -961,8 +960,10 @@ def from_data(data: Any, argument: str = "optimizer") -> Optimizer:
     _, name, rate, states, numbers, weights_only, update, number_formulas, first = content
     checks.check_own_name(argument, name, OPTIMIZERS)
     names = ["g", "p", *states, *numbers]
-    for key in (*names, *weights_only):
+    for key in names:
         expressions.variable(key)
+    for key in weights_only:
+        validation.check_name(f"weights_only of a stored {argument}", key, numbers[1:])
     formulas = tuple(expressions.from_data(number_formulas, ["step"]))
     equations = tuple(expressions.from_data(update, names))
     sizes = len(equations) - 1, len(formulas) + 1, len(first)

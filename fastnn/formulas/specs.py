@@ -20,23 +20,30 @@ class Parameter(NamedTuple):
     ----------
     default : float or tuple of float
         What it is if nobody says.
+    doc : str
+        What it does.
     above, at_least, below : float, optional
         Its bounds.
     """
 
     default: Value
+    doc: str
     above: float | None = None
     at_least: float | None = None
     below: float | None = None
 
+    @property
+    def bounds(self) -> dict[str, float | None]:
+        """Its bounds, by the names that checks give them."""
+        return {"above": self.above, "at_least": self.at_least, "below": self.below}
+
     def check(self, argument: str, value: Any) -> Value:
         """``value`` as a float, or a tuple of them, within bounds."""
-        bounds = {"above": self.above, "at_least": self.at_least, "below": self.below}
         if not isinstance(self.default, tuple):
-            return validation.check_number(argument, value, **bounds)
+            return validation.check_number(argument, value, **self.bounds)
         if not isinstance(value, (list, tuple)) or not value:
             raise TypeError(f"{argument} must be a list of numbers such as {list(self.default)}, got {value!r}")
-        return tuple(validation.check_number(f"{argument}[{i}]", x, **bounds) for i, x in enumerate(value))
+        return tuple(validation.check_number(f"{argument}[{i}]", x, **self.bounds) for i, x in enumerate(value))
 
 
 def parse(argument: str, spec: str) -> tuple[str, dict[str, Any]]:
