@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NamedTuple
 
-
 _OURS = os.sep + "fastnn" + os.sep
 
 
