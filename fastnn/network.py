@@ -371,13 +371,18 @@ class Network:
             raise RuntimeError("this network is being trained by another call of fit")
         try:
             self._classifier = train.data.classify
-            plan = plan_first_layer(train.data, self.sizes[0], settings.batch_sizes[0][0])
+            plan = plan_first_layer(train.judged(self.sizes[0]), self.sizes[0], settings.batch_sizes[0][0])
             train = train._replace(data=train.data._replace(blocks=plan.blocks))
             self.history = History(first_layer=plan.reason)
             self._settings = diagnostics.Settings.of(
                 settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
             )
-            watch = diagnostics.Watch(self._model, train.data, train.n, self._settings, self._budget, self.history)
+            company, budget = settings.company, self._budget
+            if company is not None and not company.looks:
+                budget = budget or diagnostics.Budget()
+            watch = diagnostics.Watch(
+                self._model, train.data, train.n, self._settings, budget, self.history, train.rows, company is None
+            )
             training = Training(self._engine, train, held_out, settings, self.history, watch)
             try:
                 training.run(self)
@@ -392,6 +397,8 @@ class Network:
         return diagnostics.Model(self._engine, self.activations, self.cost)
 
     def _samples(self, X: Any, y: Any, sample_weight: Any = None) -> Samples:
+        if isinstance(X, Samples):  # checked already: several networks share them
+            return X
         features = validation.check_features("X", X, self.sizes[0], self.dtype)
         n = features.n
         classifies = COSTS[self.cost].classifies

@@ -1,6 +1,7 @@
 """Save and load: an ``.npz`` of plain arrays and one JSON header. No pickle, so that reading never executes a file."""
 
 import contextlib
+import io
 import json
 import os
 import stat
@@ -66,9 +67,12 @@ def _mode_for(target: Path) -> int:
 
 def write(path: str | PathLike[str], record: Record) -> None:
     """Write a record to exactly ``path``."""
+    write_atomically(path, lambda file: np.savez(file, **_content(record)))
+
+
+def _content(record: Record) -> dict[str, Any]:
     header = json.dumps({"format": FORMAT, **record.header})
-    arrays: dict[str, Any] = {_HEADER: np.array(header), **record.arrays}
-    write_atomically(path, lambda file: np.savez(file, **arrays))
+    return {_HEADER: np.array(header), **record.arrays}
 
 
 @contextlib.contextmanager
@@ -87,10 +91,27 @@ def read(path: str | PathLike[str]) -> Record:
         return _parse(file)
 
 
-def _parse(file: BinaryIO) -> Record:
+def to_bytes(record: Record) -> bytes:
+    """What ``write`` would write, to become part of another file."""
+    file = io.BytesIO()
+    np.savez(file, **_content(record))
+    return file.getvalue()
+
+
+def from_bytes(content: bytes) -> Record:
+    """The record that ``to_bytes`` made this of."""
+    return _parse(io.BytesIO(content))
+
+
+def check_start(file: BinaryIO, kind: str) -> None:
+    """Refuse what is not even an ``.npz`` file."""
     if file.read(len(_ZIP_START)) != _ZIP_START:
-        raise ValueError("it is not a saved fastnn network")
+        raise ValueError(f"it is not a saved fastnn {kind}")
     file.seek(0)
+
+
+def _parse(file: BinaryIO) -> Record:
+    check_start(file, "network")
     with np.load(file, allow_pickle=False) as content:
         if _HEADER not in content.files:
             raise ValueError("it is not a saved fastnn network")
