@@ -54,8 +54,9 @@ class Hold:
         if previous is None:
             return
         Hold.innermost = self._outer
-        if signal.getsignal(signal.SIGINT) is self:  # else somebody wants another handler from now on
-            signal.signal(signal.SIGINT, previous)
+        found = signal.signal(signal.SIGINT, previous)
+        if found is not self:  # somebody wants another one from now on
+            signal.signal(signal.SIGINT, found)
         self.check()
 
     def check(self) -> None:

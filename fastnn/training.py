@@ -4,7 +4,7 @@ One kernel call runs as many batches as fit into some 50 ms. In between, Ctrl-C 
 the weights checked: a stretch that went wrong is taken back.
 """
 
-import sys
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from fastnn import progress, validation
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
 from fastnn.engine import Engine, Memory, Penalty, Seen, Workers, natural_order
 from fastnn.history import History
+from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import Batches, Data
 from fastnn.pacing import Pace
 
@@ -78,6 +79,7 @@ class FitSettings(NamedTuple):
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool | None
     threads: int  # 0: as many as are worth it
+    order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
 
 
@@ -146,21 +148,20 @@ class Training:
         self._threads = settings.threads or self._worthwhile_threads()
         # A large batch takes longer than a small one.
         self._paces = {size: Pace(self._threads) for size, _ in settings.batch_sizes}
-        shown = sys.stderr.isatty() if settings.progress is None else settings.progress
-        # None where there is none: to a tiny network's epoch a bar that does nothing is a third of its time.
-        self._bar = (
-            tqdm(total=settings.epochs * train.n, unit=" samples", unit_scale=True, dynamic_ncols=True)
-            if shown
-            else None
-        )
+        self._bar = progress.open_bar(settings.progress, settings.epochs * train.n)
+        self._hold = held()  # until there is one that holds: this one does nothing
 
     def _worthwhile_threads(self) -> int:
         company = self._settings.company
         cores = usable_cores() if company is None else company.cores
         return min(cores, self._engine.worthwhile_threads(self._largest_batch))
 
-    def run(self, network: Any) -> None:
-        """Train to the end, or until something stops it; callbacks are given ``network``."""
+    def run(self, network: Any, hold: Hold) -> None:
+        """Train to the end, or until something stops it; callbacks are given ``network``.
+
+        An interrupt may come between two kernel calls, and while other people's code runs.
+        """
+        self._hold = hold
         if self._engine.memory.kernel != self._settings.optimizer.kernel:
             self._engine.memory = self._engine.fresh_memory(self._settings.optimizer.kernel)
         history = self._history
@@ -197,26 +198,37 @@ class Training:
                 self._measure_validation()
                 self._show()
                 self._watch.after_epoch()
-                verdicts = [callback(network, self._history) is True for callback in self._settings.callbacks]
-                if any(verdicts):  # every one has been asked
+                if self._is_enough(network):
                     raise _Stop("callback")
         except _Stop as stop:
             stopped_by = str(stop)
         self._watch.finish()
         return stopped_by
 
-    def _check_company(self) -> None:
+    def _is_enough(self, network: Any) -> bool:
+        """Whether a callback says so; every one is asked."""
+        verdicts = []
+        for number, callback in enumerate(self._settings.callbacks):
+            with self._hold.released():
+                verdict = callback(network, self._history)
+            verdicts.append(validation.check_verdict(number, verdict))
+        return any(verdicts)
+
+    def _check_interrupts(self) -> None:
+        """End here on Ctrl-C, or if whoever started this among others says so."""
+        self._hold.check()
         company = self._settings.company
         if company is not None and company.stop.is_set():
             raise _Stop("interrupt")
 
     def _check_clock(self) -> None:
-        self._check_company()
+        self._check_interrupts()
         if time.perf_counter() >= self._deadline:
             raise _Stop("max_time")
 
     def _next_order(self) -> NDArray[np.int64]:
-        order = self._settings.order(self._train.n)
+        with self._hold.released() if self._settings.order_is_theirs else contextlib.nullcontext():
+            order = self._settings.order(self._train.n)
         return order if self._train.rows is None else self._train.rows[order]
 
     def _run_epoch(self) -> None:
@@ -300,7 +312,7 @@ class Training:
     def _measure_validation(self) -> None:
         if self._validation is None:
             return
-        seen = evaluate(self._engine, self._validation, self._check_company)
+        seen = evaluate(self._engine, self._validation, self._check_interrupts)
         n = self._validation.n
         self._history.val_cost.append(float(seen.cost / n))
         self._history.val_accuracy.append(float(seen.hits / n) if self._validation.data.classify else float("nan"))
@@ -313,4 +325,4 @@ class Training:
         shown = history.val_accuracy or history.train_accuracy
         if shown[-1] == shown[-1]:
             figures["val accuracy" if history.val_accuracy else "accuracy"] = f"{shown[-1]:.2%}"
-        self._bar.set_postfix(figures)
+        self._bar.describe(figures)
