@@ -308,14 +308,19 @@ def look(model: Model, sample: Sample) -> State:
     return State(weights, Z, A, deltas)
 
 
-def draw(model: Model, data: Data, n: int) -> Sample:
-    """Samples to look at: all there are, or some by chance, always the same ones, with a few of every rare class."""
+def draw(model: Model, data: Data, n: int, among: Array | None = None) -> Sample:
+    """Samples to look at: all there are, or some by chance, always the same ones, with a few of every rare class.
+
+    ``among`` are the n samples that count, where these are not all of the data.
+    """
     n_in, n_out = model.engine.layers[0].n_in, model.engine.layers[-1].n_out
     at_most = int(np.clip(_NUMBERS // n_in, _FEW, _SAMPLES))
     matrix = data.targets.reshape(-1, n_out)
     classes = data.labels
     if not classes.size and data.classify and _are_classes(matrix[:at_most]):
         classes = _classes(matrix)
+    if among is not None and classes.size:
+        classes = classes[among]
     counts = np.bincount(classes, minlength=max(n_out, 2)) if classes.size else np.empty(0, np.int64)
     rows, generator = np.arange(n), np.random.default_rng(0)
     if n > at_most:
@@ -324,6 +329,7 @@ def draw(model: Model, data: Data, n: int) -> Sample:
         chosen += [np.flatnonzero(classes == label)[:_RARE_SAMPLES] for label in rare[: at_most // 16]]
         rows = np.unique(np.concatenate(chosen))
     rows = generator.permutation(rows)  # as in training: data sorted by class must not make batches of one class
+    rows = rows if among is None else among[rows]
     dtype = model.engine.dtype
     if data.labels.size:
         targets = np.zeros((len(rows), n_out), dtype)
@@ -747,13 +753,25 @@ class Watch:
         first step and one after the last, whatever they cost.
     history : History
         Of this training; findings are added to it.
+    among : array (n,) int64 or None
+        The samples it is trained on, where these are not all of the data.
+    warns : bool, default True
+        Say what is found, besides keeping it in the history.
     """
 
     def __init__(
-        self, model: Model, data: Data, n: int, settings: Settings, budget: Budget | None, history: History
+        self,
+        model: Model,
+        data: Data,
+        n: int,
+        settings: Settings,
+        budget: Budget | None,
+        history: History,
+        among: Array | None = None,
+        warns: bool = True,
     ) -> None:
         self._model, self._settings, self._history = model, settings, history
-        self._data, self._n = data, n
+        self._data, self._n, self._among, self._warns = data, n, among, warns
         self._judges = n >= _FEW
         self._fresh, self.budget = budget is None and self._judges, budget or Budget()
         self._untrained = model.engine.memory.steps == 0
@@ -787,7 +805,7 @@ class Watch:
         """Look and warn, whatever it costs."""
         began, epochs, kinds = time.perf_counter(), len(self._history.train_cost), ["state", "course"]
         if self._sample is None:
-            self._sample = draw(self._model, self._data, self._n)
+            self._sample = draw(self._model, self._data, self._n, self._among)
             kinds += ["data"] + ["start"] * (epochs == 0 and self._untrained)
         state, read = look(self._model, self._sample), self._model.engine.read
         start = [read(i, self._start)[0] for i in range(len(self._model.activations))]
@@ -799,7 +817,8 @@ class Watch:
         self._looked = epochs
         for finding in found:
             self._history.findings.append(finding)
-            warn(str(finding))
+            if self._warns:
+                warn(str(finding))
 
 
 def warn(text: str) -> None:

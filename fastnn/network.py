@@ -1,7 +1,6 @@
 """The class a user holds."""
 
 import copy
-import threading
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from functools import partial
 from itertools import pairwise
@@ -15,14 +14,21 @@ from fastnn import diagnostics, persistence, validation
 from fastnn.callbacks import EarlyStopping
 from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, Penalty, natural_order, pack_data, plan_first_layer, random_order
+from fastnn.forks import ForkSafeLock
 from fastnn.formulas import activations, costs
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS, draw_layers
+from fastnn.interrupts import Hold, held
 from fastnn.optimizers import SGD, Adam, resolve_optimizer
 from fastnn.training import FitRequest, FitSettings, Samples, Training, evaluate
 
 Array = NDArray[Any]
 _OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not say how many buffers an optimizer keeps
+_REBUILT = (
+    *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_classifier"),
+    *("_settings", "_budget", "_engine", "_fitting"),
+)
+"""Attributes that come back from what ``save`` writes."""
 
 
 class LayerArrays(MutableSequence[Array]):
@@ -162,7 +168,7 @@ class Network:
 
     def _attach_engine(self) -> None:
         self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
-        self._fitting = threading.Lock()
+        self._fitting = ForkSafeLock()
 
     # --- what it is: fixed, because the buffers are laid out for it ---
 
@@ -281,7 +287,9 @@ class Network:
         DivergenceError
             If the cost becomes infinite or NaN; the network keeps its last finite weights.
         RuntimeError
-            If this network is in the middle of another ``fit``.
+            If this network is in the middle of another ``fit``, or there are no more threads to be had.
+        KeyboardInterrupt
+            On Ctrl-C, between two kernel calls: the network holds whole weights, and ``history`` what was done.
 
         Warns
         -----
@@ -351,6 +359,7 @@ class Network:
                 validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
             ),
             order=validation.check_shuffle(shuffle, partial(random_order, self._generator), natural_order),
+            order_is_theirs=callable(shuffle),
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
             callbacks=validation.check_callbacks(callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),
@@ -364,25 +373,36 @@ class Network:
 
     def _train(self, request: FitRequest) -> History:
         """Carry out a checked request."""
-        train, held_out, settings = request
-        if not self._fitting.acquire(blocking=False):
-            raise RuntimeError("this network is being trained by another call of fit")
-        try:
-            self._classifier = train.data.classify
-            plan = plan_first_layer(train.data, self.sizes[0], settings.batch_sizes[0][0])
-            train = train._replace(data=train.data._replace(blocks=plan.blocks))
-            self.history = History(first_layer=plan.reason)
-            self._settings = diagnostics.Settings.of(
-                settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
-            )
-            watch = diagnostics.Watch(self._model, train.data, train.n, self._settings, self._budget, self.history)
-            training = Training(self._engine, train, held_out, settings, self.history, watch)
+        with held() as hold:
+            lock = self._fitting.here
+            if not lock.acquire(blocking=False):
+                raise RuntimeError("this network is being trained by another call of fit")
             try:
-                training.run(self)
+                return self._carry_out(request, hold)
             finally:
-                self._budget = watch.budget if watch.has_looked else self._budget
+                lock.release()
+
+    def _carry_out(self, request: FitRequest, hold: Hold) -> History:
+        """The same for the only one at it; Ctrl-C comes where the hold is opened, and nowhere else."""
+        train, held_out, settings = request
+        self._classifier = train.data.classify
+        plan = plan_first_layer(train.judged(self.sizes[0]), self.sizes[0], settings.batch_sizes[0][0])
+        train = train._replace(data=train.data._replace(blocks=plan.blocks))
+        self.history = History(first_layer=plan.reason)
+        self._settings = diagnostics.Settings.of(
+            settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
+        )
+        company, budget = settings.company, self._budget
+        if company is not None and not company.looks:
+            budget = budget or diagnostics.Budget()
+        watch = diagnostics.Watch(
+            self._model, train.data, train.n, self._settings, budget, self.history, train.rows, company is None
+        )
+        training = Training(self._engine, train, held_out, settings, self.history, watch)
+        try:
+            training.run(self, hold)
         finally:
-            self._fitting.release()
+            self._budget = watch.budget if watch.has_looked else self._budget
         return self.history
 
     @property
@@ -390,6 +410,8 @@ class Network:
         return diagnostics.Model(self._engine, self._activations, self._cost)
 
     def _samples(self, X: Any, y: Any, sample_weight: Any = None) -> Samples:
+        if isinstance(X, Samples):  # checked already: several networks share them
+            return X
         features = validation.check_features("X", X, self.sizes[0], self.dtype)
         n = features.n
         classifies = self._cost.classifies
@@ -581,12 +603,15 @@ class Network:
         Parameters
         ----------
         path : path-like
-            The file; used as it is, nothing is appended.
+            The file; used as it is, nothing is appended. In its folder temporary files are removed that processes left
+            behind which were killed while they saved.
 
         Raises
         ------
         OSError
             If the file cannot be written; an earlier file of that name is then left as it was.
+        TypeError, ValueError
+            If ``path`` is not one.
 
         Examples
         --------
@@ -664,14 +689,25 @@ class Network:
         if arrays:
             raise ValueError(f"it holds arrays that do not belong there: {sorted(arrays)}")
 
-    def __getstate__(self) -> persistence.Record:
-        return self._to_record()
+    def __getstate__(self) -> persistence.State:
+        """For copies and pickles: what ``save`` writes, the history, and all attributes that others added."""
+        slots = {name: getattr(self, name) for name in persistence.slot_names(type(self)) if hasattr(self, name)}
+        added = {name: value for name, value in vars(self).items() if name not in _REBUILT}
+        return persistence.State(self._to_record(), slots | added)
 
-    def __setstate__(self, record: persistence.Record) -> None:
+    def __setstate__(self, state: persistence.State | persistence.Record) -> None:
+        record, attributes = (state, {}) if isinstance(state, persistence.Record) else state  # the former before 0.2
         self._from_record(record)
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
 
     def copy(self) -> "Network":
-        """An independent network that would go on training as this one would.
+        """An independent network that would go on training as this one would, with copies of all its attributes.
+
+        Raises
+        ------
+        TypeError
+            If an attribute that you gave it cannot be copied, such as an open file.
 
         Examples
         --------
@@ -705,8 +741,10 @@ def load(path: str | PathLike[str]) -> Network:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If the file cannot be read; FileNotFoundError if there is none.
+    TypeError
+        If ``path`` is not one.
     ValueError
         If the file is no such network, is damaged, or was written by a newer version.
 

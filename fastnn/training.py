@@ -4,6 +4,8 @@ One kernel call runs as many batches as fit into some 50 ms. In between, Ctrl-C 
 the weights checked: a stretch that went wrong is taken back.
 """
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from fastnn import progress, validation
+from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
 from fastnn.engine import Engine, Memory, Penalty, Seen, Stepping, Stretch, Workers, natural_order
 from fastnn.formulas.optimizers import Optimizer
 from fastnn.history import History
+from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import STEP_NUMBERS, STEP_PENALTY, STEP_SCALE, Data
 from fastnn.pacing import Pace
 
 _LARGE = 100  # inputs or targets beyond this are named before the learning rate
+_JUDGED = 256  # samples by which the engine plans the first layer
 
 
 class DivergenceError(ArithmeticError):
@@ -28,10 +33,39 @@ class DivergenceError(ArithmeticError):
 
 
 class Samples(NamedTuple):
-    """Data with its number of samples."""
+    """Data with its number of samples, or some of the samples of data that others train on too."""
 
     data: Data
     n: int
+    rows: NDArray[np.int64] | None = None  # the n samples in their order, repeats allowed; None: all there are
+
+    def order(self) -> NDArray[np.int64]:
+        """The samples one after the other."""
+        return natural_order(self.n) if self.rows is None else self.rows
+
+    def judged(self, n_in: int) -> Data:
+        """What tells how many zeros there are: the data, or of some rows as many as would be looked at of all."""
+        if self.rows is None:
+            return self.data
+        data = self.data
+        if data.starts.size:
+            lengths = np.diff(data.starts)[self.rows]
+            starts = np.concatenate([[0], np.cumsum(lengths)])
+            return data._replace(starts=starts, features=np.broadcast_to(data.features[:1], (starts[-1],)))
+        rows = self.rows[:: max(1, self.n // _JUDGED)]
+        pixels, features = (
+            values.reshape(-1, n_in)[rows].reshape(-1) if values.size else values
+            for values in (data.pixels, data.features)
+        )
+        return data._replace(pixels=pixels, features=features)
+
+
+class Company(NamedTuple):
+    """What a training is told that is one of several on the same machine."""
+
+    stop: threading.Event  # looked at between kernel calls
+    cores: int  # that are its own
+    looks: bool  # whether a network's first training is looked at whatever that costs, as it is alone
 
 
 class FitSettings(NamedTuple):
@@ -48,6 +82,8 @@ class FitSettings(NamedTuple):
     threads: int  # 0: as many as are worth it
     penalty_per_batch: bool = False  # l1 and l2 are divided by the number of samples of the batch
     weights_normalised: bool = False  # cost and gradient are divided by the batch's sum of sample weights
+    order_is_theirs: bool = False  # a function of the user's, which may take any time
+    company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
 
     @property
     def stepping(self) -> Stepping:
@@ -74,11 +110,12 @@ class _Stop(Exception):  # noqa: N818  (not an error)
     """Leaves the loops; the argument says why."""
 
 
-def evaluate(engine: Engine, samples: Samples) -> Seen:
-    """Summed cost and hits over all samples."""
-    order = natural_order(samples.n)
+def evaluate(engine: Engine, samples: Samples, between: Callable[[], None] = lambda: None) -> Seen:
+    """Summed cost and hits over all samples; ``between`` is called before every kernel call."""
+    order = samples.order()
     cost = hits = 0.0
     for first in range(0, samples.n, engine.samples_per_call):
+        between()
         seen = engine.evaluate(samples.data, order, first, min(first + engine.samples_per_call, samples.n))
         cost, hits = cost + seen.cost, hits + seen.hits
     return Seen(cost, hits, 0)
@@ -116,20 +153,23 @@ class Training:
         self._pool: ThreadPoolExecutor | None = None
         self._before: _Saved | None = None  # the stretch before the one at work
         self._largest_batch = max(size for size, _ in settings.batch_sizes)
-        self._threads = settings.threads or engine.worthwhile_threads(self._largest_batch)
+        self._threads = settings.threads or self._worthwhile_threads()
         # A large batch takes longer than a small one.
         self._paces = {size: Pace(self._threads) for size, _ in settings.batch_sizes}
-        shown = None if settings.progress is None else not settings.progress  # None: only on a terminal
-        self._bar = tqdm(
-            total=settings.epochs * train.n,
-            unit=" samples",
-            unit_scale=True,
-            disable=shown,
-            dynamic_ncols=True,
-        )
+        self._bar = progress.open_bar(settings.progress, settings.epochs * train.n)
+        self._hold = held()  # until there is one that holds: this one does nothing
 
-    def run(self, network: Any) -> None:
-        """Train to the end, or until something stops it; callbacks are given ``network``."""
+    def _worthwhile_threads(self) -> int:
+        company = self._settings.company
+        cores = usable_cores() if company is None else company.cores
+        return min(cores, self._engine.worthwhile_threads(self._largest_batch))
+
+    def run(self, network: Any, hold: Hold) -> None:
+        """Train to the end, or until something stops it; callbacks are given ``network``.
+
+        An interrupt may come between two kernel calls, and while other people's code runs.
+        """
+        self._hold = hold
         self._engine.remember(self._settings.optimizer)
         history = self._history
         self._pool = ThreadPoolExecutor(self._threads - 1, "fastnn") if self._threads > 1 else None
@@ -147,7 +187,8 @@ class Training:
             raise
         finally:
             self._engine.settle()
-            self._bar.close()
+            if self._bar is not None:
+                self._bar.close()
             if self._pool is not None:
                 self._pool.shutdown()
 
@@ -164,21 +205,42 @@ class Training:
                 self._measure_validation()
                 self._show()
                 self._watch.after_epoch()
-                verdicts = [callback(network, self._history) is True for callback in self._settings.callbacks]
-                if any(verdicts):  # every one has been asked
+                if self._is_enough(network):
                     raise _Stop("callback")
         except _Stop as stop:
             stopped_by = str(stop)
         self._watch.finish()
         return stopped_by
 
+    def _is_enough(self, network: Any) -> bool:
+        """Whether a callback says so; every one is asked."""
+        verdicts = []
+        for number, callback in enumerate(self._settings.callbacks):
+            with self._hold.released():
+                verdict = callback(network, self._history)
+            verdicts.append(validation.check_verdict(number, verdict))
+        return any(verdicts)
+
+    def _check_interrupts(self) -> None:
+        """End here on Ctrl-C, or if whoever started this among others says so."""
+        self._hold.check()
+        company = self._settings.company
+        if company is not None and company.stop.is_set():
+            raise _Stop("interrupt")
+
     def _check_clock(self) -> None:
+        self._check_interrupts()
         if time.perf_counter() >= self._deadline:
             raise _Stop("max_time")
 
+    def _next_order(self) -> NDArray[np.int64]:
+        with self._hold.released() if self._settings.order_is_theirs else contextlib.nullcontext():
+            order = self._settings.order(self._train.n)
+        return order if self._train.rows is None else self._train.rows[order]
+
     def _run_epoch(self) -> None:
         n = self._train.n
-        order = self._settings.order(n)
+        order = self._next_order()
         began = time.perf_counter()
         cost = hits = 0.0
         done = batches = 0
@@ -192,7 +254,8 @@ class Training:
                 seen = self._run_stretch(stretch, threads, cost, batches)
                 pace.record(threads, stretch.last - stretch.first, time.perf_counter() - call_began)
                 cost, hits = seen.cost, hits + seen.hits
-                self._bar.update(min(stretch.last * size, samples) - stretch.first * size)
+                if self._bar is not None:
+                    self._bar.update(min(stretch.last * size, samples) - stretch.first * size)
                 part = part._replace(first=stretch.last)
                 if done + stretch.last * size < n:
                     self._check_clock()
@@ -281,15 +344,17 @@ class Training:
     def _measure_validation(self) -> None:
         if self._validation is None:
             return
-        seen = evaluate(self._engine, self._validation)
+        seen = evaluate(self._engine, self._validation, self._check_interrupts)
         n = self._validation.n
         self._history.val_cost.append(float(seen.cost / n))
         self._history.val_accuracy.append(float(seen.hits / n) if self._validation.data.classify else float("nan"))
 
     def _show(self) -> None:
+        if self._bar is None:
+            return
         history = self._history
         figures = {"epoch": len(history.train_cost), "cost": f"{history.train_cost[-1]:.4f}"}
         shown = history.val_accuracy or history.train_accuracy
         if shown[-1] == shown[-1]:
             figures["val accuracy" if history.val_accuracy else "accuracy"] = f"{shown[-1]:.2%}"
-        self._bar.set_postfix(figures)
+        self._bar.describe(figures)
