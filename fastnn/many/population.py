@@ -100,10 +100,10 @@ class _Datasets:
     def _share(self, data: Data) -> Data:
         """The same numbers, in arrays that are there already as far as possible."""
         known = [array for samples in self.found for array in samples.data if isinstance(array, np.ndarray)]
-        mine = {name: array for name, array in data._asdict().items() if isinstance(array, np.ndarray) and array.size}
-        twins: dict[str, Any] = {
-            name: next((other for other in known if _same(array, other)), array) for name, array in mine.items()
-        }
+        twins: dict[str, Any] = {}
+        for name, mine in data._asdict().items():
+            if isinstance(mine, np.ndarray) and mine.size:
+                twins[name] = next((other for other in known if _same(mine, other)), mine)
         return data._replace(**twins)
 
 
