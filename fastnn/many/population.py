@@ -129,12 +129,12 @@ def _member(
     X, y, sample_weight, validation_data, rows, validation_rows = data
     number = datasets.place(network, X, y, sample_weight)
     n = datasets.found[number].n
-    train = Reference(number, checks.check_rows(f"rows[{place}]", rows, n))
+    train = Reference(number, checks.check_rows("rows", rows, n))
     held_out = None
     if validation_rows is not None:
         if validation_data is not None:
             raise ValueError("validation_data and validation_rows cannot both be given")
-        held_out = Reference(number, checks.check_rows(f"validation_rows[{place}]", validation_rows, n))
+        held_out = Reference(number, checks.check_rows("validation_rows", validation_rows, n))
     elif validation_data is not None:
         pair = validation.check_two("validation_data", validation_data, "(X, y)")
         try:
