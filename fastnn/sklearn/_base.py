@@ -370,7 +370,10 @@ class BaseMLP(BaseEstimator):
         return partial(self._score_by_scorer, get_scorer(self.scoring), held_out.X, y)
 
     def _score_by_metric(self, X: Any, y: Array, sample_weight: Array | None, network: Network) -> float:
-        return float(self._metric(y, self._decode(network.forward(X)), sample_weight=sample_weight))
+        outputs = network.forward(X)
+        if not np.isfinite(outputs).all():
+            return np.nan
+        return float(self._metric(y, self._decode(outputs), sample_weight=sample_weight))
 
     def _score_by_scorer(self, scorer: Callable[..., float], X: Any, y: Array, network: Network) -> float:
         self.coefs_, self.intercepts_ = self._mirror.read_after_training()
