@@ -160,7 +160,7 @@ class BaseMLP(BaseEstimator):
         dtype = self.coefs_[0].dtype
         return Shape(
             sizes,
-            tuple(engine_activations(self.activation, len(sizes) - 2)),
+            engine_activations(self.activation, len(sizes) - 2),
             engine_activation(self.out_activation_),
             self._loss_row.cost,
             dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64),
@@ -181,6 +181,7 @@ class BaseMLP(BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> Any:
         hidden = self._hidden_sizes()
+        engine_activations(self.activation, len(hidden))  # a wrong list is refused before anything changes
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         checked = self._check_data(X, y, sample_weight, incremental, first)
         data = checked.data

@@ -108,7 +108,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     >>> from fastnn.sklearn import MLPClassifier
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> clf = MLPClassifier(solver="lbfgs", alpha=0.1, random_state=1).fit(X, y)
+    >>> clf = MLPClassifier(solver="lbfgs", max_iter=1000, random_state=1).fit(X, y)
     >>> clf.score(X, y) > 0.95
     True
     """
@@ -191,7 +191,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Examples
         --------
-        >>> MLPClassifier(5, max_iter=400, random_state=0).fit([[0.0], [1.0]], ["a", "b"]).classes_
+        >>> MLPClassifier(5, solver="lbfgs", random_state=0).fit([[0.0], [1.0]], ["a", "b"]).classes_
         array(['a', 'b'], dtype='<U1')
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)  # type: ignore[no-any-return]

@@ -14,6 +14,7 @@ _PAIRS = (
     (MLPClassifier, neural_network.MLPClassifier),
     (MLPRegressor, neural_network.MLPRegressor),
 )
+_NAMES = ("solver", "learning_rate")  # that may be the engine's objects here; none of them matters to predictions
 _OURS_ALONE = ("_mirror", "_optimizer", "validation_loss_curve_", "stopped_")
 
 
@@ -86,15 +87,21 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor) -> Any:
     """
     for ours, theirs in _PAIRS:
         if isinstance(estimator, ours):
-            return _convert(estimator, theirs)
+            converted = _convert(estimator, theirs)
+            try:
+                converted._validate_params()
+            except ValueError as error:
+                raise ValueError(f"scikit-learn cannot predict with this estimator: {error}") from None
+            return converted
     raise TypeError(f"estimator must be a fastnn.sklearn estimator, got {type(estimator).__name__}")
 
 
 def _convert(fitted: Any, kind: Any) -> Any:
     """A ``kind`` with all of its parameters and attributes that it has a use for."""
     check_is_fitted(fitted, "coefs_")
-    known = inspect.signature(kind).parameters
-    result = kind(**{name: value for name, value in fitted.get_params(deep=False).items() if name in known})
-    left_out = {*fitted.get_params(deep=False), *_OURS_ALONE}
-    vars(result).update(copy.deepcopy({name: value for name, value in vars(fitted).items() if name not in left_out}))
+    known, parameters = inspect.signature(kind).parameters, fitted.get_params(deep=False)
+    left_out = {name for name in _NAMES if not isinstance(parameters.get(name, ""), str)}
+    result = kind(**{name: value for name, value in parameters.items() if name in known and name not in left_out})
+    attributes = {name: value for name, value in vars(fitted).items() if name not in {*parameters, *_OURS_ALONE}}
+    result.__dict__.update(copy.deepcopy(attributes))
     return result

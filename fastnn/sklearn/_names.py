@@ -1,8 +1,9 @@
 """scikit-learn's names for what the engine calls otherwise."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from fastnn import validation
 from fastnn.activations import ACTIVATIONS
 
 _ACTIVATIONS = {"logistic": "sigmoid"}
@@ -40,13 +41,19 @@ def engine_activation(name: str) -> str:
     return _ACTIVATIONS.get(name, name)
 
 
-def engine_activations(activation: str | Sequence[str], hidden_layers: int) -> list[str]:
-    """The engine's names for every hidden layer; a list of another length is for the network to refuse."""
-    names = [activation] * hidden_layers if isinstance(activation, str) else list(activation)
-    return [engine_activation(name) for name in names]
+def engine_activations(activation: str | Sequence[str], hidden_layers: int) -> tuple[str, ...]:
+    """The engine's names for every hidden layer.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a list has another length, or holds something else.
+    """
+    names = engine_activation(activation) if isinstance(activation, str) else [*map(engine_activation, activation)]
+    return validation.check_activations(names, hidden_layers, [name for name, row in ACTIVATIONS.items() if row.hidden])
 
 
-def drawing_activations(activation: Any, hidden_layers: int) -> list[str]:
+def drawing_activations(activation: str | Sequence[str], hidden_layers: int) -> list[str]:
     """Whose activation decides how widely a layer's weights are drawn; the output layer follows the last hidden one."""
     names = engine_activations(activation, hidden_layers)
     last = engine_activation(activation) if isinstance(activation, str) else (names or ["identity"])[-1]
