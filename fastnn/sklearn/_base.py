@@ -4,7 +4,7 @@ import copy
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -49,7 +49,7 @@ _NOT_FINITE = (
 class Checked(NamedTuple):
     """Data as they came through the checks."""
 
-    data: Dataset  # y (n, n_out)
+    data: Dataset  # y as the engine takes it
     emphasis: Array | None  # what training multiplies the weights of samples by
 
 
@@ -117,19 +117,19 @@ class BaseMLP(BaseEstimator):
 
     @abstractmethod
     def _check_targets(self, y: Array, sample_weight: Array | None, incremental: bool) -> tuple[Array, Array | None]:
-        """Targets (n, n_out) or (n,), and what training multiplies the weights of samples by."""
+        """Targets as the engine takes them, and what training multiplies the weights of samples by."""
 
     @abstractmethod
     def _encode(self, y: Array) -> Array:
-        """Targets of later data in the form of those that were trained on."""
+        """Targets of later data likewise: (n, n_out), or labels (n,)."""
 
     @abstractmethod
     def _decode(self, outputs: Array) -> Array:
-        """From the network's outputs (n, n_out) to predictions."""
+        """From outputs (n, n_out), or targets as the engine takes them, to predictions."""
 
     @abstractmethod
-    def _to_engine(self, y: Array) -> Array:
-        """From targets (n, n_out) to what the engine takes."""
+    def _count_outputs(self, y: Array) -> int:
+        """How many outputs there are for such targets."""
 
     @property
     @abstractmethod
@@ -156,26 +156,20 @@ class BaseMLP(BaseEstimator):
         return self._mirror.network(self._shape(), self.coefs_, self.intercepts_)
 
     def _shape(self) -> Shape:
-        sizes = self._sizes()
-        dtype = self.coefs_[0].dtype
-        return Shape(
-            sizes,
-            engine_activations(self.activation, len(sizes) - 2),
-            engine_activation(self.out_activation_),
-            self._loss_row.cost,
-            dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64),
-        )
+        activation = self.activation if isinstance(self.activation, str) else tuple(self.activation)
+        return _engine_shape(self._sizes(), activation, self.out_activation_, self._loss_row.cost, self.coefs_[0].dtype)
 
     def _sizes(self) -> tuple[int, ...]:
         return (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
 
     def _outputs(self, X: Any) -> Array:
         """The network's outputs (n, n_out) for anything that scikit-learn takes as samples."""
-        check_is_fitted(self, "coefs_")
+        if not hasattr(self, "coefs_"):
+            check_is_fitted(self, "coefs_")  # which raises; it takes its time, and one sample but microseconds
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         network = self._network()
         outputs = network.forward(_at_face_value(X, network.dtype))
-        return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
+        return outputs if X.dtype == outputs.dtype else outputs.astype(np.result_type(X.dtype, outputs.dtype))
 
     # --- from data to a training ---
 
@@ -186,7 +180,7 @@ class BaseMLP(BaseEstimator):
         checked = self._check_data(X, y, sample_weight, incremental, first)
         data = checked.data
         held_out = None if validation_data is None else self._check_validation(validation_data)
-        self.n_outputs_ = data.y.shape[1]
+        self.n_outputs_ = self._count_outputs(data.y)
         self._random_state = check_random_state(self.random_state)
         if first:
             self._initialize((data.X.shape[1], *hidden, self.n_outputs_), data.X.dtype)
@@ -219,20 +213,19 @@ class BaseMLP(BaseEstimator):
         y, emphasis = self._check_targets(y, sample_weight, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
-        return Checked(Dataset(X, y.reshape(len(y), -1), sample_weight), emphasis)
+        return Checked(Dataset(X, y, sample_weight), emphasis)
 
     def _check_validation(self, validation_data: Any) -> Dataset:
         X, y = validation.check_two("validation_data", validation_data, "(X, y)")
         X = validate_data(
             self, X, accept_sparse=["csr", "csc"], dtype=self.dtype or (np.float64, np.float32), reset=False
         )
-        y = np.asarray(y)
-        y = self._encode(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
+        y = self._encode(np.asarray(y))
         if len(y) != X.shape[0]:
             raise ValueError(
                 f"validation_data must have as many targets as samples: expected {X.shape[0]}, got {len(y)}"
             )
-        return Dataset(X, y.reshape(len(y), -1), None)
+        return Dataset(X, y, None)
 
     def _initialize(self, sizes: tuple[int, ...], dtype: Any) -> None:
         """Draw initial parameters, and begin the account of the training."""
@@ -258,7 +251,7 @@ class BaseMLP(BaseEstimator):
         # In float64 whatever the data are, as SciPy works in it.
         coefs, intercepts = ([a.astype(np.float64) for a in layers] for layers in (self.coefs_, self.intercepts_))
         self.coefs_, self.intercepts_ = coefs, intercepts
-        batch = FullBatch(self._network(), self._for_engine(_emphasised(checked.data, checked.emphasis)))
+        batch = FullBatch(self._network(), _emphasised(checked.data, checked.emphasis))
         objective = _lbfgs.Objective(batch, self._sizes(), self.alpha, self._curve().cost_share)
         limits = _lbfgs.Limits(self.max_iter, self.max_fun, self.tol)
         found = _lbfgs.minimize(objective, coefs, intercepts, limits)
@@ -309,7 +302,7 @@ class BaseMLP(BaseEstimator):
     def _train(self, network: Network, data: Dataset, held_out: Dataset | None, plan: Plan) -> None:
         """Train, and take over the parameters however it ends."""
         try:
-            train(network, self._for_engine(data), held_out and self._for_engine(held_out), plan)
+            train(network, data, held_out, plan)
         except DivergenceError as error:
             if not self.early_stopping:
                 raise ValueError(_NOT_FINITE) from error
@@ -382,9 +375,6 @@ class BaseMLP(BaseEstimator):
         nameless.__dict__.pop("feature_names_in_", None)
         return float(scorer(nameless, X, y))
 
-    def _for_engine(self, data: Dataset) -> Dataset:
-        return data._replace(y=self._to_engine(data.y))
-
     def _check_solver(self) -> bool:
         """Whether ``partial_fit`` exists."""
         if self.solver == "lbfgs":
@@ -392,6 +382,14 @@ class BaseMLP(BaseEstimator):
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )
         return True
+
+
+@lru_cache
+def _engine_shape(sizes: tuple[int, ...], activation: Any, output: str, cost: str, dtype: Any) -> Shape:
+    """From scikit-learn's words to the engine's."""
+    activations = engine_activations(activation, len(sizes) - 2)
+    dtype = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
+    return Shape(sizes, activations, engine_activation(output), cost, dtype)
 
 
 def _at_face_value(X: Any, dtype: Any) -> Any:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -17,6 +17,7 @@ from fastnn.sklearn._base import BaseMLP
 from fastnn.sklearn._names import CLASSES, YES_OR_NO, Loss
 
 Array = NDArray[Any]
+_LABELS = "multilabel-indicator"  # scikit-learn's word for a matrix of 0 and 1
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -112,6 +113,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     >>> clf.score(X, y) > 0.95
     True
     """
+
+    classes_: Array
 
     _parameter_constraints = {  # noqa: RUF012
         **BaseMLP._parameter_constraints,
@@ -233,8 +236,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if self.class_weight == "balanced":
             raise ValueError("class_weight 'balanced' needs all the data, and partial_fit sees a part: pass a dict")
         if _check_partial_fit_first_call(self, classes):
-            several = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
+            labels = type_of_target(y) == _LABELS
+            self._kind = _LABELS if labels else "binary" if len(self.classes_) <= 2 else "multiclass"
         return self._fit(X, y, sample_weight, validation_data, incremental=True)  # type: ignore[no-any-return]
 
     def predict(self, X: Any) -> Array:
@@ -321,49 +324,75 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # --- what BaseMLP asks for ---
 
     def _check_targets(self, y: Array, sample_weight: Array | None, incremental: bool) -> tuple[Array, Array | None]:
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        y = _column(y)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
+            self._kind, self.classes_ = _look_at(y)
         elif self.warm_start:
-            classes = unique_labels(y)
+            _, classes = _look_at(y)
             if set(classes) != set(self.classes_):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                     f"Previously got {self.classes_}, `y` has {classes}"
                 )
+        else:
+            self._check_classes(y)
         emphasis = None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
-        return self._encode(y), emphasis
+        return self._to_engine(y), emphasis
 
-    def _encode(self, y: Array) -> Array:
-        classes = unique_labels(y)
+    def _check_classes(self, y: Array) -> None:
+        kind, classes = _look_at(y)
         if np.setdiff1d(classes, self.classes_, assume_unique=True).size > 0:
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
-        encoded: Array = self._label_binarizer.transform(y).astype(bool)
-        return encoded
+        if (kind == _LABELS) != (self._kind == _LABELS):
+            raise ValueError(f"y must be {self._kind} as in the previous call, got {kind}")
+
+    def _encode(self, y: Array) -> Array:
+        y = _column(y)
+        self._check_classes(y)
+        return self._to_engine(y)
+
+    def _to_engine(self, y: Any) -> Array:
+        """Numbers of the classes (n,) where there are several, else 0 and 1 (n, n_out)."""
+        if self._kind == _LABELS:
+            matrix: Array = (y.toarray() if issparse(y) else y).astype(bool)
+            return matrix
+        numbers: Array = np.searchsorted(self.classes_, y)
+        return numbers if self._kind == "multiclass" else numbers[:, np.newaxis].astype(bool)
 
     def _decode(self, outputs: Array) -> Array:
-        kind = self._label_binarizer.y_type_
         labels: Array
-        if kind.startswith("multilabel"):
+        if self._kind == _LABELS:
             labels = (outputs > 0.5).astype(int)
-        elif outputs.shape[1] > 1:
-            labels = self.classes_[outputs.argmax(axis=1)]
+        elif self._kind == "multiclass":
+            labels = self.classes_[outputs.argmax(axis=1) if outputs.ndim == 2 else outputs]
         else:
             labels = self.classes_[np.minimum(outputs[:, 0] > 0.5, len(self.classes_) - 1)]
         return labels
 
-    def _to_engine(self, y: Array) -> Array:
-        return y.argmax(axis=1) if self.out_activation_ == "softmax" else y
+    def _count_outputs(self, y: Array) -> int:
+        return len(self.classes_) if self._kind == "multiclass" else y.shape[1]
 
     @property
     def _loss_row(self) -> Loss:
-        return CLASSES if self._label_binarizer.y_type_ == "multiclass" else YES_OR_NO
+        return CLASSES if self._kind == "multiclass" else YES_OR_NO
 
     @property
     def _metric(self) -> Callable[..., float]:
         score: Callable[..., float] = accuracy_score
         return score
+
+
+def _column(y: Array) -> Array:
+    column: Array = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+    return column
+
+
+def _look_at(y: Array) -> tuple[str, Array]:
+    """scikit-learn's word for the kind of the targets, and their classes."""
+    kind = type_of_target(y, input_name="y")
+    if "multioutput" in kind:
+        raise ValueError("Multioutput target data is not supported with label binarization")
+    # Where it will do, NumPy's function: the other one asks for the kind once more.
+    return kind, np.unique(y) if kind in ("binary", "multiclass") else unique_labels(y)

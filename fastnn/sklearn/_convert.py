@@ -4,7 +4,9 @@ import copy
 import inspect
 from typing import Any
 
+import numpy as np
 from sklearn import neural_network
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.sklearn._classifier import MLPClassifier
@@ -15,7 +17,7 @@ _PAIRS = (
     (MLPRegressor, neural_network.MLPRegressor),
 )
 _NAMES = ("solver", "learning_rate")  # that may be the engine's objects here; none of them matters to predictions
-_OURS_ALONE = ("_mirror", "_optimizer", "validation_loss_curve_", "stopped_")
+_KEPT_APART = ("_mirror", "_optimizer", "_kind", "_label_binarizer", "validation_loss_curve_", "stopped_")
 
 
 def from_sklearn(fitted: Any) -> MLPClassifier | MLPRegressor:
@@ -50,7 +52,10 @@ def from_sklearn(fitted: Any) -> MLPClassifier | MLPRegressor:
     """
     for ours, theirs in _PAIRS:
         if isinstance(fitted, theirs):
-            return _convert(fitted, ours)  # type: ignore[no-any-return]
+            ours_fitted: MLPClassifier | MLPRegressor = _convert(fitted, ours)
+            if isinstance(ours_fitted, MLPClassifier):
+                ours_fitted._kind = fitted._label_binarizer.y_type_
+            return ours_fitted
     raise TypeError(f"fitted must be scikit-learn's MLPClassifier or MLPRegressor, got {type(fitted).__name__}")
 
 
@@ -92,6 +97,8 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor) -> Any:
                 converted._validate_params()
             except ValueError as error:
                 raise ValueError(f"scikit-learn cannot predict with this estimator: {error}") from None
+            if isinstance(estimator, MLPClassifier):
+                converted._label_binarizer = _binarizer(estimator)
             return converted
     raise TypeError(f"estimator must be a fastnn.sklearn estimator, got {type(estimator).__name__}")
 
@@ -102,6 +109,13 @@ def _convert(fitted: Any, kind: Any) -> Any:
     known, parameters = inspect.signature(kind).parameters, fitted.get_params(deep=False)
     left_out = {name for name in _NAMES if not isinstance(parameters.get(name, ""), str)}
     result = kind(**{name: value for name, value in parameters.items() if name in known and name not in left_out})
-    attributes = {name: value for name, value in vars(fitted).items() if name not in {*parameters, *_OURS_ALONE}}
+    attributes = {name: value for name, value in vars(fitted).items() if name not in {*parameters, *_KEPT_APART}}
     result.__dict__.update(copy.deepcopy(attributes))
     return result
+
+
+def _binarizer(estimator: MLPClassifier) -> LabelBinarizer:
+    """What scikit-learn's classifier encodes its classes with."""
+    labels = len(estimator.classes_)
+    several = estimator._kind.startswith("multilabel")
+    return LabelBinarizer().fit(np.eye(2, labels, dtype=int) if several else estimator.classes_)

@@ -65,4 +65,9 @@ class Mirror:
 
 
 def _equal(layers: Layers, known: Layers) -> bool:
-    return len(layers) == len(known) and all(map(np.array_equal, layers, known))
+    return len(layers) == len(known) and all(map(_same, layers, known))
+
+
+def _same(array: Array, known: Array) -> bool:
+    """What ``np.array_equal`` says, in half its time: a prediction of one sample is a matter of microseconds."""
+    return np.shape(array) == known.shape and bool((array == known).all())

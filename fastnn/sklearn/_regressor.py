@@ -196,13 +196,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _encode(self, y: Array) -> Array:
         column: Array = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-        return column
+        return column.reshape(len(y), -1)
 
     def _decode(self, outputs: Array) -> Array:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    def _to_engine(self, y: Array) -> Array:
-        return y
+    def _count_outputs(self, y: Array) -> int:
+        return int(y.shape[1])
 
     @property
     def _loss_row(self) -> Loss:
