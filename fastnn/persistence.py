@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
 _HEADER = "fastnn_network"
 _ZIP_START = b"PK\x03\x04"
 _KEYS = {
@@ -21,7 +21,7 @@ _KEYS = {
     "activations": list,
     "cost": str,
     "dtype": str,
-    "classifier": bool,
+    "data": dict,
     "optimizer": str,
     "steps": int,
     "generator": dict,
