@@ -347,7 +347,12 @@ def _run_train(args: argparse.Namespace) -> None:
     if args.samples is not None:
         count = validation.check_whole("samples", args.samples)
         train = _Data(train.source, train.X[:count], train.y[:count])
-    network = Network(args.layers or _deduced_sizes(train), **_given(args, _option_names(_NETWORK_OPTIONS)))
+    options = _given(args, _option_names(_NETWORK_OPTIONS))
+    if train.X.dtype == validation.UINT8:
+        options["scale"] = 255
+        if not args.quiet:
+            print("images of bytes: pixels are divided by 255")
+    network = Network(args.layers or _deduced_sizes(train), **options)
     _check_data(network, *((train, test) if test else (train,)))
     try:
         history = network.fit(

@@ -121,7 +121,7 @@ class Network:
 
     Attributes
     ----------
-    sizes, activations, cost, dtype
+    sizes, activations, cost, dtype, scale
         As given, not to be changed; ``activations`` has one name per layer, the output's last.
     task : str or None
         What it learns; None before it is settled.
@@ -236,6 +236,11 @@ class Network:
     def task(self) -> str | None:
         """What it learns: "classes", "multilabel" or "regression"; None before it is settled."""
         return self._reader.task.kind if self._reader.task else self._reader.wishes.task
+
+    @property
+    def scale(self) -> float | str | None:
+        """How inputs are scaled, as given."""
+        return self._reader.wishes.scale
 
     @property
     def classes(self) -> Array | None:

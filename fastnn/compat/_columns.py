@@ -155,16 +155,31 @@ class ColumnNetwork:
                 after_epoch(len(history.epochs) - 1)
 
         network, pixels = self._push(), _as_bytes(samples.X)
-        plain = network._reader  # what Y is may change from one call to the next
+        plain = network._reader
         try:
             if pixels is not None:
                 network._reader = replace(plain, scaling=Scaling.by_number(plain.n_in, 255.0))
-            X = samples.X if pixels is None else pixels
-            network.fit(
-                X, samples.Y, epochs, batch_size, SGD(eta), l2, shuffle=shuffle, progress=False, callbacks=[look]
+            request = network._request(
+                X=samples.X if pixels is None else pixels,
+                y=samples.Y,
+                epochs=epochs,
+                batch_size=batch_size,
+                optimizer=SGD(eta),
+                l2=l2,
+                l1=0.0,
+                shuffle=shuffle,
+                validation_data=None,
+                sample_weight=None,
+                max_time=None,
+                callbacks=[look],
+                progress=False,
+                threads=1,
             )
         finally:
             network._reader = plain
+        try:  # not settled on what Y is: that may change from one call to the next
+            network._train(request._replace(reader=None))
+        finally:
             self._pull()
 
     def _step(self, samples: Samples, eta: float, l2: float = 0.0) -> None:

@@ -69,8 +69,8 @@ def load_mnist(dtype: DTypeLike = "float32") -> Split:
     ----------
     dtype : {"float32", "float64", "uint8"}, default "float32"
         float32 and float64 give pixels scaled to [0, 1]: the stored byte divided by 255. uint8 gives the
-        stored bytes 0 to 255 in a quarter of the memory of float32; a network takes a uint8 array as
-        fractions of 255, so it trains on the same values.
+        stored bytes 0 to 255 in a quarter of the memory of float32; a network made with ``scale=255`` trains on
+        the same values.
 
     Returns
     -------
@@ -135,7 +135,6 @@ def load_digits(dtype: DTypeLike = "float32") -> Split:
     >>> X.shape, X.dtype, float(X.max()), yt[:5]
     ((1437, 64), dtype('float32'), 1.0, array([...]))
     """
-    # No uint8: bytes mean fractions of 255 to a network, and these are fractions of 16.
     _check_dtype(dtype, ("float32", "float64"))
     images, labels = read_npz(_DATA / "digits.npz")
     X, y = np.divide(images, 16, dtype=dtype), labels.astype(np.int64)
