@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fastnn import validation
-from fastnn.activations import ACTIVATIONS
+from fastnn.formulas.activations import ROWS as ACTIVATIONS
 
 _ACTIVATIONS = {"logistic": "sigmoid"}
 SOLVERS = ("lbfgs", "sgd", "adam")
