@@ -43,7 +43,8 @@ def check_name(argument: str, value: Any, choices: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be one of {known}, got {type(value).__name__} {value!r}")
     if value not in known:
-        nearest = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
+        same = [name for name in known if name.lower() == value.lower()]
+        nearest = same or difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.4)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(f"{argument} must be one of {known}, got {value!r}{hint}")
     return value

@@ -83,13 +83,14 @@ def checked_csr(argument: str, matrix: Any) -> Any:
         kind = getattr(matrix, name).dtype
         if kind.kind not in "iu":
             raise TypeError(f"{argument}.{name} must hold whole numbers, got dtype {kind}")
-    matrix = type(matrix)((matrix.data.copy(), matrix.indices.copy(), matrix.indptr.copy()), shape=matrix.shape)
-    indices, starts = matrix.indices, matrix.indptr  # SciPy trusts them, and would take Python down with it
+    # Looked at after copying. SciPy trusts them, and would take Python down with it.
+    values, indices, starts = matrix.data.copy(), matrix.indices.copy(), matrix.indptr.copy()
     broken = indices.size > 0 and (indices.min() < 0 or indices.max() >= n_in)
-    room = min(indices.size, matrix.data.size)
+    room = min(indices.size, values.size)
     if broken or len(starts) != n + 1 or starts[0] != 0 or starts[-1] > room or (np.diff(starts) < 0).any():
         raise ValueError(f"{argument} must be a valid sparse matrix, got one whose indices do not fit its shape")
-    validation.check_finite(f"{argument}.data", validation.check_numeric(f"{argument}.data", matrix.data))
+    validation.check_finite(f"{argument}.data", validation.check_numeric(f"{argument}.data", values))
+    matrix = type(matrix)((values, indices, starts), shape=matrix.shape)
     rising = np.diff(indices) > 0
     rising[starts[(starts > 0) & (starts < indices.size)] - 1] = True  # from one row to the next
     if not rising.all():  # a column twice in a row, or columns out of order: allowed, but not what kernels take
