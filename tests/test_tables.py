@@ -346,7 +346,7 @@ def test_utf_16_cut_short(tmp_path):
 # Quotes
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     st.lists(
         st.tuples(st.text("ab \",;'\u00e9", min_size=1, max_size=6), st.integers(-5, 2000), st.floats(-1e3, 1e3)),
@@ -452,7 +452,7 @@ def test_truths_among_the_features():
 # Numbers
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.from_regex(r"\A-?[0-9]{1,9}\.?[0-9]{0,8}\Z"), st.from_regex(r"\A-?[0-9]{0,3}\.[0-9]{1,14}\Z")),

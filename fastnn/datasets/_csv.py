@@ -168,7 +168,7 @@ def read_table(
         text = _without_quoted_marks(path, text, separator)
         records = _sample(text)
     table = _found_table(path, text, separator, records, label_column, header, n_features)
-    X, fields, kind, notes = _parse(path, table, missing is not None)
+    X, fields, bounds, notes = _parse(path, table, missing is not None)
     y, task, classes = None, None, None
     notes = [*table.notes, *notes, *_fill(path, table, X, missing)]
     if table.label is not None and n_features is None:
@@ -176,7 +176,7 @@ def read_table(
         task, task_notes = task_of(y, table.title(table.label))
         classes = np.unique(y) if task == "classes" else None
         notes += task_notes
-    scale = pixel_scale(*kind, X.shape[1])
+    scale = pixel_scale(*bounds, X.shape[1]) if bounds else None
     notes += scale_note(scale)
     return Dataset(X, y, table.feature_names(), table.label_name(), task, classes, scale, tuple(notes))
 
@@ -528,13 +528,13 @@ class _Parsed(NamedTuple):
 
     X: Array  # (n, features)
     labels: list[bytes]  # fields
-    kind: tuple[bool, float, float]  # whether all features are whole, the lowest and the highest
+    bounds: tuple[float, float] | None  # the lowest and the highest feature, where all are whole and not negative
     notes: list[str]
 
 
 def _parse(path: PathLike, table: _Table, may_miss: bool) -> _Parsed:
     text, width = table.text, len(table.features)
-    X = np.empty((_most_rows(table), width))
+    X = np.empty((_most_rows(table, may_miss), width))
     labels: list[bytes] = []
     row, start, skipped = 0, table.start, 0
     is_whole, lowest, highest = True, np.inf, -np.inf
@@ -545,21 +545,25 @@ def _parse(path: PathLike, table: _Table, may_miss: bool) -> _Parsed:
             values, fields, left = _parse_block(text[start:stop], table, may_miss)
         except _Fault:
             raise DataFileError(f"{path}, {_first_fault(table, start, stop, may_miss)}") from None
+        start, skipped = stop, skipped + left
+        if not values.size:  # blank lines
+            continue
         X[row : row + len(values)] = values
         labels += fields
+        row += len(values)
         if is_whole := is_whole and values.dtype.kind == "u":
             lowest, highest = min(lowest, values.min()), max(highest, values.max())
-        start, row, skipped = stop, row + len(values), skipped + left
     notes = [f"{skipped:,} lines that hold separators alone are left out"] if skipped else []
-    return _Parsed(X[:row], labels, (is_whole, lowest, highest), notes)
+    return _Parsed(X[:row], labels, (lowest, highest) if is_whole else None, notes)
 
 
-def _most_rows(table: _Table) -> int:
-    """How many full lines there can be at most; a field and what ends it take at least one byte.
+def _most_rows(table: _Table, may_miss: bool) -> int:
+    """How many full lines there can be at most.
 
     Lines alone would not do: a wide one and many short ones ask for far more numbers than the file holds.
     """
-    return min(table.text.count(b"\n", table.start), (len(table.text) - table.start) // table.columns)
+    least = table.columns + (0 if may_miss else len(table.features))  # bytes in a line
+    return min(table.text.count(b"\n", table.start), (len(table.text) - table.start) // least)
 
 
 def _parse_block(block: bytes, table: _Table, may_miss: bool) -> tuple[Array, list[bytes], int]:
@@ -572,6 +576,8 @@ def _parse_block(block: bytes, table: _Table, may_miss: bool) -> tuple[Array, li
         if len(full) == len(lines):
             raise
     skipped = sum(bool(line.strip()) for line in lines) - len(full)
+    if not full:
+        return np.empty((0, len(table.features))), [], skipped
     return *_parse_lines(b"".join(full), table, may_miss), skipped
 
 
