@@ -78,8 +78,8 @@ def read_csv(
 
     The first line is a header if
 
-    - its numbers are 0, 1, 2 ..., in all of its fields (three at least), or in two at least and the others are names
-      or empty: pandas numbers columns that have no names; or
+    - its numbers are 0, 1, 2 ..., in all of its fields (three at least), or in two at least and the others are empty or
+      text that is not found again below: pandas numbers columns that have no names; or
     - there is text in it above numbers, and no number; or
     - there is text above numbers in its first or last field, or in that of the label.
 
@@ -472,19 +472,16 @@ def _is_index(names: tuple[str, ...], rows: list[list[bytes]]) -> bool:
 def _label(path: PathLike, table: _Table, label_column: LabelColumn, n_features: int | None) -> int | None:
     """The label's column, None if there is none."""
     count = table.last - table.first
-    if label_column is None or count == n_features:
+    names = table.names[table.first : table.last] if table.names else ()
+    if isinstance(label_column, str) and label_column in names:
+        return table.first + names.index(label_column)
+    if label_column is None or (n_features is not None and count != n_features + 1):
         return None
-    wanted = label_column
-    if isinstance(wanted, str):
-        if table.names and wanted in table.names[table.first : table.last]:
-            return table.names.index(wanted, table.first)
-        if not re.fullmatch(r"-?\d+", wanted):
-            if n_features is not None:
-                return None
-            raise DataFileError(f"{path}: {_no_such_name(table, wanted)}")
-        wanted = int(wanted)
-    if n_features is not None and count != n_features + 1:
-        return None
+    if isinstance(label_column, str) and not re.fullmatch(r"-?\d{1,9}", label_column):
+        if n_features is not None:
+            return None
+        raise DataFileError(f"{path}: {_no_such_name(names, label_column)}")
+    wanted = int(label_column)
     if count < 2:
         raise DataFileError(f"{path}: expected a label and at least one feature, found a single column")
     if not -count <= wanted < count:
@@ -508,10 +505,9 @@ def _label_note(table: _Table, label_column: LabelColumn) -> list[str]:
     ]
 
 
-def _no_such_name(table: _Table, wanted: str) -> str:
-    if not table.names:
+def _no_such_name(names: tuple[str, ...], wanted: str) -> str:
+    if not names:
         return f"expected a header with the label column {wanted!r}, found none; give the column's number, from 0"
-    names = table.names[table.first : table.last]
     nearest = difflib.get_close_matches(wanted, names, n=1, cutoff=0.0)
     return f"expected a label column {wanted!r}, found none; did you mean {nearest[0]!r}?"
 
@@ -783,25 +779,39 @@ def _fill(path: PathLike, table: _Table, X: Array, missing: Missing) -> list[str
 
 def _labels(path: PathLike, table: _Table, fields: list[bytes]) -> Array:
     """Labels as int64 if all are whole numbers, float64 if they are numbers, else as text."""
-    plain = [field.strip().strip(b'"').strip() for field in fields]
-    if table.separator != b",":
-        plain = [field.replace(b",", b".") for field in plain]
-    is_number = [_is_number(field) for field in plain]
-    numbers = sum(is_number)
-    for i, field in enumerate(plain):
-        if field.lower() in _MISSING:
-            found = _shown(field) if field else "an empty field"
-            raise DataFileError(f"{_place(path, table, i)}: expected a label, found {found}")
-    if numbers == len(plain):
-        y = np.fromiter(map(float, plain), np.float64, len(plain))
-        is_whole = bool(np.all(y == np.floor(y)) and np.all(np.abs(y) <= _EXACT))
-        return y.astype(np.int64) if is_whole else y
-    if numbers > _STRAY_LABELS * len(plain):
+    y = _label_numbers(fields)
+    if y is None:
+        plain = [field.strip().strip(b'"').strip() for field in fields]
+        for i, field in enumerate(plain):
+            if field.lower() in _MISSING:
+                found = _shown(field) if field else "an empty field"
+                raise DataFileError(f"{_place(path, table, i)}: expected a label, found {found}")
+        if table.separator != b",":
+            plain = [field.replace(b",", b".") for field in plain]
+        y = _label_numbers(plain)
+        if y is None:
+            _check_stray_labels(path, table, fields, [_is_number(field) for field in plain])
+            return _names_of_classes(path, table, fields)
+    is_whole = bool(np.all(y == np.floor(y)) and np.all(np.abs(y) <= _EXACT))
+    return y.astype(np.int64) if is_whole else y
+
+
+def _label_numbers(fields: list[bytes]) -> Array | None:
+    """Fields as numbers, None if some are not."""
+    try:
+        y = np.fromiter(map(float, fields), np.float64, len(fields))
+    except ValueError:
+        return None
+    return None if np.isnan(y).any() or b"_" in b",".join(fields) else y
+
+
+def _check_stray_labels(path: PathLike, table: _Table, fields: list[bytes], is_number: list[bool]) -> None:
+    """Refuse text among numbers."""
+    if sum(is_number) > _STRAY_LABELS * len(fields):
         i = is_number.index(False)
         raise DataFileError(
             f"{_place(path, table, i)}: expected a number, as nearly all labels are, found {_shown(fields[i])}"
         )
-    return _names_of_classes(path, table, fields)
 
 
 def _names_of_classes(path: PathLike, table: _Table, fields: Sequence[bytes]) -> Array:
