@@ -89,8 +89,8 @@ def test_header_is_checked(header, error):
 
 
 def test_a_header_of_another_length(tmp_path):
-    path = written(tmp_path, "data.csv", "a,b\n1,2,3\n")
-    assert refusal(read_file, path) == ", line 1: expected 3 names, as many as fields below, found 2"
+    path = written(tmp_path, "data.csv", "\n\na,b\n1,2,3\n")
+    assert refusal(read_file, path) == ", line 3: expected 3 names, as many as fields below, found 2"
 
 
 # Index columns
@@ -289,6 +289,15 @@ def test_line_ends_and_blank_lines(end, label_column):
 @pytest.mark.parametrize("text", ["5\n\n6\n7\n", "\n\n5\n6\n \n7", "x\n5\n\n6\n7"])
 def test_blank_lines_of_a_single_column(text):
     assert read_text(read_csv, text, None).tolist() == [[5], [6], [7]]
+
+
+def test_few_long_lines():
+    """So long that not all of them are looked at beforehand."""
+    rows = np.arange(10) * 7 % 3
+    data = table("".join(f"{row}," + ",".join(["1000000"] * 60_000) + "\n" for row in rows))
+    assert data.X.shape == (10, 60_000)
+    assert (data.X == 10**6).all()
+    assert np.array_equal(data.y, rows)
 
 
 def test_lines_of_separators_are_told():

@@ -31,9 +31,11 @@ Missing = float | str | None
 # Text parsed at a time: large enough to hide the cost of the NumPy calls, small enough to stay in cache.
 _CHUNK = 1 << 18
 
-_SAMPLE, _FEW = 100, 20  # lines looked at to find out how the file is written, and those for its separator
+# Lines looked at to find out how the file is written, those for its separator, and where to stop if they are long.
+_SAMPLE, _FEW, _SAMPLE_SIZE = 100, 20, 1 << 20
 _SEPARATORS = {b"\t": "tabs", b";": "semicolons", b",": "commas"}  # a comma may also stand in a number
 
+_MAX_GUESSES = 1000  # names looked at to suggest one
 _MAX_INDENT = 8  # spaces before a quote
 
 _NEWLINE, _ZERO, _DOT, _MINUS = b"\n0.-"
@@ -254,6 +256,10 @@ def _lines(text: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
         start = stop + 1
 
 
+def _line_number(text: bytes, position: int) -> int:
+    return 1 + text.count(b"\n", 0, position) + text.count(_QUOTED_NEWLINE, 0, position)
+
+
 def _first_line(text: bytes) -> int:
     """Where the first line starts that is not blank."""
     blank = re.match(rb"[\s,;]*", text)
@@ -262,8 +268,13 @@ def _first_line(text: bytes) -> int:
 
 def _sample(text: bytes) -> list[bytes]:
     """The first lines that are not blank."""
-    first = (line for _, line in islice(_lines(text, _first_line(text)), 2 * _SAMPLE))
-    return list(islice((line for line in first if _holds_something(line)), _SAMPLE))
+    found: list[bytes] = []
+    for start, line in islice(_lines(text, _first_line(text)), 2 * _SAMPLE):
+        if len(found) == _SAMPLE or (len(found) > 1 and start > _SAMPLE_SIZE):
+            break
+        if _holds_something(line):
+            found.append(line)
+    return found
 
 
 def _holds_something(line: bytes) -> bool:
@@ -302,7 +313,7 @@ def _without_quoted_marks(path: PathLike, text: bytes, separator: bytes) -> byte
     if len(places) % 2 and not odd.size:
         odd = places[-1:]
     if odd.size:
-        line = 1 + text.count(b"\n", 0, int(odd.min()))
+        line = _line_number(text, int(odd.min()))
         raise DataFileError(
             f"{path}, line {line}: expected quotes around whole fields, found one in a field or never closed"
         )
@@ -349,10 +360,6 @@ class _Table(NamedTuple):
             return None
         return (self.names and self.names[self.label]) or self.label - self.first
 
-    def line(self, position: int) -> int:
-        """Number of the line at a place in the text."""
-        return 1 + self.text.count(b"\n", 0, position) + self.text.count(_QUOTED_NEWLINE, 0, position)
-
 
 def _found_table(
     path: PathLike,
@@ -370,13 +377,13 @@ def _found_table(
         start += len(records[0]) + 1
     rows = lines[1:] if has_header else lines
     if not rows:
-        line = 1 + text.count(b"\n", 0, start)
+        line = _line_number(text, start)
         raise DataFileError(f"{path}, line {line}: expected a line of numbers, found the end of the file")
     columns = len(rows[0])
-    last = columns - _empty_columns(rows, columns)
+    last = min(_full_columns(rows), columns)
     names, notes = None, []
     if has_header:
-        names = _names(path, lines[0], separator, last, columns)
+        names = _names(f"{path}, line {_line_number(text, start - 1)}", lines[0], separator, last, columns)
         notes += _header_notes(lines[0], names)
         last = max(last, *(i + 1 for i, name in enumerate(names) if name), 1)
     if separator != b",":
@@ -432,14 +439,14 @@ def _kind_below(rows: list[list[bytes]], column: int) -> str:
     return next((kind for kind in kinds if kind != "nothing"), "nothing")
 
 
-def _names(path: PathLike, fields: list[bytes], separator: bytes, least: int, columns: int) -> tuple[str, ...]:
+def _names(place: str, fields: list[bytes], separator: bytes, least: int, columns: int) -> tuple[str, ...]:
     """Names of all columns; those at the end, that are empty, may lack theirs."""
     names = [_decoded(field, separator) for field in fields]
     names[0] = re.sub(r"^#\s*", "", names[0])  # numpy.savetxt writes a header as a comment
     while len(names) > columns and not names[-1]:
         names.pop()
     if not least <= len(names) <= columns:
-        raise DataFileError(f"{path}, line 1: expected {least} names, as many as fields below, found {len(names)}")
+        raise DataFileError(f"{place}: expected {least} names, as many as fields below, found {len(names)}")
     return (*names, *[""] * (columns - len(names)))
 
 
@@ -451,12 +458,9 @@ def _header_notes(first: list[bytes], names: tuple[str, ...] | None) -> list[str
     return [f"the first line is taken for the names of the columns: {shown}"]
 
 
-def _empty_columns(rows: list[list[bytes]], columns: int) -> int:
-    """How many columns at the end are empty, as lines that end in commas make them."""
-    found = 0
-    while found < columns - 1 and not any(b"".join(row[columns - found - 1 :]).strip() for row in rows):
-        found += 1
-    return found
+def _full_columns(rows: list[list[bytes]]) -> int:
+    """How many columns there are up to the last that is not empty; lines that end in commas make more."""
+    return max(next((i for i in range(len(row), 0, -1) if row[i - 1].strip()), 1) for row in rows)
 
 
 def _is_index(names: tuple[str, ...], rows: list[list[bytes]]) -> bool:
@@ -508,7 +512,7 @@ def _label_note(table: _Table, label_column: LabelColumn) -> list[str]:
 def _no_such_name(names: tuple[str, ...], wanted: str) -> str:
     if not names:
         return f"expected a header with the label column {wanted!r}, found none; give the column's number, from 0"
-    nearest = difflib.get_close_matches(wanted, names, n=1, cutoff=0.0)
+    nearest = difflib.get_close_matches(wanted, names[:_MAX_GUESSES], n=1, cutoff=0.0)
     return f"expected a label column {wanted!r}, found none; did you mean {nearest[0]!r}?"
 
 
@@ -719,7 +723,7 @@ def _first_fault(table: _Table, start: int, stop: int, may_miss: bool) -> str:
         if not _holds_something(text):
             continue
         fields = text.split(table.separator)
-        line = f"line {table.line(position)}"
+        line = f"line {_line_number(table.text, position)}"
         for column in table.features:
             problem = _field_problem(table, column, fields[column], may_miss) if column < len(fields) else None
             if problem:
@@ -829,4 +833,4 @@ def _place(path: PathLike, table: _Table, row: int) -> str:
     assert table.label is not None
     lines = (position for position, line in _lines(table.text, table.start) if _holds_something(line))
     position = next(islice(lines, row, None))
-    return f"{path}, line {table.line(position)}, {table.title(table.label)}"
+    return f"{path}, line {_line_number(table.text, position)}, {table.title(table.label)}"
