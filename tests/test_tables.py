@@ -549,6 +549,12 @@ def test_a_label_s_name_goes_before_the_number_of_columns():
     assert read_text(read_features, "a,b,c\n1,2,3\n", 2, "label", name="data.csv").columns == ("a", "b", "c")
 
 
+def test_labels_alone_are_no_samples(tmp_path):
+    path = written(tmp_path, "data.csv", "label\n1\n2\n")
+    expected = ": expected a label and at least one feature, found a single column"
+    assert refusal(lambda path: read_features(path, 3, "label"), path) == expected
+
+
 def test_samples_of_another_width_come_whole():
     assert read_text(read_features, "1,2,3,4\n", 2, name="data.csv").X.shape == (1, 4)
 

@@ -478,14 +478,15 @@ def _label(path: PathLike, table: _Table, label_column: LabelColumn, n_features:
     count = table.last - table.first
     names = table.names[table.first : table.last] if table.names else ()
     if isinstance(label_column, str) and label_column in names:
-        return table.first + names.index(label_column)
-    if label_column is None or (n_features is not None and count != n_features + 1):
+        wanted = names.index(label_column)
+    elif label_column is None or (n_features is not None and count != n_features + 1):
         return None
-    if isinstance(label_column, str) and not re.fullmatch(r"-?\d{1,9}", label_column):
+    elif isinstance(label_column, str) and not re.fullmatch(r"-?\d{1,9}", label_column):
         if n_features is not None:
             return None
         raise DataFileError(f"{path}: {_no_such_name(names, label_column)}")
-    wanted = int(label_column)
+    else:
+        wanted = int(label_column)
     if count < 2:
         raise DataFileError(f"{path}: expected a label and at least one feature, found a single column")
     if not -count <= wanted < count:
@@ -651,9 +652,10 @@ def _pixels(block: bytes, count: int) -> Array | None:
     if len(ends) != count or is_empty_or_long:
         return None
     digits *= is_digit
-    values = digits.astype(np.uint16)
-    values[1:] += digits[:-1] * np.uint16(10)
-    values[2:] += (digits[:-2] * is_digit[1:-1]) * np.uint16(100)  # a digit that another one follows
+    ones = digits.astype(np.uint16)
+    values = ones.copy()
+    values[1:] += ones[:-1] * 10
+    values[2:] += ones[:-2] * is_digit[1:-1] * 100  # a digit that another one follows
     return values[ends - 1]
 
 
