@@ -23,8 +23,8 @@ class Wishes(NamedTuple):
 def layer_steps(wishes: Wishes, n_layers: int) -> tuple[LayerStep, ...]:
     """How each layer is stepped and held small.
 
-    A single number is for every layer; that of dropout for the units of every hidden layer, and so for the inputs of
-    every layer but the first; that of max_norm for the units of every hidden layer, and so for every layer but the last.
+    A single number is for every layer; that of dropout for the units of hidden layers, and so for the inputs of every
+    layer but the first; that of max_norm for the units of hidden layers, and so for every layer but the last.
 
     Raises
     ------

@@ -36,7 +36,9 @@ class Member(NamedTuple):
 
     def request(self, datasets: Sequence[Samples], seconds: float, company: Company | None) -> FitRequest:
         """What to do, checked like a user's own call of ``fit``."""
-        held_out = None if self.held_out is None else (_taken(self.held_out, datasets, weighted=False), None)
+        held_out = None
+        if self.held_out is not None:  # rows of what others train on are not weighed
+            held_out = (_taken(self.held_out, datasets, weighted=self.held_out.rows is None), None)
         request = self.network._request(
             **{
                 **self.arguments,
@@ -71,7 +73,7 @@ class DataArguments(NamedTuple):
 
 def _taken(reference: Reference, datasets: Sequence[Samples], weighted: bool = True) -> Samples:
     samples, rows = datasets[reference.dataset], reference.rows
-    if not weighted:  # validation has no weights
+    if not weighted:
         samples = samples._replace(data=samples.data._replace(sample_weight=samples.data.sample_weight[:0]))
     return samples if rows is None else Samples(samples.data, len(rows), rows)
 
@@ -136,9 +138,9 @@ def _member(
             raise ValueError("validation_data and validation_rows cannot both be given")
         held_out = Reference(number, checks.check_rows("validation_rows", validation_rows, n))
     elif validation_data is not None:
-        pair = validation.check_two("validation_data", validation_data, "(X, y)")
+        parts = validation.check_held_out("validation_data", validation_data)
         try:
-            held_out = Reference(datasets.place(network, *pair, None), None)
+            held_out = Reference(datasets.place(network, *parts), None)
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
     samples = n if train.rows is None else len(train.rows)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
-from fastnn.callbacks import _MONITORS
-from fastnn.history import History
+from fastnn.history import FIGURES, History
 from fastnn.many import checks
 from fastnn.many.ensemble import Ensemble
 from fastnn.many.fit import fit_many
@@ -339,7 +338,7 @@ def search(
     [1, 1, 1, 1, 1, 1, 3, 3, 9]
     """
     validation.check_name("method", method, ["halving", "random"])
-    validation.check_name("monitor", monitor, _MONITORS)
+    validation.check_name("monitor", monitor, FIGURES)
     trials, epochs = validation.check_whole("trials", trials), validation.check_whole("epochs", epochs)
     factor = validation.check_whole("factor", factor, at_least=2)
     seed = validation.check_whole("seed", seed, at_least=0)
@@ -421,7 +420,7 @@ class _Race:
 
     def ranked(self) -> list[Trial]:
         """Those trained longest first, and among them the best; those that failed last."""
-        sign = _MONITORS[self._monitor]
+        sign = 1 if FIGURES[self._monitor] else -1
 
         def place(trial: Trial) -> tuple[bool, int, float]:
             score = trial.score if not math.isnan(trial.score) else -sign * math.inf
