@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from fastnn.sklearn._base import BaseMLP
-from fastnn.sklearn._names import CLASSES, YES_OR_NO, Loss
+from fastnn.sklearn._names import Loss, class_loss, known_class_losses
 
 Array = NDArray[Any]
 _LABELS = "multilabel-indicator"  # scikit-learn's word for a matrix of 0 and 1
@@ -70,6 +70,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Epochs without improvement to wait for.
     max_fun : int, default 15000
         Evaluations of the loss by "lbfgs" at most.
+    loss : str, default "log_loss"
+        Also "focal", or with parameters "focal(gamma=1)" and "log_loss(smoothing=0.1)".
     class_weight : dict, "balanced" or None, default None
         Weights of the classes, multiplied with the weights of the samples while training.
     dtype : "float32", "float64" or None, default None
@@ -118,6 +120,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     _parameter_constraints = {  # noqa: RUF012
         **BaseMLP._parameter_constraints,
+        "loss": [known_class_losses()],
         "class_weight": [None, dict, list, StrOptions({"balanced"})],
     }
 
@@ -147,6 +150,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        loss: str = "log_loss",
         class_weight: Any = None,
         dtype: Any = None,
         scoring: Any = None,
@@ -376,7 +380,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @property
     def _loss_row(self) -> Loss:
-        return CLASSES if self._kind == "multiclass" else YES_OR_NO
+        return class_loss(self.loss, "softmax" if self._kind == "multiclass" else "logistic")
 
     @property
     def _metric(self) -> Callable[..., float]:

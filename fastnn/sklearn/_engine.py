@@ -10,22 +10,9 @@ from numpy.typing import NDArray
 from fastnn import diagnostics, training
 from fastnn.history import History
 from fastnn.network import Network
-from fastnn.sklearn._steps import Steps
+from fastnn.sklearn._steps import Steps, Timing
 
 Array = NDArray[Any]
-
-
-class Plan(NamedTuple):
-    """How to train."""
-
-    epochs: int
-    batch_size: int
-    alpha: float
-    steps: Steps
-    order: Callable[[int], Array]  # of every epoch's samples, int64
-    max_time: float | None
-    callbacks: tuple[Callable[[Network, History], Any], ...]
-    threads: Any
 
 
 class Dataset(NamedTuple):
@@ -35,19 +22,78 @@ class Dataset(NamedTuple):
     y: Array
     sample_weight: Array | None
 
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return int(self.X.shape[0])
+
+
+class Plan(NamedTuple):
+    """How to train."""
+
+    epochs: int
+    batch_size: int
+    alpha: float
+    steps: Steps
+    order: "Order"
+    max_time: float | None
+    callbacks: tuple[Callable[[Network, History], Any], ...]
+    threads: Any
+
+
+class Order:
+    """The order of every epoch, and what its batches weigh.
+
+    Parameters
+    ----------
+    shuffle : callable
+        ``shuffle(n)`` gives an epoch's order of n samples, int64.
+    size : int
+        Number of samples.
+    batch_size : int
+        Samples in a batch; the last one may be smaller.
+    sample_weight : array (n,) or None
+        A batch's cost is divided by the sum of its weights, and then counted as often as it has samples.
+    """
+
+    def __init__(
+        self, shuffle: Callable[[int], Array], size: int, batch_size: int, sample_weight: Array | None
+    ) -> None:
+        self._shuffle, self.size, self._batch_size = shuffle, size, batch_size
+        self._weight = None if sample_weight is None else sample_weight.astype(np.float64)
+        self.shares: Array = np.ones(1)  # of every batch: number of samples / sum of weights
+
+    def __call__(self, n: int) -> Array:
+        """The next epoch's order."""
+        self._latest = self._shuffle(n)
+        if self._weight is not None:
+            samples = np.diff([*self._starts, n])
+            self.shares = samples / np.add.reduceat(self._weight[self._latest], self._starts)
+        return self._latest
+
+    @property
+    def _starts(self) -> Array:
+        return np.arange(0, self.size, self._batch_size)
+
+    def mean(self, values: Array) -> float:
+        """Of values (n,) over the latest epoch, each batch by its weights as its cost is."""
+        if self._weight is None:
+            return float(values.mean())
+        weighted = np.add.reduceat((self._weight * values)[self._latest], self._starts)
+        return float(self.shares @ weighted / values.size)
+
 
 def forget_steps(network: Network, steps: Steps) -> None:
     """Begin with an optimizer that remembers nothing."""
-    network._engine.memory = network._engine.fresh_memory(steps.kernel)
+    network._engine.memory = network._engine.fresh_memory(steps.kernel, steps.start)
 
 
-def change_rate(network: Network, before: float, after: float) -> None:
-    """Keep the velocity through a change of the learning rate.
-
-    scikit-learn's velocity has the learning rate in it, the engine's is multiplied by it in every step.
-    """
-    if before != after and network._engine.memory.kernel in ("momentum", "nesterov"):
-        network._engine.memory.state[:] *= before / after
+def take_squares(network: Network) -> float:
+    """``sum share ||W||^2`` over the steps since the last time, each with the weights before it."""
+    squares = network._engine.state_buffers()[-1]
+    total = float(squares.sum(dtype=np.float64))
+    squares[:] = 0
+    return total
 
 
 def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan) -> History:
@@ -68,12 +114,21 @@ def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan)
         False,
         plan.threads,
     )
-    settings = request.settings._replace(optimizer=plan.steps, order=plan.order)
+    engine, steps = network._engine, plan.steps
+    per_epoch = -(-data.n // plan.batch_size)
+    steps.timing = Timing(engine.memory.steps, per_epoch, per_epoch * plan.epochs)
+
+    def order(n: int) -> Array:
+        found = plan.order(n)
+        steps.begin_epoch(engine.memory.steps, plan.order.shares)
+        return found
+
+    settings = request.settings._replace(optimizer=steps, order=order, penalty_per_batch=True, weights_normalised=True)
     network._budget = diagnostics.Budget(-math.inf)  # which no look can be paid from, and so nothing warns
     try:
         return network._train(request._replace(settings=settings))
     finally:
-        network._settings = diagnostics.Settings.of(plan.steps.to_engine(), plan.batch_size, plan.alpha)
+        network._settings = diagnostics.Settings.of(steps.to_engine(), plan.batch_size, plan.alpha)
 
 
 class FullBatch:
@@ -90,9 +145,8 @@ class FullBatch:
     def __init__(self, network: Network, data: Dataset) -> None:
         self._engine = network._engine
         self._samples = network._samples(*data)
-        n = self._samples.n
-        self._share = 1.0 if data.sample_weight is None else n / float(data.sample_weight.sum())
-        self.weight = n / self._share  # of all samples together
+        self.weight = float(data.n if data.sample_weight is None else data.sample_weight.sum())  # of all samples
+        self._share = data.n / self.weight
 
     def measure(self, coefs: list[Array], intercepts: list[Array]) -> tuple[float, list[tuple[Array, Array]]]:
         """Weighted mean of the cost, and its gradient by coefs (n_in, n_out) and intercepts for every layer."""

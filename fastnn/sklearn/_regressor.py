@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from fastnn.sklearn._base import BaseMLP
-from fastnn.sklearn._names import REGRESSION, Loss
+from fastnn.sklearn._names import Loss, known_regression_losses, quantiles, regression_loss
 
 Array = NDArray[Any]
 
@@ -24,7 +24,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Parameters
     ----------
     loss : str, default "squared_error"
-        "squared_error" is half the squared error.
+        "squared_error", which is half of it; "poisson" of counts >= 0, half their deviance, with outputs ``exp(z)``;
+        "absolute_error", "huber", "log_cosh", or with parameters "huber(delta=2)"; "quantile(quantiles=[0.1, 0.9])",
+        which gives one output for each.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter
         As for :class:`MLPClassifier`, as are all that follow.
     shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction
@@ -55,7 +57,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints = {  # noqa: RUF012
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(set(REGRESSION))],
+        "loss": [known_regression_losses()],
     }
 
     def __init__(
@@ -196,17 +198,23 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _encode(self, y: Array) -> Array:
         column: Array = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-        return column.reshape(len(y), -1)
+        targets = column.reshape(len(y), -1)
+        asked = quantiles(self._loss_row)
+        return np.repeat(targets, asked, axis=1) if asked and targets.shape[1] == 1 else targets
 
     def _decode(self, outputs: Array) -> Array:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _outputs(self, X: Any) -> Array:
+        outputs = super()._outputs(X)
+        return np.exp(outputs) if self.out_activation_ == "exp" else outputs
 
     def _count_outputs(self, y: Array) -> int:
         return int(y.shape[1])
 
     @property
     def _loss_row(self) -> Loss:
-        return REGRESSION[self.loss]
+        return regression_loss(self.loss)
 
     @property
     def _metric(self) -> Callable[..., float]:
