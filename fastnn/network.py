@@ -1,7 +1,6 @@
 """The class a user holds."""
 
 import copy
-import threading
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from functools import partial
 from itertools import pairwise
@@ -12,17 +11,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import diagnostics, persistence, validation
-from fastnn.activations import ACTIVATIONS
 from fastnn.callbacks import EarlyStopping
-from fastnn.costs import COSTS
 from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, Penalty, natural_order, pack_data, plan_first_layer, random_order
+from fastnn.forks import ForkSafeLock
+from fastnn.formulas import activations, costs
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS, draw_layers
+from fastnn.interrupts import Hold, held
 from fastnn.optimizers import SGD, Adam, resolve_optimizer
 from fastnn.training import FitRequest, FitSettings, Samples, Training, evaluate
 
 Array = NDArray[Any]
+_OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not say how many buffers an optimizer keeps
+_REBUILT = (
+    *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_classifier"),
+    *("_settings", "_budget", "_engine", "_fitting"),
+)
+"""Attributes that come back from what ``save`` writes."""
 
 
 class LayerArrays(MutableSequence[Array]):
@@ -139,12 +145,10 @@ class Network:
         seed: int | None = 0,
     ) -> None:
         self._sizes = validation.check_sizes(sizes)
-        hidden = [name for name, row in ACTIVATIONS.items() if row.hidden]
-        hidden_names = validation.check_activations(activation, len(self.sizes) - 2, hidden)
-        self._activations = (*hidden_names, validation.check_name("output", output, ACTIVATIONS))
-        self._cost = validation.check_name("cost", cost, COSTS)
-        better = next(name for name, row in COSTS.items() if output in row.outputs)
-        validation.check_pair(cost, output, COSTS[cost].outputs, better)
+        hidden = activations.resolve_hidden(activation, len(self.sizes) - 2)
+        self._activations = (*hidden, activations.resolve(output, "output"))
+        self._cost = costs.resolve(cost)
+        costs.check_pair(self._cost, self._activations[-1], self._sizes[-1])
         self._dtype = validation.check_dtype(dtype)
         if seed is not None:
             validation.check_whole("seed", seed, at_least=0)
@@ -154,7 +158,7 @@ class Network:
             layers = draw_layers(initializer, self._generator, self.sizes)
         else:
             layers = validation.check_two("initializer", initializer, "(weights, biases), or a name")
-        self._classifier = COSTS[cost].classifies
+        self._classifier = self._cost.classifies
         self.history: History | None = None
         self._settings = diagnostics.Settings.of(SGD(), 10)
         self._budget: diagnostics.Budget | None = None  # before the first fit
@@ -163,8 +167,8 @@ class Network:
         self.biases = layers[1]
 
     def _attach_engine(self) -> None:
-        self._engine = Engine(self.sizes, self.activations, self.cost, self.dtype)
-        self._fitting = threading.Lock()
+        self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
+        self._fitting = ForkSafeLock()
 
     # --- what it is: fixed, because the buffers are laid out for it ---
 
@@ -176,12 +180,12 @@ class Network:
     @property
     def activations(self) -> tuple[str, ...]:
         """Activation of every layer, the output's last."""
-        return self._activations
+        return tuple(activation.spec for activation in self._activations)
 
     @property
     def cost(self) -> str:
         """Name of the cost."""
-        return self._cost
+        return self._cost.spec
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -283,7 +287,9 @@ class Network:
         DivergenceError
             If the cost becomes infinite or NaN; the network keeps its last finite weights.
         RuntimeError
-            If this network is in the middle of another ``fit``.
+            If this network is in the middle of another ``fit``, or there are no more threads to be had.
+        KeyboardInterrupt
+            On Ctrl-C, between two kernel calls: the network holds whole weights, and ``history`` what was done.
 
         Warns
         -----
@@ -353,6 +359,7 @@ class Network:
                 validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
             ),
             order=validation.check_shuffle(shuffle, partial(random_order, self._generator), natural_order),
+            order_is_theirs=callable(shuffle),
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
             callbacks=validation.check_callbacks(callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),
@@ -366,35 +373,48 @@ class Network:
 
     def _train(self, request: FitRequest) -> History:
         """Carry out a checked request."""
-        train, held_out, settings = request
-        if not self._fitting.acquire(blocking=False):
-            raise RuntimeError("this network is being trained by another call of fit")
-        try:
-            self._classifier = train.data.classify
-            plan = plan_first_layer(train.data, self.sizes[0], settings.batch_sizes[0][0])
-            train = train._replace(data=train.data._replace(blocks=plan.blocks))
-            self.history = History(first_layer=plan.reason)
-            self._settings = diagnostics.Settings.of(
-                settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
-            )
-            watch = diagnostics.Watch(self._model, train.data, train.n, self._settings, self._budget, self.history)
-            training = Training(self._engine, train, held_out, settings, self.history, watch)
+        with held() as hold:
+            lock = self._fitting.here
+            if not lock.acquire(blocking=False):
+                raise RuntimeError("this network is being trained by another call of fit")
             try:
-                training.run(self)
+                return self._carry_out(request, hold)
             finally:
-                self._budget = watch.budget if watch.has_looked else self._budget
+                lock.release()
+
+    def _carry_out(self, request: FitRequest, hold: Hold) -> History:
+        """The same for the only one at it; Ctrl-C comes where the hold is opened, and nowhere else."""
+        train, held_out, settings = request
+        self._classifier = train.data.classify
+        plan = plan_first_layer(train.judged(self.sizes[0]), self.sizes[0], settings.batch_sizes[0][0])
+        train = train._replace(data=train.data._replace(blocks=plan.blocks))
+        self.history = History(first_layer=plan.reason)
+        self._settings = diagnostics.Settings.of(
+            settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
+        )
+        company, budget = settings.company, self._budget
+        if company is not None and not company.looks:
+            budget = budget or diagnostics.Budget()
+        watch = diagnostics.Watch(
+            self._model, train.data, train.n, self._settings, budget, self.history, train.rows, company is None
+        )
+        training = Training(self._engine, train, held_out, settings, self.history, watch)
+        try:
+            training.run(self, hold)
         finally:
-            self._fitting.release()
+            self._budget = watch.budget if watch.has_looked else self._budget
         return self.history
 
     @property
     def _model(self) -> diagnostics.Model:
-        return diagnostics.Model(self._engine, self.activations, self.cost)
+        return diagnostics.Model(self._engine, self._activations, self._cost)
 
     def _samples(self, X: Any, y: Any, sample_weight: Any = None) -> Samples:
+        if isinstance(X, Samples):  # checked already: several networks share them
+            return X
         features = validation.check_features("X", X, self.sizes[0], self.dtype)
         n = features.n
-        classifies = COSTS[self.cost].classifies
+        classifies = self._cost.classifies
         targets = validation.check_targets(y, n, self.sizes[-1], self.cost, classifies, self.dtype)
         weights = validation.check_sample_weight(sample_weight, n, self.dtype)
         return Samples(pack_data(features, targets, weights, self.dtype), n)
@@ -583,12 +603,15 @@ class Network:
         Parameters
         ----------
         path : path-like
-            The file; used as it is, nothing is appended.
+            The file; used as it is, nothing is appended. In its folder temporary files are removed that processes left
+            behind which were killed while they saved.
 
         Raises
         ------
         OSError
             If the file cannot be written; an earlier file of that name is then left as it was.
+        TypeError, ValueError
+            If ``path`` is not one.
 
         Examples
         --------
@@ -612,11 +635,12 @@ class Network:
         return persistence.Record(
             header={
                 "sizes": list(self.sizes),
-                "activations": list(self.activations),
-                "cost": self.cost,
+                "activations": [activation.to_data() for activation in self._activations],
+                "cost": self._cost.to_data(),
                 "dtype": self.dtype.name,
                 "classifier": self._classifier,
                 "optimizer": engine.memory.kernel,
+                "states": engine.memory.states,
                 "steps": engine.memory.steps,
                 "generator": self._generator.bit_generator.state,
                 "settings": self._settings.to_header(),
@@ -645,16 +669,18 @@ class Network:
 
         try:
             start = take_layers("")
-            *hidden, output = header["activations"]
-            Network.__init__(self, sizes, hidden, output, header["cost"], start, header["dtype"])
+            *hidden, output = (activations.from_data(data) for data in header["activations"])
+            Network.__init__(self, sizes, hidden, output, costs.from_data(header["cost"]), start, header["dtype"])
             self._classifier = header["classifier"]
             self._generator.bit_generator.state = header["generator"]
             engine = self._engine
             self._settings = diagnostics.Settings.from_header(header["settings"])
             self._budget = diagnostics.Budget() if header["steps"] else None
-            validation.check_name("optimizer", header["optimizer"], engine.optimizer_kernels)
             steps = validation.check_whole("steps", header["steps"], at_least=0)
-            engine.memory = engine.fresh_memory(header["optimizer"])._replace(steps=steps)
+            states = validation.check_whole(
+                "states", header.get("states", _OLD_STATES.get(header["optimizer"], 0)), at_least=0
+            )
+            engine.memory = engine.fresh_memory(str(header["optimizer"]), (0.0,) * states)._replace(steps=steps)
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
                     engine.write(i, *layer, buffer)
@@ -663,14 +689,25 @@ class Network:
         if arrays:
             raise ValueError(f"it holds arrays that do not belong there: {sorted(arrays)}")
 
-    def __getstate__(self) -> persistence.Record:
-        return self._to_record()
+    def __getstate__(self) -> persistence.State:
+        """For copies and pickles: what ``save`` writes, the history, and all attributes that others added."""
+        slots = {name: getattr(self, name) for name in persistence.slot_names(type(self)) if hasattr(self, name)}
+        added = {name: value for name, value in vars(self).items() if name not in _REBUILT}
+        return persistence.State(self._to_record(), slots | added)
 
-    def __setstate__(self, record: persistence.Record) -> None:
+    def __setstate__(self, state: persistence.State | persistence.Record) -> None:
+        record, attributes = (state, {}) if isinstance(state, persistence.Record) else state  # the former before 0.2
         self._from_record(record)
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
 
     def copy(self) -> "Network":
-        """An independent network that would go on training as this one would.
+        """An independent network that would go on training as this one would, with copies of all its attributes.
+
+        Raises
+        ------
+        TypeError
+            If an attribute that you gave it cannot be copied, such as an open file.
 
         Examples
         --------
@@ -704,8 +741,10 @@ def load(path: str | PathLike[str]) -> Network:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If the file cannot be read; FileNotFoundError if there is none.
+    TypeError
+        If ``path`` is not one.
     ValueError
         If the file is no such network, is damaged, or was written by a newer version.
 

@@ -15,6 +15,7 @@ UINT8 = np.dtype(np.uint8)
 _NO_INDICES, _NO_STARTS = np.empty(0, np.int32), np.empty(0, np.int64)
 DTYPES = ("float32", "float64")
 _PROBABILITY_TOLERANCE = 1e-3  # a row of float32 probabilities from elsewhere sums to one about this well
+_MOST_THREADS = 1024  # more than any machine has cores, and few enough to start
 _BLOCK = 1 << 22  # elements looked at together, so that a check takes little memory
 
 
@@ -120,7 +121,9 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
         if dtype is None:
             raise TypeError  # NumPy takes it for float64
         result: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
+    except Exception:  # of a text NumPy may say that its syntax is wrong
+        if isinstance(dtype, str):
+            check_name("dtype", dtype, DTYPES)
         raise TypeError(f"dtype must be one of {list(DTYPES)}, got {dtype!r}") from None
     if result.name not in DTYPES:
         raise ValueError(f"dtype must be one of {list(DTYPES)}, got {result.name!r}")
@@ -218,9 +221,14 @@ def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any], 
 
 
 def _check_csr(argument: str, matrix: Any, dtype: np.dtype[Any]) -> Features:
-    """A SciPy CSR matrix whose numbers can be trusted."""
+    """A SciPy CSR matrix whose numbers can be trusted, and stay so: kernels do not look where an index leads."""
     n, n_in = matrix.shape
-    indices, starts = matrix.indices, matrix.indptr  # SciPy trusts them, and would take Python down with it
+    for name in ("indices", "indptr"):
+        kind = getattr(matrix, name).dtype
+        if kind.kind not in "iu":
+            raise TypeError(f"{argument}.{name} must hold whole numbers, got dtype {kind}")
+    # Copies, and looked at after that. SciPy trusts them, and would take Python down with it.
+    indices, starts = matrix.indices.copy(), matrix.indptr.copy()
     broken = indices.size > 0 and (indices.min() < 0 or indices.max() >= n_in)
     room = min(indices.size, matrix.data.size)
     if broken or len(starts) != n + 1 or starts[0] != 0 or starts[-1] > room or (np.diff(starts) < 0).any():
@@ -228,7 +236,7 @@ def _check_csr(argument: str, matrix: Any, dtype: np.dtype[Any]) -> Features:
     rising = np.diff(indices) > 0
     rising[starts[(starts > 0) & (starts < indices.size)] - 1] = True  # from one row to the next
     if not rising.all():  # a column twice in a row, or columns out of order: allowed, but not what kernels take
-        matrix = matrix.copy()
+        matrix = type(matrix)((matrix.data.copy(), indices, starts), shape=matrix.shape)
         matrix.has_sorted_indices = matrix.has_canonical_format = False  # a note may be older than the indices
         matrix.sum_duplicates()
         indices, starts = matrix.indices, matrix.indptr
@@ -236,6 +244,8 @@ def _check_csr(argument: str, matrix: Any, dtype: np.dtype[Any]) -> Features:
     values = _cast(f"{argument}.data", check_numeric(f"{argument}.data", matrix.data), dtype)
     if matrix.dtype == UINT8:
         values = values / dtype.type(255)
+    elif np.may_share_memory(values, matrix.data):
+        values = values.copy()
     return Features(values, np.ascontiguousarray(indices, np.int32), starts, n)
 
 
@@ -256,7 +266,8 @@ def _cast(argument: str, array: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def _labels(array: Array, n_out: int) -> Array:
-    """Labels (n,) as int64 within [0, n_out)."""
+    """Labels (n,) as int64 within [0, n_out), in an array that is nobody else's: kernels do not check them again."""
+    array = array.copy()
     if array.dtype.kind == "f":
         check_finite("y", array)
         if not (array == np.floor(array)).all():
@@ -268,7 +279,7 @@ def _labels(array: Array, n_out: int) -> Array:
     if lowest < 0 or highest >= n_out:
         wrong = lowest if lowest < 0 else highest
         raise ValueError(f"y must hold labels from 0 to {n_out - 1} for {n_out} outputs, got {wrong}")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return array.astype(np.int64, copy=False)
 
 
 def _are_classes(matrix: Array, shares: bool) -> bool:
@@ -449,12 +460,24 @@ def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
     return result
 
 
+def check_verdict(number: int, verdict: Any) -> bool:
+    """What a callback returned: whether training is to stop; None for no."""
+    if verdict is None or isinstance(verdict, (bool, np.bool_)):
+        return bool(verdict)
+    shown = repr(verdict)
+    shown = shown if len(shown) <= 40 else shown[:37] + "..."
+    raise TypeError(f"callbacks[{number}] must return True, False or None, got {type(verdict).__name__} {shown}")
+
+
 def check_threads(threads: Any) -> int:
     """How many threads work on one network; 0 stands for "auto"."""
     if isinstance(threads, str):
         check_name("threads", threads, ["auto"])
         return 0
-    return check_whole("threads", threads)
+    count = check_whole("threads", threads)
+    if count > _MOST_THREADS:
+        raise ValueError(f"threads must be <= {_MOST_THREADS}, got {count}")
+    return count
 
 
 def check_batch_size(batch_size: Any, n: int) -> tuple[tuple[int, int], ...]:

@@ -33,7 +33,7 @@ def network(**arguments):
 
 def state(net):
     """All that training depends on: weights, the optimizer's memory, the generator."""
-    header, arrays = net.__getstate__()
+    header, arrays = net._to_record()
     return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
 
 

@@ -41,7 +41,7 @@ def refused(error, fragments):
 
 def state(net):
     """All that training depends on: weights, the optimizer's memory, the generator."""
-    header, arrays = net.__getstate__()
+    header, arrays = net._to_record()
     return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
 
 
@@ -106,7 +106,7 @@ def net(**arguments):
         case(TypeError, "weights", initializer=(5, 5)),
         case(ValueError, "dtype must be one of ['float32', 'float64'], got 'int64'", dtype=int),
         case(ValueError, "dtype must be one of", "got 'float16'", dtype="float16"),
-        case(TypeError, "dtype must be one of", "got 'single precision'", dtype="single precision"),
+        case(ValueError, "dtype must be one of", "got 'single precision'", dtype="single precision"),
         case(TypeError, "dtype must be one of", "got None", dtype=None),
         case(ValueError, "seed must be >= 0, got -1", seed=-1),
         case(TypeError, "seed must be a whole number", "float 0.5", seed=0.5),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
+from fastnn.engine import shuffle_as_python
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import SGD
@@ -41,11 +42,9 @@ class ListShuffle:
 
     def __call__(self, n: int) -> Array:
         """Shuffle once more."""
-        from fastnn.kernels.shuffle import shuffle  # not before it is needed: importing kernels imports Numba
-
         version, words, gauss = random.getstate()
-        state = np.array(words)
-        shuffle(self._order, state)
+        state = np.array(words, np.int64)
+        shuffle_as_python(self._order, state)
         random.setstate((version, tuple(state.tolist()), gauss))
         return self._order.copy()
 
