@@ -15,7 +15,7 @@ class Shape(NamedTuple):
     """What a network is made of, but for its parameters; in the engine's words."""
 
     sizes: tuple[int, ...]
-    activations: tuple[str, ...]  # of the hidden layers
+    activations: tuple[Any, ...]  # of the hidden layers
     output: str
     cost: str
     dtype: Any

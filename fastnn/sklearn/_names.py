@@ -109,7 +109,7 @@ def draws_narrowly(activation: Any, layers: int) -> list[bool]:
     return [row is not None and row.name == "sigmoid" for row in (*hidden, last)]
 
 
-class Known(StrOptions):  # type: ignore[misc]
+class Known(StrOptions):
     """A constraint on a parameter: these names, or others that the engine knows, with their parameters."""
 
     def __init__(self, names: Sequence[str], resolve: Callable[[str], Any]) -> None:

@@ -50,7 +50,9 @@ _EQUATIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...], dict[str, float
 @cache
 def _rule(name: str) -> Rule:
     update, states, numbers = _EQUATIONS[name]
-    return optimizer(f"sklearn_{name}", update, learning_rate=0.1, states=states, **numbers).rule
+    make: Any = optimizer  # which takes numbers by any name
+    rule: Rule = make(f"sklearn_{name}", update, learning_rate=0.1, states=states, **numbers).rule
+    return rule
 
 
 @cache
@@ -74,7 +76,7 @@ class Timing(NamedTuple):
     total: int  # of this fit
 
 
-class Steps:
+class Steps(Optimizer):
     """What the engine reads of an optimizer, with numbers that may change from epoch to epoch.
 
     The loss curve has the penalty in it, of the weights before every step. So every step adds the squares of the
@@ -84,31 +86,45 @@ class Steps:
     ----------
     learning_rate : float
         The present one, before a schedule.
-    rule : Rule
-        The update equations.
+    schedule : Schedule or None
+        By which the learning rate is multiplied.
+    timing : Timing
+        What a schedule goes by.
     """
 
-    is_constant = False
-    full_batch = False
-
     def __init__(self, rule: Rule, start: tuple[float, ...], learning_rate: float) -> None:
-        self.rule, self.start, self.learning_rate = _with_squares(rule), (*start, 0.0), float(learning_rate)
+        self._squared, self._start, self.learning_rate = _with_squares(rule), (*start, 0.0), float(learning_rate)
         self._shares: Array = np.ones(1)
         self._epoch_first = 0
         self.schedule: Schedule | None = None
         self.timing = Timing(0, 1, 1)
 
     @property
+    def rule(self) -> Rule:
+        """The update equations."""
+        return self._squared
+
+    @property
     def kernel(self) -> str:
-        """The name of the update equations."""
-        return self.rule.name
+        """Their name."""
+        return self._squared.name
+
+    @property
+    def start(self) -> tuple[float, ...]:
+        """What each state begins with."""
+        return self._start
+
+    @property
+    def is_constant(self) -> bool:
+        """Not as far as anybody should rely on it."""
+        return False
 
     def begin_epoch(self, taken: int, shares: Array) -> None:
         """After so many steps in all, go on with batches whose squares count so much."""
         self._epoch_first, self._shares = taken, shares
 
-    def numbers(self, steps: Any) -> Array:
-        """The table that the kernels read: a row for every step, which count from 1."""
+    def numbers(self, steps: Any, rates: Any = None) -> Array:
+        """The table that the kernels read: a row for every step, which count from 1; the rates are its own."""
         t = np.asarray(steps, np.float64)
         table = np.empty((t.size, len(self.rule.numbers)))
         table[:, :-1] = self._own_numbers(t, self._rates(t))
