@@ -97,6 +97,7 @@ class FitRequest(NamedTuple):
     train: Samples
     held_out: Samples | None
     settings: FitSettings
+    reader: Any = None  # what the network knows of its data from then on, if that is not what it knows already
 
 
 class _Saved(NamedTuple):

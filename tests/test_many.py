@@ -313,7 +313,9 @@ def test_a_network_that_diverges_loses_no_other():
 
 def test_an_error_is_raised_when_all_are_done():
     networks, train = with_one_that_fails("raise")
-    with pytest.raises(fastnn.PopulationError, match=r"1 of 3 networks failed; networks\[1\]: DivergenceError") as caught:
+    with pytest.raises(
+        fastnn.PopulationError, match=r"1 of 3 networks failed; networks\[1\]: DivergenceError"
+    ) as caught:
         train()
     assert isinstance(caught.value.__cause__, fastnn.DivergenceError)
     assert [type(result).__name__ for result in caught.value.results] == ["History", "DivergenceError", "History"]
@@ -324,9 +326,7 @@ def test_an_error_in_a_callback_is_that_network_s():
     def fail(network, history):
         raise OSError("no room")
 
-    results = fit_many(
-        [small(0), small(1)], X, y, epochs=1, callbacks=each([[fail], []]), errors="collect", n_jobs=1
-    )
+    results = fit_many([small(0), small(1)], X, y, epochs=1, callbacks=each([[fail], []]), errors="collect", n_jobs=1)
     assert [type(result).__name__ for result in results] == ["OSError", "History"]
 
 

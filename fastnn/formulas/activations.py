@@ -282,7 +282,7 @@ def resolve(spec: str | Activation, argument: str = "activation") -> Activation:
         return spec
     if not isinstance(spec, str):
         raise TypeError(
-            f"{argument} must be a name such as 'relu' or an object of fastnn.activation(...), "
+            f"{argument} must be one of {list(ROWS)} or an object of fastnn.activation(...), "
             f"got {type(spec).__name__} {spec!r}"
         )
     name, given = specs.parse(argument, spec)

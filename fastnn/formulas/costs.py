@@ -417,7 +417,7 @@ def resolve(spec: str | Cost, argument: str = "cost") -> Cost:
         return spec
     if not isinstance(spec, str):
         raise TypeError(
-            f"{argument} must be a name such as 'cross_entropy' or an object of fastnn.cost(...), "
+            f"{argument} must be one of {list(ROWS)} or an object of fastnn.cost(...), "
             f"got {type(spec).__name__} {spec!r}"
         )
     name, given = specs.parse(argument, spec)

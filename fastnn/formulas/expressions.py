@@ -353,8 +353,9 @@ def derivative(expression: Expression, name: str) -> Expression:
 
     Examples
     --------
-    >>> text(derivative(variable("z") ** 3, "z"))
-    '3 * z^2'
+    >>> from fastnn.formulas import ops
+    >>> text(derivative(ops.tanh(2 * variable("z")), "z"))
+    '2 * (1 - tanh(2 * z)^2)'
     """
     zero, one = number(0.0), number(1.0)
     tangents: dict[Expression, Expression] = {}
