@@ -134,6 +134,11 @@ class BaseMLP(BaseEstimator):
 
     @property
     @abstractmethod
+    def _task(self) -> str:
+        """The engine's word for what is learned."""
+
+    @property
+    @abstractmethod
     def _metric(self) -> Callable[..., float]:
         """The score ``(y_true, y_pred, sample_weight=...)`` of early stopping."""
 
@@ -153,7 +158,9 @@ class BaseMLP(BaseEstimator):
 
     def _shape(self) -> Shape:
         activation = tuple(self.activation) if isinstance(self.activation, list) else self.activation
-        return _engine_shape(self._sizes(), activation, self.out_activation_, self._loss_row.cost, self.coefs_[0].dtype)
+        return _engine_shape(
+            self._sizes(), activation, self.out_activation_, self._loss_row.cost, self.coefs_[0].dtype, self._task
+        )
 
     def _sizes(self) -> tuple[int, ...]:
         return (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
@@ -402,11 +409,11 @@ class BaseMLP(BaseEstimator):
 
 
 @lru_cache
-def _engine_shape(sizes: tuple[int, ...], activation: Any, output: str, cost: str, dtype: Any) -> Shape:
+def _engine_shape(sizes: tuple[int, ...], activation: Any, output: str, cost: str, dtype: Any, task: str) -> Shape:
     """From scikit-learn's words to the engine's."""
     activations = hidden_activations(activation, len(sizes) - 2)
     dtype = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
-    return Shape(sizes, activations, engine_output(output), cost, dtype)
+    return Shape(sizes, activations, engine_output(output), cost, dtype, task)
 
 
 def _at_face_value(X: Any, dtype: Any) -> Any:

@@ -383,6 +383,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return class_loss(self.loss, "softmax" if self._kind == "multiclass" else "logistic")
 
     @property
+    def _task(self) -> str:
+        return "multilabel" if self._kind == _LABELS else "classes"
+
+    @property
     def _metric(self) -> Callable[..., float]:
         score: Callable[..., float] = accuracy_score
         return score

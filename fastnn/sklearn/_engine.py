@@ -7,10 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import diagnostics, training
+from fastnn import diagnostics, training, validation
+from fastnn.engine import Penalty, pack_data
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.sklearn._steps import Steps, Timing
+from fastnn.training import FitRequest, FitSettings, Samples
+from fastnn.validation import Targets
 
 Array = NDArray[Any]
 
@@ -67,8 +70,10 @@ class Order:
         """The next epoch's order."""
         self._latest = self._shuffle(n)
         if self._weight is not None:
-            samples = np.diff([*self._starts, n])
-            self.shares = samples / np.add.reduceat(self._weight[self._latest], self._starts)
+            sums = np.add.reduceat(self._weight[self._latest], self._starts)
+            if not sums.all():
+                raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+            self.shares = np.diff([*self._starts, n]) / sums
         return self._latest
 
     @property
@@ -96,24 +101,21 @@ def take_squares(network: Network) -> float:
     return total
 
 
+def _pack(network: Network, data: Dataset) -> Samples:
+    """As kernels take them; the weights as they are, not their proportions, and also those that are zero."""
+    dtype, nothing = network.dtype, data.y[:0]
+    labels, matrix = (data.y, nothing) if data.y.ndim == 1 else (nothing, data.y)
+    targets = Targets(
+        np.ascontiguousarray(labels, np.int64).reshape(-1),
+        np.ascontiguousarray(matrix, dtype).reshape(-1, network.sizes[-1]),
+        network._reader.answering.kind == "classes",
+    )
+    weight = None if data.sample_weight is None else np.ascontiguousarray(data.sample_weight, dtype)
+    return Samples(pack_data(network._reader.features("X", data.X), targets, weight, dtype), data.n)
+
+
 def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan) -> History:
     """Train as ``Network.fit`` does, with the steps of scikit-learn and without a look at how it goes."""
-    request = network._request(
-        data.X,
-        data.y,
-        plan.epochs,
-        plan.batch_size,
-        plan.steps.to_engine(),
-        plan.alpha,
-        0.0,
-        False,
-        None if held_out is None else (held_out.X, held_out.y),
-        data.sample_weight,
-        plan.max_time,
-        plan.callbacks,
-        False,
-        plan.threads,
-    )
     engine, steps = network._engine, plan.steps
     per_epoch = -(-data.n // plan.batch_size)
     steps.timing = Timing(engine.memory.steps, per_epoch, per_epoch * plan.epochs)
@@ -123,10 +125,23 @@ def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan)
         steps.begin_epoch(engine.memory.steps, plan.order.shares)
         return found
 
-    settings = request.settings._replace(optimizer=steps, order=order, penalty_per_batch=True, weights_normalised=True)
+    settings = FitSettings(
+        epochs=plan.epochs,
+        batch_sizes=validation.check_batch_size(plan.batch_size, data.n),
+        optimizer=steps,
+        penalty=Penalty(0.0, plan.alpha),
+        order=order,
+        max_time=math.inf if plan.max_time is None else plan.max_time,
+        callbacks=validation.check_callbacks(plan.callbacks),
+        progress=False,
+        threads=validation.check_threads(plan.threads),
+        penalty_per_batch=True,
+        weights_normalised=True,
+    )
+    request = FitRequest(_pack(network, data), None if held_out is None else _pack(network, held_out), settings)
     network._budget = diagnostics.Budget(-math.inf)  # which no look can be paid from, and so nothing warns
     try:
-        return network._train(request._replace(settings=settings))
+        return network._train(request)
     finally:
         network._settings = diagnostics.Settings.of(steps.to_engine(), plan.batch_size, plan.alpha)
 
@@ -144,7 +159,7 @@ class FullBatch:
 
     def __init__(self, network: Network, data: Dataset) -> None:
         self._engine = network._engine
-        self._samples = network._samples(*data)
+        self._samples = _pack(network, data)
         self.weight = float(data.n if data.sample_weight is None else data.sample_weight.sum())  # of all samples
         self._share = data.n / self.weight
 

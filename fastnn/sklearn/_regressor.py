@@ -199,6 +199,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _encode(self, y: Array) -> Array:
         column: Array = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
         targets = column.reshape(len(y), -1)
+        if self._loss_row.of_counts and (targets < 0).any():
+            raise ValueError(f"loss 'poisson' needs y >= 0, got {targets.min()}")
         asked = quantiles(self._loss_row)
         return np.repeat(targets, asked, axis=1) if asked and targets.shape[1] == 1 else targets
 
@@ -215,6 +217,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @property
     def _loss_row(self) -> Loss:
         return regression_loss(self.loss)
+
+    @property
+    def _task(self) -> str:
+        return "regression"
 
     @property
     def _metric(self) -> Callable[..., float]:
