@@ -11,7 +11,7 @@ from fastnn import diagnostics, training, validation
 from fastnn.engine import Penalty, pack_data
 from fastnn.history import History
 from fastnn.network import Network
-from fastnn.sklearn._steps import Steps, Timing
+from fastnn.sklearn._steps import Epoch, Steps, Timing
 from fastnn.training import FitRequest, FitSettings, Samples
 from fastnn.validation import Targets
 
@@ -57,35 +57,45 @@ class Order:
         Samples in a batch; the last one may be smaller.
     sample_weight : array (n,) or None
         A batch's cost is divided by the sum of its weights, and then counted as often as it has samples.
+
+    Attributes
+    ----------
+    sums : array
+        Of every batch of the latest epoch, the sum of its weights.
+    weights : array (n,) or None
+        Of the samples, so scaled that those of every batch have a mean of 1.
     """
 
     def __init__(
         self, shuffle: Callable[[int], Array], size: int, batch_size: int, sample_weight: Array | None
     ) -> None:
-        self._shuffle, self.size, self._batch_size = shuffle, size, batch_size
-        self._weight = None if sample_weight is None else sample_weight.astype(np.float64)
-        self.shares: Array = np.ones(1)  # of every batch: number of samples / sum of weights
+        self._shuffle, self.size = shuffle, size
+        self._starts = np.arange(0, size, batch_size)
+        self._samples = np.diff([*self._starts, size])  # in every batch
+        self._given = None if sample_weight is None else sample_weight.astype(np.float64)
+        self.sums: Array = self._samples.astype(np.float64)
+        self.weights: Array | None = None
+
+    @property
+    def shares(self) -> Array:
+        """How often a batch's weighted mean counts for each of its weights."""
+        return self._samples / self.sums
 
     def __call__(self, n: int) -> Array:
         """The next epoch's order."""
-        self._latest = self._shuffle(n)
-        if self._weight is not None:
-            sums = np.add.reduceat(self._weight[self._latest], self._starts)
-            if not sums.all():
+        order = self._shuffle(n)
+        if self._given is not None:
+            in_order = self._given[order]
+            self.sums = np.add.reduceat(in_order, self._starts)
+            if not self.sums.all():
                 raise ZeroDivisionError("Weights sum to zero, can't be normalized")
-            self.shares = np.diff([*self._starts, n]) / sums
-        return self._latest
-
-    @property
-    def _starts(self) -> Array:
-        return np.arange(0, self.size, self._batch_size)
+            self.weights = np.empty(n)
+            self.weights[order] = in_order * np.repeat(self.shares, self._samples)
+        return order
 
     def mean(self, values: Array) -> float:
         """Of values (n,) over the latest epoch, each batch by its weights as its cost is."""
-        if self._weight is None:
-            return float(values.mean())
-        weighted = np.add.reduceat((self._weight * values)[self._latest], self._starts)
-        return float(self.shares @ weighted / values.size)
+        return float((values if self.weights is None else values * self.weights).mean())
 
 
 def forget_steps(network: Network, steps: Steps) -> None:
@@ -94,7 +104,7 @@ def forget_steps(network: Network, steps: Steps) -> None:
 
 
 def take_squares(network: Network) -> float:
-    """``sum share ||W||^2`` over the steps since the last time, each with the weights before it."""
+    """The sum of ``share ||W||^2`` over the steps since the last time, each with the weights before it."""
     squares = network._engine.state_buffers()[-1]
     total = float(squares.sum(dtype=np.float64))
     squares[:] = 0
@@ -110,40 +120,40 @@ def _pack(network: Network, data: Dataset) -> Samples:
         np.ascontiguousarray(matrix, dtype).reshape(-1, network.sizes[-1]),
         network._reader.answering.kind == "classes",
     )
-    weight = None if data.sample_weight is None else np.ascontiguousarray(data.sample_weight, dtype)
+    weight = None if data.sample_weight is None else np.array(data.sample_weight, dtype)
     return Samples(pack_data(network._reader.features("X", data.X), targets, weight, dtype), data.n)
 
 
 def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan) -> History:
     """Train as ``Network.fit`` does, with the steps of scikit-learn and without a look at how it goes."""
-    engine, steps = network._engine, plan.steps
+    engine, steps, samples = network._engine, plan.steps, _pack(network, data)
     per_epoch = -(-data.n // plan.batch_size)
     steps.timing = Timing(engine.memory.steps, per_epoch, per_epoch * plan.epochs)
 
     def order(n: int) -> Array:
         found = plan.order(n)
-        steps.begin_epoch(engine.memory.steps, plan.order.shares)
+        if plan.order.weights is not None:
+            samples.data.sample_weight[:] = plan.order.weights
+        steps.begin_epoch(Epoch(engine.memory.steps, plan.order.shares, plan.alpha / plan.order.sums))
         return found
 
     settings = FitSettings(
         epochs=plan.epochs,
         batch_sizes=validation.check_batch_size(plan.batch_size, data.n),
         optimizer=steps,
-        penalty=Penalty(0.0, plan.alpha),
+        penalty=Penalty(0.0, 0.0),  # the steps have one of their own for every batch
         order=order,
         max_time=math.inf if plan.max_time is None else plan.max_time,
         callbacks=validation.check_callbacks(plan.callbacks),
         progress=False,
         threads=validation.check_threads(plan.threads),
-        penalty_per_batch=True,
-        weights_normalised=True,
     )
-    request = FitRequest(_pack(network, data), None if held_out is None else _pack(network, held_out), settings)
+    request = FitRequest(samples, None if held_out is None else _pack(network, held_out), settings)
     network._budget = diagnostics.Budget(-math.inf)  # which no look can be paid from, and so nothing warns
     try:
         return network._train(request)
     finally:
-        network._settings = diagnostics.Settings.of(steps.to_engine(), plan.batch_size, plan.alpha)
+        network._settings = diagnostics.Settings.of(steps.to_engine(), plan.batch_size, plan.alpha / plan.batch_size)
 
 
 class FullBatch:

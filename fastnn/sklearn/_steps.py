@@ -56,16 +56,29 @@ def _rule(name: str) -> Rule:
 
 
 @cache
-def _with_squares(rule: Rule) -> Rule:
-    """The same with one more state, the sum over the steps of ``share p^2`` before the step; weights only."""
-    squares = expressions.variable("squares") + expressions.variable("share") * ops.square(expressions.variable("p"))
+def _penalised(rule: Rule) -> Rule:
+    """The same with ``decay p`` added to the gradient of weights, and one more state for the loss curve.
+
+    That is the sum over the steps of ``share p^2`` before the step.
+    """
+    p, decay, share = (expressions.variable(name) for name in ("p", "decay", "share"))
+    g = expressions.variable("g") + decay * p
+    stepped = (expressions.substitute(expression, {"g": g}) for expression in rule.expressions)
     return Rule(
-        f"{rule.name}_with_squares",
+        f"{rule.name}_penalised",
         (*rule.states, "squares"),
-        (*rule.numbers, "share"),
-        (*rule.weights_only, "share"),
-        (*rule.expressions, squares),
+        (*rule.numbers, "decay", "share"),
+        (*rule.weights_only, "decay", "share"),
+        (*stepped, expressions.variable("squares") + share * ops.square(p)),
     )
+
+
+class Epoch(NamedTuple):
+    """What the steps of an epoch go by."""
+
+    first: int  # steps taken before it
+    shares: Array  # how often the squares of every batch count
+    decays: Array  # the strength of its penalty
 
 
 class Timing(NamedTuple):
@@ -79,8 +92,8 @@ class Timing(NamedTuple):
 class Steps(Optimizer):
     """What the engine reads of an optimizer, with numbers that may change from epoch to epoch.
 
-    The loss curve has the penalty in it, of the weights before every step. So every step adds the squares of the
-    weights to a state of their own.
+    The penalty of a batch depends on what it weighs, and the loss curve has it, with the weights before every step. So
+    both are part of the equations.
 
     Attributes
     ----------
@@ -93,21 +106,20 @@ class Steps(Optimizer):
     """
 
     def __init__(self, rule: Rule, start: tuple[float, ...], learning_rate: float) -> None:
-        self._squared, self._start, self.learning_rate = _with_squares(rule), (*start, 0.0), float(learning_rate)
-        self._shares: Array = np.ones(1)
-        self._epoch_first = 0
+        self._rule, self._start, self.learning_rate = _penalised(rule), (*start, 0.0), float(learning_rate)
+        self._epoch = Epoch(0, np.zeros(1), np.zeros(1))
         self.schedule: Schedule | None = None
         self.timing = Timing(0, 1, 1)
 
     @property
     def rule(self) -> Rule:
         """The update equations."""
-        return self._squared
+        return self._rule
 
     @property
     def kernel(self) -> str:
         """Their name."""
-        return self._squared.name
+        return self._rule.name
 
     @property
     def start(self) -> tuple[float, ...]:
@@ -119,16 +131,18 @@ class Steps(Optimizer):
         """Not as far as anybody should rely on it."""
         return False
 
-    def begin_epoch(self, taken: int, shares: Array) -> None:
-        """After so many steps in all, go on with batches whose squares count so much."""
-        self._epoch_first, self._shares = taken, shares
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """Go on with the batches of another epoch."""
+        self._epoch = epoch
 
     def numbers(self, steps: Any, rates: Any = None) -> Array:
         """The table that the kernels read: a row for every step, which count from 1; the rates are its own."""
         t = np.asarray(steps, np.float64)
         table = np.empty((t.size, len(self.rule.numbers)))
-        table[:, :-1] = self._own_numbers(t, self._rates(t))
-        table[:, -1] = self._shares[np.minimum(t.astype(int) - 1 - self._epoch_first, len(self._shares) - 1)]
+        table[:, :-2] = self._own_numbers(t, self._rates(t))
+        first, shares, decays = self._epoch
+        batch = np.minimum(t.astype(int) - 1 - first, len(shares) - 1)  # asked for once more when all are done
+        table[:, -2], table[:, -1] = decays[batch], shares[batch]
         return table
 
     def _rates(self, t: Array) -> Array:
@@ -138,7 +152,7 @@ class Steps(Optimizer):
         return self.schedule.rate(self.learning_rate, t - 1 - first, per_epoch, total)
 
     def _own_numbers(self, t: Array, rates: Array) -> Array:
-        """All but the share."""
+        """All but decay and share."""
         raise NotImplementedError
 
     def to_engine(self) -> Optimizer:
