@@ -24,7 +24,7 @@ from fastnn import validation
 from fastnn.engine import natural_order
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.optimizers import Optimizer
-from fastnn.formulas.schedules import Schedule
+from fastnn.formulas.schedules import ReduceOnPlateau, Schedule
 from fastnn.network import Network
 from fastnn.sklearn import _lbfgs
 from fastnn.sklearn._engine import Dataset, FullBatch, Order, Plan, forget_steps, train
@@ -178,7 +178,7 @@ class BaseMLP(BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> Any:
         hidden = self._hidden_sizes()
-        hidden_activations(self.activation, len(hidden))  # a wrong list is refused before anything changes
+        self._check_extras(len(hidden))
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         checked = self._check_data(X, y, sample_weight, incremental, first)
         data = checked.data
@@ -201,6 +201,13 @@ class BaseMLP(BaseEstimator):
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return sizes
+
+    def _check_extras(self, hidden_layers: int) -> None:
+        """Refuse what is wrong with parameters that scikit-learn does not have, before anything changes."""
+        hidden_activations(self.activation, hidden_layers)
+        validation.check_callbacks(self.callbacks)
+        if isinstance(self.learning_rate, ReduceOnPlateau):
+            raise ValueError(f"learning_rate must be 'adaptive' or another schedule, got {self.learning_rate}")
 
     def _check_data(self, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool) -> Checked:
         X, y = validate_data(

@@ -30,18 +30,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : int or array-like of int, default (100,)
         Units of every hidden layer.
-    activation : str or list of str, default "relu"
-        Of the hidden layers: "identity", "logistic", "tanh", "relu", or any other of the engine; or one for each layer.
+    activation : str, Activation, or a list of them, default "relu"
+        Of the hidden layers: "identity", "logistic", "tanh", "relu", or any other of the engine such as
+        "leaky_relu(slope=0.1)"; or one for each layer.
     solver : "adam", "sgd", "lbfgs" or an optimizer, default "adam"
-        What steps. An object such as ``fastnn.SGD(0.1)`` is used as it is; the parameters for its numbers here then
+        What steps. An object such as ``fastnn.SGD(0.1)`` is used as it is; the parameters here for its numbers then
         mean nothing.
     alpha : float, default 0.0001
         Strength of the l2 penalty on weights.
     batch_size : int, default "auto"
         Samples per step; "auto" is 200, or all where there are fewer. "lbfgs" takes all.
-    learning_rate : "constant", "invscaling" or "adaptive", default "constant"
+    learning_rate : "constant", "invscaling", "adaptive" or a schedule, default "constant"
         Of "sgd": stays; is ``learning_rate_init / (samples seen + 1)^power_t`` from the second epoch on; is divided by
-        5 whenever nothing improves.
+        5 whenever nothing improves. A schedule of the engine, over the ``max_iter`` epochs of a fit, goes with every
+        solver but "lbfgs".
     learning_rate_init : float, default 0.001
         Step size of "sgd" and "adam".
     power_t : float, default 0.5
@@ -177,7 +179,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like (n,) or (n, n_classes)
             Classes, or 0 and 1 for each of several labels.
         sample_weight : array-like (n,), optional
-            Weights, >= 0. A batch's loss is their weighted mean.
+            Weights. A batch's loss is their weighted mean.
         validation_data : (X, y), optional
             Measured after every epoch; early stopping uses them instead of setting samples aside.
 

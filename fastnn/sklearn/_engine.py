@@ -144,7 +144,7 @@ def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan)
         penalty=Penalty(0.0, 0.0),  # the steps have one of their own for every batch
         order=order,
         max_time=math.inf if plan.max_time is None else plan.max_time,
-        callbacks=validation.check_callbacks(plan.callbacks),
+        callbacks=plan.callbacks,
         progress=False,
         threads=validation.check_threads(plan.threads),
     )

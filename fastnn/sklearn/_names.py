@@ -1,6 +1,7 @@
 """scikit-learn's names for what the engine calls otherwise."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from sklearn.utils._param_validation import StrOptions
@@ -50,11 +51,13 @@ def _renamed(spec: str, names: dict[str, str]) -> str:
     return names.get(name.strip(), name) + bracket + rest
 
 
+@cache
 def class_loss(spec: str, output: str) -> Loss:
     """Of a classifier with this output."""
     return Loss(output, _renamed(spec, _CLASSES[output]))
 
 
+@cache
 def regression_loss(spec: str) -> Loss:
     """Of a regressor.
 

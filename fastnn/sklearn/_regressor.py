@@ -106,7 +106,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array-like (n,) or (n, n_outputs)
             Targets.
         sample_weight : array-like (n,), optional
-            Weights, >= 0. A batch's loss is their weighted mean.
+            Weights. A batch's loss is their weighted mean.
         validation_data : (X, y), optional
             Measured after every epoch; early stopping uses them instead of setting samples aside.
 
