@@ -116,6 +116,40 @@ def test_lbfgs(task, sample_weight):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)  # line searches magnify the rounding
 
 
+@pytest.mark.parametrize("sample_weight", [None, _WEIGHTS], ids=["alike", "weighted"])
+@pytest.mark.parametrize("variant", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
+def test_counts(variant, sample_weight):
+    y = np.random.default_rng(0).poisson(np.exp(0.3 * _X[:, :2]))
+    parameters = {**_COMMON, "loss": "poisson", "max_iter": 8, **variant}
+    expected, got = (module.MLPRegressor(**parameters).fit(_X, y, sample_weight) for module in (theirs, ours))
+    if "solver" in variant:
+        np.testing.assert_allclose(got.loss_, expected.loss_, rtol=1e-9)
+        np.testing.assert_allclose(got.predict(_X), expected.predict(_X), rtol=1e-6)
+    else:
+        assert_same_course(expected, got)
+
+
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_array"])
+def test_sparse_labels(form):
+    import scipy.sparse
+
+    kind, y = TASKS["labels"]
+    labels = getattr(scipy.sparse, form)(y)
+    expected, got = (getattr(module, kind)(**_COMMON).fit(_X, labels) for module in (theirs, ours))
+    np.testing.assert_allclose(got.loss_curve_, expected.loss_curve_, rtol=1e-9)
+    predicted, wanted = got.predict(_X), expected.predict(_X)
+    assert type(predicted) is type(wanted)
+    np.testing.assert_array_equal(predicted.toarray(), wanted.toarray())
+
+
+def test_the_regressor_goes_on_with_lbfgs():
+    pair = [module.MLPRegressor(**_COMMON, solver="lbfgs") for module in (theirs, ours)]
+    for estimator in pair:
+        estimator.partial_fit(_X, TASKS["number"][1])
+        estimator.partial_fit(_X, TASKS["number"][1])
+    np.testing.assert_allclose(pair[1].loss_, pair[0].loss_, rtol=1e-6)
+
+
 @pytest.mark.parametrize("solver", ["invscaling", "adam"])
 @pytest.mark.parametrize("task", ["three classes", "number"])
 def test_calls_that_go_on(task, solver):

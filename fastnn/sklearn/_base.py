@@ -165,13 +165,16 @@ class BaseMLP(BaseEstimator):
     def _sizes(self) -> tuple[int, ...]:
         return (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
 
+    def _run(self, network: Network, X: Any) -> Array:
+        """The network's outputs (n, n_out) for samples that have been checked."""
+        return network.forward(_at_face_value(X, network.dtype))
+
     def _outputs(self, X: Any) -> Array:
-        """The network's outputs (n, n_out) for anything that scikit-learn takes as samples."""
+        """The same for anything that scikit-learn takes as samples."""
         if not hasattr(self, "coefs_"):
             check_is_fitted(self, "coefs_")  # which raises; it takes its time, and one sample but microseconds
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        network = self._network()
-        outputs = network.forward(_at_face_value(X, network.dtype))
+        outputs = self._run(self._network(), X)
         return outputs if X.dtype == outputs.dtype else outputs.astype(np.result_type(X.dtype, outputs.dtype))
 
     # --- from data to a training ---
@@ -395,7 +398,7 @@ class BaseMLP(BaseEstimator):
         return partial(self._score_by_scorer, get_scorer(self.scoring), held_out.X, y)
 
     def _score_by_metric(self, X: Any, y: Array, sample_weight: Array | None, network: Network) -> float:
-        outputs = network.forward(X)
+        outputs = self._run(network, X)
         if not np.isfinite(outputs).all():
             return np.nan
         return float(self._metric(y, self._decode(outputs), sample_weight=sample_weight))
@@ -405,14 +408,6 @@ class BaseMLP(BaseEstimator):
         nameless = copy.copy(self)  # these samples have lost the names of their features, and nobody should be warned
         nameless.__dict__.pop("feature_names_in_", None)
         return float(scorer(nameless, X, y))
-
-    def _check_solver(self) -> bool:
-        """Whether ``partial_fit`` exists."""
-        if self.solver == "lbfgs":
-            raise AttributeError(
-                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
-            )
-        return True
 
 
 @lru_cache

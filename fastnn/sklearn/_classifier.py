@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -205,7 +206,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)  # type: ignore[no-any-return]
 
-    @available_if(lambda estimator: estimator._check_solver())
+    @available_if(lambda estimator: estimator._steps_by_epochs())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, *, validation_data: Any = None
@@ -244,6 +245,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if _check_partial_fit_first_call(self, classes):
             labels = type_of_target(y) == _LABELS
             self._kind = _LABELS if labels else "binary" if len(self.classes_) <= 2 else "multiclass"
+            self._sparse_labels = issparse(y)
         return self._fit(X, y, sample_weight, validation_data, incremental=True)  # type: ignore[no-any-return]
 
     def predict(self, X: Any) -> Array:
@@ -271,7 +273,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         >>> clf.predict([[0.9]])
         array(['b'], dtype='<U1')
         """
-        return self._decode(self._outputs(X))
+        outputs = self._outputs(X)
+        # Labels that came in a sparse matrix go out in one, of whichever kind scikit-learn has today.
+        return self._make_binarizer().inverse_transform(outputs) if self._sparse_labels else self._decode(outputs)
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the classes.
@@ -327,12 +331,26 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         logarithms: Array = np.log(probabilities, out=probabilities)
         return logarithms
 
+    def _steps_by_epochs(self) -> bool:
+        """Whether there is a ``partial_fit``."""
+        if self.solver == "lbfgs":
+            raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
+        return True
+
+    def _make_binarizer(self) -> Any:
+        """scikit-learn's encoder of these classes."""
+        if self._kind != _LABELS:
+            return LabelBinarizer().fit(self.classes_)
+        labels = np.eye(2, len(self.classes_), dtype=int)
+        return LabelBinarizer().fit(csr_matrix(labels) if self._sparse_labels else labels)
+
     # --- what BaseMLP asks for ---
 
     def _check_targets(self, y: Array, sample_weight: Array | None, incremental: bool) -> tuple[Array, Array | None]:
         y = _column(y)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._kind, self.classes_ = _look_at(y)
+            self._sparse_labels = issparse(y)
         elif self.warm_start:
             _, classes = _look_at(y)
             if set(classes) != set(self.classes_):

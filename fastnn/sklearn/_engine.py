@@ -112,7 +112,10 @@ def take_squares(network: Network) -> float:
 
 
 def _pack(network: Network, data: Dataset) -> Samples:
-    """As kernels take them; the weights as they are, not their proportions, and also those that are zero."""
+    """As kernels take them; the weights as they are, not their proportions, and also those that are zero.
+
+    scikit-learn has looked for what is not finite.
+    """
     dtype, nothing = network.dtype, data.y[:0]
     labels, matrix = (data.y, nothing) if data.y.ndim == 1 else (nothing, data.y)
     targets = Targets(
@@ -121,7 +124,8 @@ def _pack(network: Network, data: Dataset) -> Samples:
         network._reader.answering.kind == "classes",
     )
     weight = None if data.sample_weight is None else np.array(data.sample_weight, dtype)
-    return Samples(pack_data(network._reader.features("X", data.X), targets, weight, dtype), data.n)
+    features = network._reader.features("X", data.X, finite=False)
+    return Samples(pack_data(features, targets, weight, dtype), data.n)
 
 
 def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan) -> History:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils.metaestimators import available_if
 
+from fastnn.network import Network
 from fastnn.sklearn._base import BaseMLP
 from fastnn.sklearn._names import Loss, known_regression_losses, quantiles, regression_loss
 
@@ -132,10 +132,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)  # type: ignore[no-any-return]
 
-    @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> "MLPRegressor":
-        """Train for one epoch, going on from where the last one ended.
+        """Train for one epoch, going on from where the last one ended; with "lbfgs" to the end, as scikit-learn's does.
 
         Parameters
         ----------
@@ -152,8 +151,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Raises
         ------
-        AttributeError
-            With ``solver="lbfgs"``.
         ValueError, TypeError
             As ``fit``.
 
@@ -207,8 +204,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _decode(self, outputs: Array) -> Array:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    def _outputs(self, X: Any) -> Array:
-        outputs = super()._outputs(X)
+    def _run(self, network: Network, X: Any) -> Array:
+        outputs = super()._run(network, X)
         return np.exp(outputs) if self.out_activation_ == "exp" else outputs
 
     def _count_outputs(self, y: Array) -> int:
