@@ -228,9 +228,7 @@ class Network:
     @property
     def _outputs(self) -> Outputs:
         cost = self._cost
-        return Outputs(
-            self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype
-        )
+        return Outputs(self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype)
 
     @property
     def _classifier(self) -> bool:

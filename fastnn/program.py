@@ -18,9 +18,9 @@ from fastnn.kernels.records import Packed
 Array = NDArray[Any]
 _LAYER_FIELDS = {name: i for i, name in enumerate(Layer._fields)}
 
-FORWARD = ("product", "activate", "later_layers")
-MEASURE = ("unit", "measure")
-TRAINING = (*FORWARD, *MEASURE, "activate_sloped", "derivative", "recursion", "update")
+FORWARD = ("product", "activate", "by_rows")
+MEASURE = ("unit",)
+TRAINING = (*FORWARD, *MEASURE, "activate_sloped", "derivative", "update")
 
 
 class Program:
@@ -81,20 +81,16 @@ class Program:
         return parts.address(part, self._kind)
 
     def _of_network(self, name: str) -> int:
-        from fastnn.kernels import epoch, formula_parts, outputs, tiles
+        from fastnn.kernels import epoch, formula_parts, tiles
 
         if name == "product":
             return self._address(tiles.PRODUCT)
         if name == "unit":
             a = variable("a") if self.softmax else self._unit.output
             return self._address(formula_parts.unit_part(a, self._unit.cost, self._unit.slope))
-        stages = {
-            "measure": outputs.measure,
-            "update": epoch.update_dense,
-            **{stage.name: stage for stage in (epoch.first_dense, epoch.first_sparse, epoch.later_layers)},
-            **{stage.name: stage for stage in (epoch.recursion, epoch.update_lists, epoch.large_batch)},
-        }
-        return stages[name].address(self._kind)
+        stages = (epoch.first_dense, epoch.first_sparse, epoch.by_rows, epoch.update_lists, epoch.large_batch)
+        by_name = {"update": epoch.update_dense, **{stage.name: stage for stage in stages}}
+        return by_name[name].address(self._kind)
 
     def _of_layer(self, name: str, activation: Activation) -> int:
         """Address of a part, 0 where there is nothing to do."""

@@ -81,9 +81,7 @@ class Code(NamedTuple):
     # Stages, see epoch.py; 0 until a use of the network comes to them.
     first_dense: int
     first_sparse: int
-    later_layers: int
-    measure: int
-    recursion: int
+    by_rows: int
     update: int
     update_lists: int
     large_batch: int

@@ -48,7 +48,7 @@ from fastnn.kernels.compile import caller, entry, inlined, kernel, stage, woven
 from fastnn.kernels.control import flush_subnormals, restore_subnormals
 from fastnn.kernels.forward import forward_later, forward_layer, rows_in_place, sums_are_finite, weighted_of_first
 from fastnn.kernels.lists import Inputs, group_of, list_inputs
-from fastnn.kernels.outputs import Block, activate_outputs, call_measure, cost_block, softmax_block
+from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure, softmax_block
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
 from fastnn.kernels.rows import gather_input, sample_at
@@ -58,6 +58,7 @@ from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
 from fastnn.kernels.update import step_layer, update_layer
 
+PREDICT, EVALUATE, TRAIN = range(3)
 SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before they lose range
 
 
@@ -107,22 +108,23 @@ def forward_first(net, data, order, start, samples, first, end, shrink, team):
 
 
 @stage
-def later_layers(net: Net, first: int, rows: int, sloped: int) -> None:
-    """The first layer's activation, and all layers after it but the output activation."""
-    forward_later(net, first, rows, sloped)
+def by_rows(
+    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, scale: float, use: int,
+    totals: Float64s,
+) -> None:  # fmt: skip
+    """What follows the first layer's sums, row by row, for one ``use`` or another: PREDICT, EVALUATE or TRAIN."""
+    rows = end - first
+    forward_later(net, first, rows, use == TRAIN)
+    if use == PREDICT:
+        activate_outputs(net, rows)
+        return
+    measure(net, data, Rows(order, start, first, end), samples, scale, totals)
+    if use == TRAIN:
+        for index in range(net.depth - 1, 0, -1):
+            recur(net, net.layers[index], net.layers[index - 1], first, rows)
 
 
-call_later = caller(later_layers)
-
-
-@stage
-def recursion(net: Net, first: int, rows: int) -> None:
-    """The deltas of all layers below the last one."""
-    for index in range(net.depth - 1, 0, -1):
-        recur(net, net.layers[index], net.layers[index - 1], first, rows)
-
-
-call_recursion = caller(recursion)
+call_by_rows = caller(by_rows)
 
 
 @kernel
@@ -152,11 +154,7 @@ def pass_over(net, data, order, start, samples, scale, shrink, team, totals):
     first, end = part_start(share, team.member), part_start(share, team.member + 1)
     if not forward_first(net, data, order, start, samples, first, end, shrink, team):
         return np.nan
-    if net.depth > 1:
-        call_later(net.code.later_layers, net, first, end - first, 1)
-    call_measure(net.code.measure, net, data, order, start, samples, first, end, scale, totals)
-    if net.depth > 1:
-        call_recursion(net.code.recursion, net, first, end - first)
+    call_by_rows(net.code.by_rows, net, data, order, start, samples, first, end, scale, TRAIN, totals)
     if not wait_for_all(team):
         return np.nan
     return sum_costs(net, samples, team.member, team.size)
@@ -392,9 +390,7 @@ def evaluate(net: Net, data: Data, order: Int64s, first: int, end: int, alone: T
     for start in range(first, end, net.scratch.rows):
         samples = min(net.scratch.rows, end - start)
         forward_first(net, data, order, start, samples, 0, samples, 1.0, alone)
-        if net.depth > 1:
-            call_later(net.code.later_layers, net, 0, samples, 0)
-        call_measure(net.code.measure, net, data, order, start, samples, 0, samples, 1.0, totals)
+        call_by_rows(net.code.by_rows, net, data, order, start, samples, 0, samples, 1.0, EVALUATE, totals)
         totals[TOTAL_COST] += sum_costs(net, samples, 0, 1)
     restore_subnormals(word)
 
@@ -406,16 +402,14 @@ def predict_rows(net, data, first, samples, out, alone):
     Returns whether the weighted inputs of the first layer are finite, see ``sums_are_finite``.
     """
     below, last = net.layers[0], net.layers[net.depth - 1]
+    order, totals = nothing(net.lists.counts), nothing(alone.costs)
     if data.blocks:
-        order = nothing(net.lists.counts)
         forward_first(net, data, order, first, samples, 0, samples, 1.0, alone)
     else:
         sums = Matrix(net.work, weighted_of_first(net), below.stride)
         forward_layer(net, below, rows_in_place(net, data, first, samples), sums, 0, samples, False, False)
     finite = sums_are_finite(net, samples)
-    if net.depth > 1:
-        call_later(net.code.later_layers, net, 0, samples, 0)
-    activate_outputs(net, samples)
+    call_by_rows(net.code.by_rows, net, data, order, first, samples, 0, samples, 1.0, PREDICT, totals)
     for r in range(samples):
         for j in range(last.n_out):
             out[(first + r) * last.n_out + j] = net.work[net.scratch.weighted + r * last.stride + j]

@@ -52,12 +52,10 @@ def update_layer(code, net, layer, target, samples, stepper, data, ahead, team):
     panels = (layer.n_out + panel_width - 1) // panel_width
     tiles = (layer.n_in + UPDATE_ROWS) // UPDATE_ROWS  # of a panel, its biases with the last inputs
     mine = share_out(panels * tiles, team.size)
-    tile, last = part_start(mine, team.member), part_start(mine, team.member + 1)
-    while tile < last:
-        panel = tile // tiles
-        end_tile = min(last, (panel + 1) * tiles)
-        first, end = (tile - panel * tiles) * UPDATE_ROWS, (end_tile - panel * tiles) * UPDATE_ROWS
-        end = min(end, layer.n_in + 1)
+    first_tile, end_tile = part_start(mine, team.member), part_start(mine, team.member + 1)
+    for panel in range(panels):
+        first = max(first_tile, 0) * UPDATE_ROWS
+        end = min(min(end_tile, tiles) * UPDATE_ROWS, layer.n_in + 1)
         while first < end:
             stop = end
             if panel == 0 and ahead.end > 0:
@@ -67,7 +65,7 @@ def update_layer(code, net, layer, target, samples, stepper, data, ahead, team):
                 fetch_inputs(data, ahead, layer.n_in, first, min(stop, layer.n_in))
             update_panel(code, net, layer, target, panel * panel_width, first, stop, samples, stepper)
             first = stop
-        tile = end_tile
+        first_tile, end_tile = first_tile - tiles, end_tile - tiles
 
 
 @kernel
