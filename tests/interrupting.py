@@ -1,11 +1,13 @@
 """SIGINT at every place where Python could see it: what tests and campaigns of interrupts share."""
 
 import contextlib
+import linecache
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
+from functools import cache
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 _OURS = os.sep + "fastnn" + os.sep
@@ -16,6 +18,27 @@ class Outcome(NamedTuple):
 
     place: str  # file:line where it came
     interrupted: bool  # whether KeyboardInterrupt came out
+
+
+@cache
+def _ends_of_blocks(code: CodeType) -> tuple[range, ...]:
+    """Instructions that call the end of a ``with`` block: all of its first line but those that begin it.
+
+    They are traced as a line of its own, but Python looks for no signals there, or nothing could ever be locked.
+    """
+    spans: dict[int, list[range]] = {}
+    for start, end, line in code.co_lines():
+        if line is not None and linecache.getline(code.co_filename, line).lstrip().startswith("with "):
+            spans.setdefault(line, []).append(range(start, end))
+    return tuple(span for line in spans.values() for span in line if span.start > _end_of_first(line))
+
+
+def _end_of_first(spans: list[range]) -> int:
+    """Where the first run of spans without a gap ends."""
+    end = spans[0].stop
+    for span in spans[1:]:
+        end = span.stop if span.start == end else end
+    return end
 
 
 class _Tracer:
@@ -31,7 +54,8 @@ class _Tracer:
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
         frame.f_trace_opcodes = self._instructions and _OURS in frame.f_code.co_filename
-        if event == ("opcode" if frame.f_trace_opcodes else "line"):
+        is_place = event == ("opcode" if frame.f_trace_opcodes else "line")
+        if is_place and not any(frame.f_lasti in span for span in _ends_of_blocks(frame.f_code)):
             self.seen += 1
             if self.seen == self._at:
                 sys.settrace(None)
