@@ -5,7 +5,17 @@ from fastnn._version import __version__
 from fastnn.callbacks import EarlyStopping
 from fastnn.diagnostics import Findings, TrainingWarning
 from fastnn.history import Finding, History
-from fastnn.many import Each, Ensemble, PopulationError, RayExecutor, each, fit_many
+from fastnn.many import (
+    Each,
+    Ensemble,
+    PopulationError,
+    RayExecutor,
+    cross_validate,
+    each,
+    fit_distributed,
+    fit_many,
+    search,
+)
 from fastnn.network import Network, load
 from fastnn.optimizers import SGD, Adam
 from fastnn.training import DivergenceError
@@ -25,9 +35,12 @@ __all__ = [
     "RayExecutor",
     "TrainingWarning",
     "__version__",
+    "cross_validate",
     "datasets",
     "each",
+    "fit_distributed",
     "fit_many",
     "functions",
     "load",
+    "search",
 ]

@@ -1,5 +1,6 @@
 """Ready callbacks for ``Network.fit``. A callback is any callable ``(network, history)``; True stops training."""
 
+import math
 from typing import Any
 
 from fastnn import validation
@@ -79,3 +80,54 @@ class EarlyStopping:
         if self.restore_best:
             network.weights, network.biases = self._layers
         return True
+
+
+class OptunaPruning:
+    """Tell an Optuna trial how training goes, and end it where Optuna sees no hope; needs the extra ``optuna``.
+
+    Parameters
+    ----------
+    trial : optuna.trial.Trial
+        The trial whose objective calls ``fit``. Its study says whether more or less is better.
+    monitor : str, default "val_cost"
+        What to report after every epoch: "train_cost", "val_cost", "train_accuracy" or "val_accuracy".
+
+    Raises
+    ------
+    ImportError
+        If Optuna is not installed.
+    ValueError
+        If there is no such figure; from ``fit``, if it does not measure it.
+    optuna.TrialPruned
+        From ``fit``, for Optuna to catch; the network stands where it was after that epoch.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y, Xt, yt = fastnn.datasets.load_digits()
+    >>> def objective(trial):
+    ...     net = fastnn.Network([64, trial.suggest_int("units", 4, 32), 10])
+    ...     pruning = fastnn.callbacks.OptunaPruning(trial, "val_accuracy")
+    ...     return net.fit(X, y, epochs=5, validation_data=(Xt, yt), callbacks=[pruning]).val_accuracy[-1]
+    >>> import optuna  # doctest: +SKIP
+    >>> optuna.create_study(direction="maximize").optimize(objective, n_trials=20, n_jobs=2)  # doctest: +SKIP
+    """
+
+    def __init__(self, trial: Any, monitor: str = "val_cost") -> None:
+        try:
+            import optuna
+        except ImportError as error:
+            raise ImportError('Optuna is not installed: pip install "fastnn-engine[optuna]"') from error
+        self._pruned = optuna.TrialPruned
+        self.trial, self.monitor = trial, validation.check_name("monitor", monitor, _MONITORS)
+
+    def __call__(self, network: Any, history: History) -> None:
+        """Report the latest epoch."""
+        figures = getattr(history, self.monitor)
+        if not figures:
+            raise ValueError(f"monitor {self.monitor!r} needs validation_data in fit")
+        if self.monitor.endswith("accuracy") and math.isnan(figures[-1]):
+            raise ValueError(f"monitor {self.monitor!r} needs classes as targets, got a regression")
+        self.trial.report(figures[-1], len(figures))
+        if self.trial.should_prune():
+            raise self._pruned(f"{self.monitor} {figures[-1]:.4g} after epoch {len(figures)}")

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from fastnn import datasets, persistence, validation
 from fastnn._version import __version__
-from fastnn.activations import ACTIVATIONS
-from fastnn.costs import COSTS
 from fastnn.datasets import readers
+from fastnn.formulas.activations import ROWS as ACTIVATIONS
+from fastnn.formulas.costs import ROWS as COSTS
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS
 from fastnn.interrupts import held
@@ -171,8 +171,8 @@ def _add_train(commands: Any) -> None:
         default=argparse.SUPPRESS,
         help="take the samples as they come",
     )
-    default = _defaults(Network.fit)["optimizer"].name
-    group.add_argument("--optimizer", default=default, help=f"{' or '.join(OPTIMIZERS)} (default: {default})")
+    default = _defaults(Network.fit)["optimizer"]
+    group.add_argument("--optimizer", default=default, help=f"{', '.join(OPTIMIZERS)} or auto (default: {default})")
     _add_options(group, _OPTIMIZER_OPTIONS, list(OPTIMIZERS.values()))
     group.add_argument("--nesterov", action="store_true", default=argparse.SUPPRESS, help="Nesterov's form of momentum")
 
@@ -278,14 +278,15 @@ def _deduced_sizes(data: _Data) -> list[int]:
     return [X.shape[1], _HIDDEN_UNITS, n_out]
 
 
-def _check_data(network: Network, data: _Data) -> None:
+def _check_data(network: Network, *sources: _Data) -> None:
     """Refuse data that do not go with the network, before anything is trained: here the file can be named."""
-    classifies = COSTS[network.cost].classifies
-    try:
-        validation.check_features("X", data.X, network.sizes[0], network.dtype)
-        validation.check_targets(data.y, len(data.X), network.sizes[-1], network.cost, classifies, network.dtype)
-    except (ValueError, TypeError) as error:
-        raise _Failure(f"{data.source}: {error}") from error
+    reader = network._reader
+    for data in sources:
+        try:
+            reader = reader.settled(data.X, data.y)
+            reader.read(data.X, data.y)
+        except (ValueError, TypeError) as error:
+            raise _Failure(f"{data.source}: {error}") from error
 
 
 # --- what is written ---
@@ -354,9 +355,12 @@ def _print_result(text: str) -> None:
 # --- commands ---
 
 
-def _optimizer(args: argparse.Namespace) -> SGD | Adam:
-    kind = OPTIMIZERS[validation.check_name("optimizer", args.optimizer, OPTIMIZERS)]
+def _optimizer(args: argparse.Namespace) -> SGD | Adam | str:
+    name = validation.check_name("optimizer", args.optimizer, [*OPTIMIZERS, "auto"])
     settings = _given(args, [*_option_names(_OPTIMIZER_OPTIONS), "nesterov"])
+    if name == "auto" and not settings:
+        return name
+    kind = OPTIMIZERS["sgd" if name == "auto" else name]
     known = {field.name for field in dataclasses.fields(kind)}
     for name in settings:
         if name not in known:
@@ -383,9 +387,13 @@ def _run_train(args: argparse.Namespace) -> None:
     if args.samples is not None:
         count = validation.check_whole("samples", args.samples)
         train = _Data(train.source, train.X[:count], train.y[:count])
-    network = Network(args.layers or _deduced_sizes(train), **_given(args, _option_names(_NETWORK_OPTIONS)))
-    for data in (train, test) if test else (train,):
-        _check_data(network, data)
+    options = _given(args, _option_names(_NETWORK_OPTIONS))
+    if train.X.dtype == validation.UINT8:
+        options["scale"] = 255
+        if not args.quiet:
+            print("images of bytes: pixels are divided by 255")
+    network = Network(args.layers or _deduced_sizes(train), **options)
+    _check_data(network, *((train, test) if test else (train,)))
     try:
         history = _train_and_save(network, train, test, optimizer, args)
     except (KeyboardInterrupt, DivergenceError):
@@ -453,8 +461,8 @@ def _run_predict(args: argparse.Namespace) -> None:
 
 
 def _run_info(args: argparse.Namespace) -> None:
-    from fastnn.kernels.compile import cache_folder  # imports Numba
     from fastnn.kernels.host import WIDTH
+    from fastnn.kernels.store import cache_folder
 
     rows = {
         "fastnn": __version__,

@@ -24,7 +24,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-FORMAT = 1
+FORMAT = 2
 _HEADER = "fastnn_network"
 _ZIP_START = b"PK\x03\x04"
 _KEYS = {
@@ -32,7 +32,7 @@ _KEYS = {
     "activations": list,
     "cost": str,
     "dtype": str,
-    "classifier": bool,
+    "data": dict,
     "optimizer": str,
     "steps": int,
     "generator": dict,

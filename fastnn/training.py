@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from fastnn import progress, validation
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
-from fastnn.engine import Engine, Memory, Penalty, Seen, Workers, natural_order
+from fastnn.engine import Engine, Memory, Penalty, Seen, Stepping, Stretch, Workers, natural_order
+from fastnn.formulas.optimizers import Optimizer
 from fastnn.history import History
 from fastnn.interrupts import Hold, held
-from fastnn.kernels.buffers import Batches, Data
+from fastnn.kernels.buffers import STEP_NUMBERS, STEP_PENALTY, STEP_SCALE, Data
 from fastnn.pacing import Pace
 
 _LARGE = 100  # inputs or targets beyond this are named before the learning rate
@@ -72,15 +73,22 @@ class FitSettings(NamedTuple):
 
     epochs: int
     batch_sizes: tuple[tuple[int, int], ...]  # (size, samples): so many samples in batches of that size, then the next
-    optimizer: Any
+    optimizer: Optimizer
     penalty: Penalty
     order: Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
     max_time: float
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool | None
     threads: int  # 0: as many as are worth it
+    penalty_per_batch: bool = False  # l1 and l2 are divided by the number of samples of the batch
+    weights_normalised: bool = False  # cost and gradient are divided by the batch's sum of sample weights
     order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
+
+    @property
+    def stepping(self) -> Stepping:
+        """How gradients become steps."""
+        return Stepping(self.optimizer.rule, self.penalty)
 
 
 class FitRequest(NamedTuple):
@@ -89,13 +97,14 @@ class FitRequest(NamedTuple):
     train: Samples
     held_out: Samples | None
     settings: FitSettings
+    reader: Any = None  # what the network knows of its data from then on, if that is not what it knows already
 
 
 class _Saved(NamedTuple):
     """Weights and optimizer memory before a stretch of batches."""
 
     state: tuple[NDArray[Any], Memory]
-    stretch: Batches
+    stretch: Stretch
 
 
 class _Stop(Exception):  # noqa: N818  (not an error)
@@ -162,8 +171,7 @@ class Training:
         An interrupt may come between two kernel calls, and while other people's code runs.
         """
         self._hold = hold
-        if self._engine.memory.kernel != self._settings.optimizer.kernel:
-            self._engine.memory = self._engine.fresh_memory(self._settings.optimizer.kernel)
+        self._engine.remember(self._settings.optimizer)
         history = self._history
         self._pool = ThreadPoolExecutor(self._threads - 1, "fastnn") if self._threads > 1 else None
         try:
@@ -187,8 +195,8 @@ class Training:
 
     def _run_epochs(self, network: Any) -> str:
         """Train to the end of the last epoch, or to what stops it; returns what that was."""
-        # Compile or load the kernel, which is no part of the first epoch.
-        self._call(Batches(natural_order(self._train.n), self._largest_batch, 0, 0), 1, 0.0)
+        # Compile or load the kernels, which is no part of the first epoch.
+        self._engine.prepare(self._train.data, self._largest_batch, self._settings.stepping)
         self._watch.begin()
         stopped_by = "epochs"
         try:
@@ -238,11 +246,11 @@ class Training:
         cost = hits = 0.0
         done = batches = 0
         for size, samples in self._settings.batch_sizes:
-            part = Batches(order[done : done + samples], size, 0, -(-samples // size))
+            part = Stretch(order[done : done + samples], size, 0, -(-samples // size), self._constant_numbers)
             pace = self._paces[size]
             while part.first < part.last:
                 threads, count = pace.next_call()
-                stretch = part._replace(last=min(part.first + count, part.last))
+                stretch = self._with_numbers(part._replace(last=min(part.first + count, part.last)))
                 call_began = time.perf_counter()
                 seen = self._run_stretch(stretch, threads, cost, batches)
                 pace.record(threads, stretch.last - stretch.first, time.perf_counter() - call_began)
@@ -257,7 +265,31 @@ class Training:
         self._history.train_accuracy.append(float(hits / n) if self._train.data.classify else float("nan"))
         self._history.seconds.append(time.perf_counter() - began)
 
-    def _run_stretch(self, stretch: Batches, threads: int, cost: float, earlier: int) -> Seen:
+    @property
+    def _constant_numbers(self) -> NDArray[np.float64]:
+        """The numbers of the next step, as the only row of a table."""
+        numbers = self._settings.optimizer.numbers([self._engine.memory.steps + 1])
+        return np.hstack([np.ones((1, STEP_NUMBERS)), numbers])
+
+    def _with_numbers(self, stretch: Stretch) -> Stretch:
+        """A stretch with the numbers of its steps, a row for each where they differ."""
+        settings, count = self._settings, stretch.last - stretch.first
+        if not (settings.penalty_per_batch or settings.weights_normalised) and settings.optimizer.is_constant:
+            return stretch
+        table = np.ones((count, stretch.steps.shape[1]))
+        table[:, STEP_NUMBERS:] = settings.optimizer.numbers(self._engine.memory.steps + np.arange(1, count + 1))
+        starts = np.arange(stretch.first, stretch.last) * stretch.size
+        samples = np.minimum(stretch.size, stretch.order.size - starts)
+        if settings.penalty_per_batch:
+            table[:, STEP_PENALTY] = 1 / samples
+        weights = self._train.data.sample_weight
+        if settings.weights_normalised and weights.size:
+            end = min(stretch.last * stretch.size, stretch.order.size)
+            chosen = weights[stretch.order[starts[0] : end]].astype(np.float64)
+            table[:, STEP_SCALE] = samples / np.add.reduceat(chosen, starts - starts[0])
+        return stretch._replace(steps=table)
+
+    def _run_stretch(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
         """Some batches in one kernel call, taken back to the last good weights if they go wrong.
 
         ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes.
@@ -268,7 +300,9 @@ class Training:
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
             self._take_back(saved if seen.batches > 0 else self._before, seen.batches)
-            raise DivergenceError(self._explain(earlier + stretch.first + seen.batches))
+            # Batch numbers count from 1: that of the first cost that is not finite, or of the step that broke a weight.
+            batch = stretch.first + seen.batches + (seen.batches < count)
+            raise DivergenceError(self._explain(earlier + batch))
         self._before = saved
         return seen
 
@@ -283,15 +317,14 @@ class Training:
         good = (done or saved.stretch.last - saved.stretch.first) - 1
         for batch in range(saved.stretch.first, saved.stretch.first + good):
             before = self._engine.snapshot()
-            self._call(saved.stretch._replace(first=batch, last=batch + 1), 1, 0.0)
+            self._call(self._with_numbers(saved.stretch._replace(first=batch, last=batch + 1)), 1, 0.0)
             if not self._is_finite():
                 self._engine.restore(before)
                 return
 
-    def _call(self, stretch: Batches, threads: int, cost: float) -> Seen:
+    def _call(self, stretch: Stretch, threads: int, cost: float) -> Seen:
         workers = None if self._pool is None else Workers(self._pool, self._threads, threads)
-        settings = self._settings
-        return self._engine.run(self._train.data, stretch, settings.optimizer.settings, settings.penalty, workers, cost)
+        return self._engine.run(self._train.data, stretch, self._settings.stepping, workers, cost)
 
     def _explain(self, batch: int) -> str:
         data = self._train.data
@@ -305,7 +338,7 @@ class Training:
             cause = f"a learning rate of {rate:g} that is too high: try a tenth of it"
         epoch = len(self._history.train_cost) + 1
         return (
-            f"the cost became infinite or NaN in epoch {epoch}, batch {max(batch, 1)}; likely cause: {cause}. "
+            f"the cost became infinite or NaN in epoch {epoch}, batch {batch}; likely cause: {cause}. "
             "The network keeps its last finite weights."
         )
 

@@ -559,7 +559,7 @@ CHANGES = {
     "no generator": ({"generator": None}, "'generator'"),
     "another generator": ({"generator": {"bit_generator": "MT19937"}}, ""),
     "an empty generator": ({"generator": {}}, ""),
-    "a classifier that is no flag": ({"classifier": 1}, "'classifier'"),
+    "nothing about its data": ({"data": None}, "'data'"),
 }
 
 

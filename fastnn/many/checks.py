@@ -102,11 +102,11 @@ def check_rows(argument: str, values: Any, n: int) -> NDArray[np.int64] | None:
     array = validation.check_numeric(argument, values)
     if array.dtype == bool and array.shape == (n,):
         array = np.flatnonzero(array)
+    if array.size == 0:
+        raise ValueError(f"{argument} must hold at least one sample's number, got none")
     if array.ndim != 1 or array.dtype.kind not in "iu":
         shape = "x".join(map(str, array.shape))
         raise TypeError(f"{argument} must hold whole numbers (k,), or be a mask ({n},), got {array.dtype} {shape}")
-    if array.size == 0:
-        raise ValueError(f"{argument} must hold at least one sample's number, got none")
     if array.min() < 0 or array.max() >= n:
         wrong = array.min() if array.min() < 0 else array.max()
         raise ValueError(f"{argument} must hold numbers from 0 to {n - 1}, got {wrong}")

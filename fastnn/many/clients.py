@@ -203,7 +203,7 @@ def check_client(client: Any) -> Client:
             f"got {type(client).__name__}"
         )
     try:
-        client.submit(int).result()
+        client.submit(usable_cores).result()  # any task will do
     except Exception as error:  # after its shutdown, and where its workers have died
         raise ValueError(f"client must be open, got a {type(client).__name__} that takes no tasks: {error}") from error
     return _RayClient(client) if isinstance(client, RayExecutor) else _Pool(client)

@@ -100,10 +100,10 @@ class _Datasets:
     def _share(self, data: Data) -> Data:
         """The same numbers, in arrays that are there already as far as possible."""
         known = [array for samples in self.found for array in samples.data if isinstance(array, np.ndarray)]
-        mine = {name: array for name, array in data._asdict().items() if isinstance(array, np.ndarray) and array.size}
-        twins: dict[str, Any] = {
-            name: next((other for other in known if _same(array, other)), array) for name, array in mine.items()
-        }
+        twins: dict[str, Any] = {}
+        for name, mine in data._asdict().items():
+            if isinstance(mine, np.ndarray) and mine.size:
+                twins[name] = next((other for other in known if _same(mine, other)), mine)
         return data._replace(**twins)
 
 
@@ -129,12 +129,12 @@ def _member(
     X, y, sample_weight, validation_data, rows, validation_rows = data
     number = datasets.place(network, X, y, sample_weight)
     n = datasets.found[number].n
-    train = Reference(number, checks.check_rows(f"rows[{place}]", rows, n))
+    train = Reference(number, checks.check_rows("rows", rows, n))
     held_out = None
     if validation_rows is not None:
         if validation_data is not None:
             raise ValueError("validation_data and validation_rows cannot both be given")
-        held_out = Reference(number, checks.check_rows(f"validation_rows[{place}]", validation_rows, n))
+        held_out = Reference(number, checks.check_rows("validation_rows", validation_rows, n))
     elif validation_data is not None:
         pair = validation.check_two("validation_data", validation_data, "(X, y)")
         try:
