@@ -263,7 +263,7 @@ def cast(argument: str, array: Array, dtype: np.dtype[Any]) -> Array:
         result = np.ascontiguousarray(array)
         check_finite(argument, result)
         return result
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):  # whatever the user has set: what matters is looked at here
         result = np.ascontiguousarray(array, dtype=dtype)
     try:
         check_finite(argument, result)
