@@ -88,7 +88,7 @@ def as_sparse(data):
 
 
 @pytest.mark.parametrize("form", [np.asarray, as_pixels, as_sparse, lambda data: data.tolist()])
-def test_rows_are_as_if_X_were_cut(form):
+def test_rows_are_as_if_the_samples_were_cut(form):
     rng = np.random.default_rng(0)
     repeated = rng.integers(0, len(X), 150)
     rows = [repeated, np.arange(len(X)) % 3 != 0, None, [5, 1, 1], np.arange(300)[::-1]]
@@ -96,8 +96,8 @@ def test_rows_are_as_if_X_were_cut(form):
     networks, alone, data = motley(), motley(), form(X)
     histories = fit_many(networks, data, y, epochs=2, rows=rows, validation_rows=held_out, n_jobs=2)
     array = data if hasattr(data, "shape") else np.array(data)
-    for network, other, history, mine, measured in zip(networks, alone, histories, rows, held_out, strict=True):
-        mine = slice(None) if mine is None else mine
+    taken = [slice(None) if mine is None else mine for mine in rows]
+    for network, other, history, mine, measured in zip(networks, alone, histories, taken, held_out, strict=True):
         pair = None if measured is None else (array[measured], y[measured])
         assert_same_course(history, other.fit(array[mine], y[mine], epochs=2, validation_data=pair))
         assert_same(network, other)
@@ -313,7 +313,9 @@ def test_a_network_that_diverges_loses_no_other():
 
 def test_an_error_is_raised_when_all_are_done():
     networks, train = with_one_that_fails("raise")
-    with pytest.raises(fastnn.PopulationError, match=r"1 of 3 networks failed; networks\[1\]: DivergenceError") as caught:
+    with pytest.raises(
+        fastnn.PopulationError, match=r"1 of 3 networks failed; networks\[1\]: DivergenceError"
+    ) as caught:
         train()
     assert isinstance(caught.value.__cause__, fastnn.DivergenceError)
     assert [type(result).__name__ for result in caught.value.results] == ["History", "DivergenceError", "History"]
@@ -324,9 +326,7 @@ def test_an_error_in_a_callback_is_that_network_s():
     def fail(network, history):
         raise OSError("no room")
 
-    results = fit_many(
-        [small(0), small(1)], X, y, epochs=1, callbacks=each([[fail], []]), errors="collect", n_jobs=1
-    )
+    results = fit_many([small(0), small(1)], X, y, epochs=1, callbacks=each([[fail], []]), errors="collect", n_jobs=1)
     assert [type(result).__name__ for result in results] == ["OSError", "History"]
 
 

@@ -236,7 +236,13 @@ def test_optuna_is_told_what_is_measured(optuna):
         make().fit(X, y, epochs=1, callbacks=[fastnn.callbacks.OptunaPruning(trial)])
     regressor = Network([64, 1], output="identity", cost="quadratic")
     with pytest.raises(ValueError, match="needs classes as targets"):
-        regressor.fit(X, X[:, 3], epochs=1, optimizer=SGD(1e-3), callbacks=[fastnn.callbacks.OptunaPruning(trial, "train_accuracy")])
+        regressor.fit(
+            X,
+            X[:, 3],
+            epochs=1,
+            optimizer=SGD(1e-3),
+            callbacks=[fastnn.callbacks.OptunaPruning(trial, "train_accuracy")],
+        )
 
 
 def test_without_optuna_the_extra_is_named(monkeypatch):

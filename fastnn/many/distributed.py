@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import persistence, validation
 from fastnn.history import History
 from fastnn.many import checks
-from fastnn.many.clients import check_client, is_dask_client
+from fastnn.many.clients import check_client, is_dask_client, scatter
 from fastnn.network import Network
 from fastnn.training import Company, DivergenceError, Samples
 
@@ -86,21 +86,23 @@ class _Parts:
 
     def __init__(self, client: Any, network: Network, sources: Sequence[Any]) -> None:
         self._client, self._network, self._sources = client, network, sources
-        self._workers = sorted(client.nthreads())
-        if not self._workers:
+        if not client.nthreads():
             raise ValueError("client must have at least one worker, got none")
         self._held = [self._place(i) for i in range(len(sources))]
 
     def _home(self, i: int) -> dict[str, Any]:
-        """The worker that a part is for, as long as it lives."""
-        return {"workers": [self._workers[i % len(self._workers)]], "allow_other_workers": True, "pure": False}
+        """The worker that a part is sent to; tasks go where their part is, by Dask's own choice.
+
+        They are not bound to a worker: one that is waits for ever where all workers died and others came.
+        """
+        workers = sorted(self._client.nthreads())
+        return {"workers": [workers[i % len(workers)]] if workers else None}
 
     def _place(self, i: int) -> Any:
         source = self._sources[i]
         if not callable(source):
-            self._workers = sorted(self._client.nthreads()) or self._workers
-            source = self._client.scatter([source], workers=self._home(i)["workers"], hash=False)[0]
-        return self._client.submit(_load, source, self._network, **self._home(i))
+            source = scatter(self._client, source, lambda: self._home(i))
+        return self._client.submit(_load, source, self._network, pure=False)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -112,7 +114,7 @@ class _Parts:
         return [self._result(i, future, function, own[i]) for i, future in enumerate(start)]
 
     def _submit(self, i: int, function: Callable[..., Any], arguments: Any) -> Any:
-        return self._client.submit(function, self._held[i], *arguments, **self._home(i))
+        return self._client.submit(function, self._held[i], *arguments, pure=False)
 
     def _result(self, i: int, future: Any, function: Callable[..., Any], arguments: Any) -> Any:
         for _ in range(_TRIES):
