@@ -5,8 +5,10 @@ the library's own. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted;
 """
 
 import argparse
+import contextlib
 import dataclasses
 import inspect
+import itertools
 import math
 import os
 import sys
@@ -20,10 +22,11 @@ from numpy.typing import NDArray
 
 from fastnn import datasets, persistence, validation
 from fastnn._version import __version__
-from fastnn.activations import ACTIVATIONS
-from fastnn.costs import COSTS
 from fastnn.datasets import readers
+from fastnn.formulas.activations import ROWS as ACTIVATIONS
+from fastnn.formulas.costs import ROWS as COSTS
 from fastnn.initializers import INITIALIZERS
+from fastnn.interrupts import held
 from fastnn.network import Network, load
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam
 from fastnn.training import DivergenceError
@@ -31,6 +34,7 @@ from fastnn.training import DivergenceError
 Array = NDArray[Any]
 _EPOCHS = 10  # fit's own default is for patient users of a library; a command should come back soon
 _HIDDEN_UNITS = 30
+_MOST_CLASSES = 1000  # labels beyond it, of fewer samples, are rather quantities
 _DATA_HELP = "mnist, digits, or a file: .npz with X and y, .csv or .csv.gz with the label first, IDX"
 
 
@@ -166,8 +170,8 @@ def _add_train(commands: Any) -> None:
         default=argparse.SUPPRESS,
         help="take the samples as they come",
     )
-    default = _defaults(Network.fit)["optimizer"].name
-    group.add_argument("--optimizer", default=default, help=f"{' or '.join(OPTIMIZERS)} (default: {default})")
+    default = _defaults(Network.fit)["optimizer"]
+    group.add_argument("--optimizer", default=default, help=f"{', '.join(OPTIMIZERS)} or auto (default: {default})")
     _add_options(group, _OPTIMIZER_OPTIONS, list(OPTIMIZERS.values()))
     group.add_argument("--nesterov", action="store_true", default=argparse.SUPPRESS, help="Nesterov's form of momentum")
 
@@ -210,7 +214,8 @@ class _Data(NamedTuple):
 
 def _is_name(data: str) -> bool:
     """Whether this is meant as the name of a data set: no such file, and nothing of a path about it."""
-    return data in datasets._LOADERS or not (Path(data).suffix or os.sep in data or Path(data).exists())
+    is_path = Path(data).suffix or os.sep in data or (os.altsep and os.altsep in data) or Path(data).exists()
+    return data in datasets._LOADERS or not is_path
 
 
 def _read_file(path: str) -> _Data:
@@ -259,21 +264,28 @@ def _deduced_sizes(data: _Data) -> list[int]:
     X, y = data.X, data.y
     if y.ndim == 2:
         n_out = y.shape[1]
-    elif np.array_equal(y, np.floor(y)):
+    elif np.isfinite(y).all() and np.array_equal(y, np.floor(y)):
         n_out = max(int(y.max()) + 1, 2)
+        if n_out > max(_MOST_CLASSES, len(y)):
+            sizes = f"{X.shape[1]},{_HIDDEN_UNITS},1"
+            raise _Failure(
+                f"{data.source}: labels up to {y.max():g} are too many classes for {len(y):,} samples; "
+                f"for quantities pass --layers {sizes} --output identity --cost quadratic"
+            )
     else:
         n_out = 1
     return [X.shape[1], _HIDDEN_UNITS, n_out]
 
 
-def _check_data(network: Network, data: _Data) -> None:
+def _check_data(network: Network, *sources: _Data) -> None:
     """Refuse data that do not go with the network, before anything is trained: here the file can be named."""
-    classifies = COSTS[network.cost].classifies
-    try:
-        validation.check_features("X", data.X, network.sizes[0], network.dtype)
-        validation.check_targets(data.y, len(data.X), network.sizes[-1], network.cost, classifies, network.dtype)
-    except (ValueError, TypeError) as error:
-        raise _Failure(f"{data.source}: {error}") from error
+    reader = network._reader
+    for data in sources:
+        try:
+            reader = reader.settled(data.X, data.y)
+            reader.read(data.X, data.y)
+        except (ValueError, TypeError) as error:
+            raise _Failure(f"{data.source}: {error}") from error
 
 
 # --- what is written ---
@@ -281,7 +293,10 @@ def _check_data(network: Network, data: _Data) -> None:
 
 def _target(path: Path) -> Path:
     """Where to write: behind a link, and never in the place of a device or a folder."""
-    target = path.resolve()
+    try:
+        target = persistence.resolved(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
     if target.exists() and not target.is_file():
         raise _Failure(f"cannot write {path}: it is not a regular file")
     return target
@@ -289,6 +304,20 @@ def _target(path: Path) -> Path:
 
 def _cannot_write(path: Path, error: OSError) -> _Failure:
     return _Failure(f"cannot write {path}: {error.strerror or error}")
+
+
+def _files_of(data: str) -> list[Path]:
+    """The files that are read for an argument: of IDX images their labels too."""
+    path = Path(data)
+    return [path, path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))]
+
+
+def _check_is_no_input(option: str, path: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write over what is read, under whatever name."""
+    for source in inputs:
+        with contextlib.suppress(OSError):  # one that is not there is no danger to the other
+            if source.samefile(path):
+                raise ValueError(f"{option} {path} would replace {source}, which is read: choose another name")
 
 
 def _check_writable(path: Path) -> None:
@@ -299,7 +328,9 @@ def _check_writable(path: Path) -> None:
         raise _cannot_write(path, error) from error
 
 
-def _save(network: Network, path: Path) -> None:
+def _save(network: Network, path: Path | None) -> None:
+    if path is None:
+        return
     try:
         network.save(_target(path))
     except OSError as error:
@@ -313,12 +344,22 @@ def _write_text(path: Path, text: str) -> None:
         raise _cannot_write(path, error) from error
 
 
+def _print_result(text: str) -> None:
+    """Print all that a command is for."""
+    if sys.stdout is None or sys.stdout.closed:
+        raise _Failure("standard output is closed")
+    sys.stdout.write(text)
+
+
 # --- commands ---
 
 
-def _optimizer(args: argparse.Namespace) -> SGD | Adam:
-    kind = OPTIMIZERS[validation.check_name("optimizer", args.optimizer, OPTIMIZERS)]
+def _optimizer(args: argparse.Namespace) -> SGD | Adam | str:
+    name = validation.check_name("optimizer", args.optimizer, [*OPTIMIZERS, "auto"])
     settings = _given(args, [*_option_names(_OPTIMIZER_OPTIONS), "nesterov"])
+    if name == "auto" and not settings:
+        return name
+    kind = OPTIMIZERS["sgd" if name == "auto" else name]
     known = {field.name for field in dataclasses.fields(kind)}
     for name in settings:
         if name not in known:
@@ -336,6 +377,8 @@ def _scores(network: Network, data: _Data) -> tuple[str, str]:
 def _run_train(args: argparse.Namespace) -> None:
     optimizer = _optimizer(args)
     if args.save is not None:
+        read = [data for data in (args.data, args.test_data) if data is not None and not _is_name(data)]
+        _check_is_no_input("--save", args.save, itertools.chain(*map(_files_of, read)))
         _check_writable(args.save)
     train, test = _load_split(args.data)
     if args.test_data is not None:
@@ -343,46 +386,59 @@ def _run_train(args: argparse.Namespace) -> None:
     if args.samples is not None:
         count = validation.check_whole("samples", args.samples)
         train = _Data(train.source, train.X[:count], train.y[:count])
-    network = Network(args.layers or _deduced_sizes(train), **_given(args, _option_names(_NETWORK_OPTIONS)))
-    for data in (train, test) if test else (train,):
-        _check_data(network, data)
+    options = _given(args, _option_names(_NETWORK_OPTIONS))
+    if train.X.dtype == validation.UINT8:
+        options["scale"] = 255
+        if not args.quiet:
+            print("images of bytes: pixels are divided by 255")
+    network = Network(args.layers or _deduced_sizes(train), **options)
+    _check_data(network, *((train, test) if test else (train,)))
     try:
-        history = network.fit(
-            train.X,
-            train.y,
-            epochs=args.epochs,
-            optimizer=optimizer,
-            validation_data=(test.X, test.y) if test else None,
-            progress=False if args.quiet else None,
-            **_given(args, [*_option_names(_FIT_OPTIONS), "shuffle"]),
-        )
-    except (KeyboardInterrupt, DivergenceError):  # the network holds the last good weights
-        _finish_training(network, args)
-        raise
-    _finish_training(network, args)
+        _train_and_save(network, train, test, optimizer, args)
+    finally:  # whoever reads this may go away: it comes after saving
+        if not args.quiet and network.history is not None:
+            print(network.history)
+    assert network.history is not None
     measured = test or train
     cost, accuracy = _scores(network, measured)
     print(
         f"{'test' if test else 'training'} {accuracy or cost} ({len(measured.X):,} samples), "
-        f"{sum(history.seconds):.2f} s of training"
+        f"{sum(network.history.seconds):.2f} s of training"
     )
 
 
-def _finish_training(network: Network, args: argparse.Namespace) -> None:
-    """Save first, then print: whoever reads may go away."""
-    if args.save is not None:
+def _train_and_save(
+    network: Network, train: _Data, test: _Data | None, optimizer: Any, args: argparse.Namespace
+) -> None:
+    """Train, and save what came of it, also of a training that broke off; no interrupt comes in between."""
+    with held() as hold:
+        try:
+            with hold.released():
+                network.fit(
+                    train.X,
+                    train.y,
+                    epochs=args.epochs,
+                    optimizer=optimizer,
+                    validation_data=(test.X, test.y) if test else None,
+                    progress=False if args.quiet else None,
+                    **_given(args, [*_option_names(_FIT_OPTIONS), "shuffle"]),
+                )
+        except (KeyboardInterrupt, DivergenceError):  # the network holds the last good weights
+            _save(network, args.save)
+            raise
         _save(network, args.save)
-    if not args.quiet and network.history is not None:
-        print(network.history)
 
 
 def _run_evaluate(args: argparse.Namespace) -> None:
     network, data = _load_model(args.model), _load_test(args.data)
     _check_data(network, data)
-    print(", ".join(filter(None, _scores(network, data))), f"({len(data.X):,} samples)")
+    _print_result(f"{', '.join(filter(None, _scores(network, data)))} ({len(data.X):,} samples)\n")
 
 
 def _run_predict(args: argparse.Namespace) -> None:
+    if args.output is not None:
+        read = [] if _is_name(args.data) else _files_of(args.data)
+        _check_is_no_input("--output", args.output, [Path(args.model), *read])
     network = _load_model(args.model)
     X = _load_inputs(args.data, network.sizes[0])
     try:
@@ -392,14 +448,14 @@ def _run_predict(args: argparse.Namespace) -> None:
     # str of a NumPy number, not of a Python one: float32 is written with as many digits as it has.
     text = "".join(",".join(map(str, row)) + "\n" for row in answers.reshape(len(answers), -1))
     if args.output is None:
-        sys.stdout.write(text)
+        _print_result(text)
     else:
         _write_text(args.output, text)
 
 
 def _run_info(args: argparse.Namespace) -> None:
-    from fastnn.kernels.compile import cache_folder  # imports Numba
     from fastnn.kernels.host import WIDTH
+    from fastnn.kernels.store import cache_folder
 
     rows = {
         "fastnn": __version__,
@@ -408,8 +464,7 @@ def _run_info(args: argparse.Namespace) -> None:
     }
     if args.model is not None:
         rows |= _described(args.model)
-    for name, value in rows.items():
-        print(f"{name + ':':13} {value}")
+    _print_result("".join(f"{name + ':':13} {value}\n" for name, value in rows.items()))
 
 
 def _described(path: str) -> dict[str, str]:
@@ -436,14 +491,29 @@ def _reason(error: OSError) -> str:
 
 
 def _complain(text: str, code: int) -> int:
-    print("fastnn:", " ".join(text.splitlines()), file=sys.stderr)
+    if sys.stderr is not None:  # or print would take stdout for it
+        with contextlib.suppress(OSError, ValueError):  # closed, or full
+            print("fastnn:", " ".join(text.splitlines()), file=sys.stderr, flush=True)
     return code
+
+
+def _occupy_descriptors() -> None:
+    """Open what is closed of descriptors 0 to 2, or a file would get one of them, and whatever a library complains."""
+    descriptor = 0
+    while descriptor <= 2:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
+
+
+def _flush_stdout() -> None:
+    if sys.stdout is not None and not sys.stdout.closed:
+        sys.stdout.flush()
 
 
 def _settle_stdout() -> None:
     """Drop what stdout cannot take, or Python's flush at exit would fail once more, with a traceback."""
     try:
-        sys.stdout.flush()
+        _flush_stdout()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -475,10 +545,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     test accuracy ... % (360 samples), ... s of training
     0
     """
+    _occupy_descriptors()
     args = _parser().parse_args(argv)
     try:
         args.run(args)
-        sys.stdout.flush()
+        _flush_stdout()
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except BrokenPipeError:
@@ -486,7 +557,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _settle_stdout()
         return _complain(f"error: {_reason(error)}", 1)
-    except (_Failure, datasets.DataFileError, DivergenceError) as error:
+    except (_Failure, datasets.DataFileError, DivergenceError, RuntimeError) as error:  # no more threads to be had
         return _complain(f"error: {error}", 1)
     except MemoryError as error:
         return _complain(f"error: not enough memory: {error}", 1)

@@ -23,9 +23,12 @@ from threadpoolctl import ThreadpoolController
 from fastnn import validation
 from fastnn.callbacks import EarlyStopping
 from fastnn.engine import Engine
+from fastnn.formulas import numeric
+from fastnn.formulas.activations import Activation
+from fastnn.formulas.costs import Cost
+from fastnn.formulas.optimizers import from_data
 from fastnn.history import Finding, History
 from fastnn.kernels.buffers import Data
-from fastnn.optimizers import OPTIMIZERS, optimizer_config
 
 Array = NDArray[Any]
 
@@ -46,7 +49,6 @@ _RARE = 20  # times the most common class outnumbers a rare one
 _LEARNED = 0.2  # unexplained share of the targets below which there is nothing to complain of
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
 _LARGEST_DELTAS = {"sigmoid": 4 / 27, "tanh": 32 / 27}  # of (a - y) f'(z), for targets within the range
-_USUAL_RATES = {"sgd": 0.5, "adam": 0.01}  # what a rate that is too low is raised to at most, if that is tenfold
 _STARTS = {"relu": "he", "tanh": "glorot"}  # initializer by activation; "scaled" otherwise
 _NETWORK_ARGUMENTS = ("activation", "output", "cost", "initializer")
 
@@ -82,8 +84,18 @@ class Model(NamedTuple):
     """The network that is looked at."""
 
     engine: Engine
-    activations: tuple[str, ...]  # of every layer, the output's last
-    cost: str
+    rows: tuple[Activation, ...]  # of every layer, the output's last
+    cost_row: Cost
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(row.name for row in self.rows)
+
+    @property
+    def cost(self) -> str:
+        """Its name."""
+        return self.cost_row.name
 
 
 class Settings(NamedTuple):
@@ -101,16 +113,15 @@ class Settings(NamedTuple):
 
     def to_header(self) -> dict[str, Any]:
         """As it is saved with a network."""
-        return {**self._asdict(), "optimizer": optimizer_config(self.optimizer)}
+        return {**self._asdict(), "optimizer": self.optimizer.to_data()}
 
     @classmethod
     def from_header(cls, header: dict[str, Any]) -> "Settings":
         """From what was saved, checked like a user's own arguments."""
-        arguments = dict(header["optimizer"])
-        kind = OPTIMIZERS[validation.check_name("optimizer", arguments.pop("name"), OPTIMIZERS)]
+        optimizer = from_data(header["optimizer"])
         batch_size = validation.check_whole("batch_size", header["batch_size"])
         l2 = validation.check_number("l2", header["l2"], at_least=0)
-        return cls(kind(**arguments), batch_size, l2, validation.check_flag("stops_early", header["stops_early"]))
+        return cls(optimizer, batch_size, l2, validation.check_flag("stops_early", header["stops_early"]))
 
 
 class Sample(NamedTuple):
@@ -278,44 +289,22 @@ def _one_core() -> Iterator[None]:
         _ONE_CORE.release()
 
 
-# Plain NumPy, because a look must not disturb the kernels' scratch, nor compile anything.
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "identity": lambda Z: Z,
-    "sigmoid": lambda Z: 0.5 + 0.5 * np.tanh(0.5 * Z),
-    "tanh": np.tanh,
-    "relu": lambda Z: np.maximum(Z, 0),
-    "softmax": lambda Z: _normalized(np.exp(Z - Z.max(axis=1, keepdims=True))),
-}
-_DERIVATIVES: dict[str, Callable[[Array], Array]] = {
-    "identity": np.ones_like,
-    "sigmoid": lambda A: A * (1 - A),
-    "tanh": lambda A: 1 - A * A,
-    "relu": lambda A: (A > 0).astype(A.dtype),
-}
 _ERROR_FACTORS = {"quadratic": 1, "sum_squares": 2}  # dC/dA = factor (a - y); with the other costs dC/dZ = a - y
-
-
-def _normalized(rows: Array) -> Array:
-    result: Array = rows / rows.sum(axis=1, keepdims=True)
-    return result
 
 
 @_one_core()
 def look(model: Model, sample: Sample) -> State:
-    """Take the samples through the network, there and back."""
+    """Take the samples through the network, there and back, in plain NumPy: a look must not disturb the scratch."""
     weights, Z, A = [], [], [sample.X]
     with np.errstate(all="ignore"):
-        for i, name in enumerate(model.activations):
+        for i, row in enumerate(model.rows):
             W, b = model.engine.read(i)
             weights.append(W)
             Z.append(A[-1] @ W.T + b)
-            A.append(_ACTIVATIONS[name](Z[-1]))
-        delta = A[-1] - sample.targets
-        if model.cost in _ERROR_FACTORS:
-            delta = _ERROR_FACTORS[model.cost] * delta * _DERIVATIVES[model.activations[-1]](A[-1])
-        deltas = [delta]
+            A.append(numeric.activate(row, Z[-1]))
+        deltas = [numeric.output_delta(model.cost_row, model.rows[-1], Z[-1], sample.targets)]
         for i in range(len(weights) - 1, 0, -1):
-            deltas.insert(0, (deltas[0] @ weights[i]) * _DERIVATIVES[model.activations[i - 1]](A[i]))
+            deltas.insert(0, (deltas[0] @ weights[i]) * numeric.slope(model.rows[i - 1], Z[i - 1]))
     return State(weights, Z, A, deltas)
 
 
@@ -529,11 +518,11 @@ def _stepped(e: Evidence, rows: slice, factor: float = 1.0) -> Array:
     optimizer, A, delta = e.settings.optimizer, e.state.A[-2], e.state.deltas[-1][rows]
     weights, biases = delta.T @ A[rows] / len(delta), delta.mean(axis=0)
     length = factor * optimizer.learning_rate
-    if optimizer.name == "adam":  # every weight moves by about the learning rate
+    if optimizer.name != "sgd":  # every weight moves by about the learning rate
         weights, biases = np.sign(weights), np.sign(biases)
     else:
         length /= 1 - optimizer.momentum
-    return _ACTIVATIONS[e.model.activations[-1]](e.state.Z[-1] - length * (A @ weights.T + biases))
+    return numeric.activate(e.model.rows[-1], e.state.Z[-1] - length * (A @ weights.T + biases))
 
 
 def _swing(e: Evidence) -> float:
@@ -546,7 +535,7 @@ def _swing(e: Evidence) -> float:
 def _kick(e: Evidence) -> float:
     """How far a step can move an output's z: for a typical sample, with errors as large as they get, but unlike."""
     optimizer, inputs = e.settings.optimizer, e.state.A[-2].astype(np.float64)
-    if optimizer.name == "adam":  # every weight moves by about the learning rate
+    if optimizer.name != "sgd":  # every weight moves by about the learning rate
         return float(optimizer.learning_rate * (1 + np.median(abs(inputs).sum(axis=1))))
     factor = _ERROR_FACTORS.get(e.model.cost)
     largest = 1.0 if factor is None else factor * _LARGEST_DELTAS.get(e.model.activations[-1], 0.0)
@@ -583,7 +572,7 @@ def _rate_too_low(e: Evidence) -> Verdict | None:
     gain, factor = max((1 - e.left(_stepped(e, slice(None), 10.0**i)) / e.unexplained, 10.0**i) for i in range(1, 8))
     if moved > 0.01 or gain < 0.05:
         return None
-    usual = _USUAL_RATES[e.settings.optimizer.name] / e.settings.optimizer.learning_rate
+    usual = e.settings.optimizer.usual_rate / e.settings.optimizer.learning_rate
     seen = (
         f"{e.steps_text} is too little: after {len(costs)} epochs the cost is {costs[-1]:.4g}, from {costs[0]:.4g}, "
         f"and weights moved by {moved:.1e} of their size, while one step {factor:g} times as long takes {gain:.0%} off "
@@ -603,7 +592,7 @@ def _cost_and_output(e: Evidence) -> Verdict | None:
         return Verdict(layer, seen, {"output": '"identity"'})
     if e.model.cost not in _ERROR_FACTORS or output not in _SATURATED or T.min() < 0 or T.max() > 1 or e.learned:
         return None
-    stuck = (abs(A - T) > 0.5) & (_DERIVATIVES[output](A) < _FLAT)
+    stuck = (abs(A - T) > 0.5) & (numeric.slope(e.model.rows[-1], e.state.Z[-1]) < _FLAT)
     share = float(stuck.any(axis=1).mean())
     if share < 0.3:
         return None

@@ -14,28 +14,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import layout
+from fastnn.formulas.activations import Activation
+from fastnn.formulas.costs import Cost
+from fastnn.formulas.optimizers import Optimizer, Rule
 from fastnn.kernels.buffers import (
     ABORT,
+    FACTOR_NUMBERS,
+    HYPER_SIZE,
     N_TOTALS,
     PARTS,
     SAMPLES_PER_LIST,
+    STEP_NUMBERS,
     SYNC_SIZE,
     TOTAL_BATCHES,
     TOTAL_COST,
     TOTAL_HITS,
-    TOTAL_SHRINK,
     Batches,
     Data,
+    Layer,
+    Lists,
     Net,
+    Scratch,
     Stepper,
     Team,
 )
 from fastnn.kernels.host import PANEL_VECTORS, lanes_of
+from fastnn.kernels.records import Packed, address_of, pack_table
+from fastnn.program import FORWARD, MEASURE, TRAINING, Program
 from fastnn.validation import UINT8, Features, Targets
 
 Array = NDArray[Any]
 _INT64 = np.dtype(np.int64)
-_HYPER_NUMBERS = 16
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
@@ -54,11 +63,25 @@ class Penalty(NamedTuple):
     l2: float
 
 
+class Stepping(NamedTuple):
+    """How gradients become steps."""
+
+    rule: Rule
+    penalty: Penalty
+    clip: float = float("inf")  # the largest that a gradient of a weight may be
+
+    @property
+    def in_place(self) -> bool:
+        """Whether a step only adds to weights and shrinks them, so that a sparse first layer need not see them all."""
+        return self.rule.name == "sgd" and self.penalty.l1 == 0 and self.clip == float("inf")
+
+
 class Memory(NamedTuple):
     """What an optimizer remembers between steps."""
 
     kernel: str  # whose memory it is
-    state: Array  # flat, as many params-sized buffers as the kernel keeps
+    states: int  # buffers that it keeps
+    state: Array  # flat, as many params-sized buffers
     steps: int  # steps taken so far
     shrink: float = 1.0  # the first layer's stored weights times this are its weights; 1 between epochs
 
@@ -77,6 +100,25 @@ class Seen(NamedTuple):
     cost: float
     hits: float
     batches: int
+
+
+class Stretch(NamedTuple):
+    """Some batches of an epoch."""
+
+    order: Array  # (n,) int64, the samples in the order of the epoch
+    size: int  # samples in a batch; the last one may be smaller
+    first: int
+    last: int  # one past the last batch
+    steps: Array  # (last - first, k) float64 with the numbers of every batch's step, or (1, k) where all are the same
+
+    @property
+    def packed(self) -> Batches:
+        """As the kernels see it."""
+        rows, columns = self.steps.shape
+        own = columns - STEP_NUMBERS
+        return Batches(
+            self.order, self.order.size, self.size, self.first, self.last, self.steps, columns * (rows > 1), own
+        )
 
 
 @lru_cache
@@ -122,9 +164,16 @@ def random_order(generator: np.random.Generator, n: int) -> Array:
     """The numbers from 0 to n - 1 in random order, as int64."""
     from fastnn.kernels.shuffle import permute
 
-    order = np.empty(n, np.int64)
-    permute(order, generator.random(n))
+    order, draws = np.empty(n, np.int64), generator.random(n)
+    permute.code(None)(address_of(order), n, address_of(draws))
     return order
+
+
+def shuffle_as_python(order: Array, state: Array) -> None:
+    """Shuffle ``order`` (n,) int64 in place as ``random.shuffle`` would; ``state`` (625,) is Python's, and goes on."""
+    from fastnn.kernels.shuffle import shuffle
+
+    shuffle.code(None)(address_of(order), order.size, address_of(state))
 
 
 def natural_order(n: int) -> Array:
@@ -155,7 +204,10 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
     if targets:
         wanted = _writeable(targets.labels), _writeable(targets.matrix.reshape(-1))
     weights = numbers if sample_weight is None else _writeable(sample_weight)
-    return Data(*inputs, *entries, *wanted, weights, bool(targets and targets.classes), int(X.starts.size > 0))
+    pixels, features = inputs
+    return Data(
+        pixels, 255.0, features, *entries, *wanted, weights, bool(targets and targets.classes), int(X.starts.size > 0)
+    )
 
 
 def _run_together(kernel: Any, calls: list[tuple[Any, ...]], pool: Executor, sync: Array) -> None:
@@ -191,17 +243,30 @@ def _wait(running: list["Future[None]"]) -> bool:
             interrupted = True
 
 
-def _with_own_place(net: Net, member: int) -> Net:
-    """The network as one of several threads sees it: with places of its own."""
-    scratch = net.scratch
+def _with_own_place(scratch: Scratch, member: int) -> Scratch:
+    """The scratch as one of several threads sees it: with places of its own."""
     rows, turned = member * scratch.rows_size, member * scratch.turned_size
-    own = scratch._replace(
+    return scratch._replace(
         labels=scratch.labels + rows,
         row_weights=scratch.row_weights + rows,
         costs=scratch.costs + rows,
         turned=scratch.turned + turned,
     )
-    return net._replace(scratch=own)
+
+
+class Place(NamedTuple):
+    """A network with scratch memory for some use of it, as one thread sees it."""
+
+    table: Array  # (n_layers, fields) int64, ``Layer`` records
+    work: Array
+    scratch: Scratch
+    lists: Lists
+    packed: Packed  # the ``Net`` record
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers' records."""
+        return [Layer(*row) for row in self.table.tolist()]
 
 
 class Engine:
@@ -211,64 +276,97 @@ class Engine:
     ----------
     sizes : tuple of int
         Layer sizes from inputs to outputs.
-    activations : tuple of str
+    activations : tuple of Activation
         One per layer, the output's last.
-    cost : str
-        Name of the cost.
+    cost : Cost
+        The cost.
     dtype : numpy dtype
         float32 or float64.
     """
 
-    def __init__(self, sizes: tuple[int, ...], activations: tuple[str, ...], cost: str, dtype: np.dtype[Any]) -> None:
-        from fastnn.kernels import epoch, functions, update
-        from fastnn.kernels.compile import machine_code
-
-        self._kernels, self._machine_code = epoch, machine_code
-        self._code: dict[Any, Callable[..., Any]] = {}  # of the entries that have been compiled or loaded
-        self._optimizers = update.OPTIMIZERS
+    def __init__(
+        self, sizes: tuple[int, ...], activations: tuple[Activation, ...], cost: Cost, dtype: np.dtype[Any]
+    ) -> None:
         self._sizes, self.dtype = sizes, dtype
-        self._codes = [functions.ACTIVATION_CODES[name] for name in activations]
-        self._cost_code = functions.COST_CODES[cost]
+        self.program = Program(activations, cost, sizes[-1], dtype)
+        self._entries: dict[str, Callable[..., Any]] = {}
         plan = self._plan(layout.Room())
         self.layers = plan.layers
         self.params = layout.aligned_zeros(plan.params_size, dtype)
-        self.memory = self.fresh_memory("sgd")
+        self.memory = Memory("sgd", 0, layout.aligned_zeros(0, dtype), 0)
         self._room, self._apart = layout.Room(), False
-        self._nets = [self._make_net(self._room)]
+        self._places = self._make_places(self._room, 1)
         self._gradient: Array = np.empty((1, 0), dtype)
+        self._data: tuple[Data, Packed] | None = None
+        self._alone = Packed(self._new_team(0, 1))
         self._products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
         # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
         chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * self._products)
         self.samples_per_call = layout.CHUNK_ROWS * min(max(chunks, 1), _MOST_CHUNKS_PER_CALL)
         self._lock = threading.Lock()  # one kernel at a time on these buffers, and nobody reads them meanwhile
 
+    # --- scratch ---
+
     def _plan(self, room: layout.Room) -> layout.Layout:
-        return layout.plan_layout(self._sizes, self._codes, room, self.dtype)
+        return layout.plan_layout(self._sizes, self.program.sloped, room, self.dtype)
 
-    def _make_net(self, room: layout.Room) -> Net:
+    def _make_places(self, room: layout.Room, threads: int) -> list[Place]:
+        """Scratch for a room, and for each of so many threads its view of that."""
         plan = self._plan(room)
-        return Net(
-            layers=plan.table,
-            params=self.params,
-            work=layout.new_work(plan, self.dtype),
-            scratch=plan.scratch,
-            cost=self._cost_code,
-            lists=layout.new_lists(self._sizes[0], room),
-        )
+        table, work = pack_table(plan.layers), layout.aligned_zeros(plan.work_size, self.dtype)
+        self.program.fill(table)
+        lists = layout.new_lists(self._sizes[0], room)
+        places = []
+        for thread in range(threads):
+            scratch = _with_own_place(plan.scratch, thread)
+            net = Net(
+                layers=table,
+                depth=len(table),
+                params=self.params,
+                params_size=self.params.size,
+                work=work,
+                scratch=scratch,
+                lists=lists,
+                code=self.program.code,
+                softmax=self.program.softmax,
+                unit_constants=self.program.unit_constants,
+            )
+            places.append(Place(table, work, scratch, lists, Packed(net)))
+        return places
 
-    def _nets_for(self, room: layout.Room, apart: bool = False) -> list[Net]:
+    def _places_for(self, room: layout.Room, apart: bool = False) -> list[Place]:
         """For every thread the network with scratch for exactly that; the last ones made are kept.
 
         All threads work on the same rows, unless they go ``apart``.
         """
         if (self._room, self._apart) != (room, apart):
             if apart:
-                nets = [self._make_net(room._replace(threads=1)) for _ in range(room.threads)]
+                places = [self._make_places(room._replace(threads=1), 1)[0] for _ in range(room.threads)]
             else:
-                shared = self._make_net(room)
-                nets = [_with_own_place(shared, t) for t in range(room.threads)]
-            self._nets, self._room, self._apart = nets, room, apart
-        return self._nets
+                places = self._make_places(room, room.threads)
+            self._places, self._room, self._apart = places, room, apart
+        return self._places
+
+    def _require(self, *names: str) -> None:
+        """Have code compiled or loaded, and known to the kernels."""
+        if self.program.require(names):
+            for place in self._places:
+                self.program.fill(place.table)
+
+    def _entry(self, name: str) -> Callable[..., Any]:
+        """An entry's machine code."""
+        if name not in self._entries:
+            self._entries[name] = self.program.entry(name)
+        return self._entries[name]
+
+    def _packed(self, data: Data) -> int:
+        """Address of the data's record; that of the last ones is kept."""
+        if self._data is None or self._data[0] is not data:
+            self._data = data, Packed(data)
+        return self._data[1].address
+
+    def _new_team(self, member: int, size: int) -> Team:
+        return Team(member, size, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
 
     # --- parameters ---
 
@@ -288,15 +386,22 @@ class Engine:
             if biases is not None:
                 layout.write_biases(self.layers[index], target, biases)
 
-    def fresh_memory(self, kernel: str) -> Memory:
-        """An optimizer's memory before its first step."""
-        size = self._optimizers[kernel].states * self.params.size
-        return Memory(kernel, layout.aligned_zeros(size, self.dtype), 0)
+    def fresh_memory(self, kernel: str, start: tuple[float, ...]) -> Memory:
+        """An optimizer's memory before its first step: a buffer for each of the numbers that its states start with."""
+        state = layout.aligned_zeros(len(start) * self.params.size, self.dtype)
+        for i, value in enumerate(start):
+            state[i * self.params.size : (i + 1) * self.params.size] = value
+        return Memory(kernel, len(start), state, 0)
+
+    def remember(self, optimizer: Optimizer) -> None:
+        """Go on with the memory that is there, or if it is of another kind, with a fresh one."""
+        if (self.memory.kernel, self.memory.states) != (optimizer.kernel, len(optimizer.start)):
+            self.memory = self.fresh_memory(optimizer.kernel, optimizer.start)
 
     def state_buffers(self) -> list[Array]:
         """The optimizer's memory as buffers shaped like the parameters."""
-        count = self._optimizers[self.memory.kernel].states
-        return [self.memory.state[i * self.params.size : (i + 1) * self.params.size] for i in range(count)]
+        size = self.params.size
+        return [self.memory.state[i * size : (i + 1) * size] for i in range(self.memory.states)]
 
     def snapshot(self) -> tuple[Array, Memory]:
         """Copies of parameters and optimizer memory."""
@@ -322,12 +427,52 @@ class Engine:
 
     # --- kernel calls ---
 
+    def prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
+        """Have everything compiled that training on these data needs."""
+        with self._lock:
+            self._prepare(data, batch_size, stepping)
+
+    def _prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
+        self._require(*TRAINING, "first_sparse" if data.blocks else "first_dense")
+        if data.blocks:
+            self._require("update_lists")
+        if batch_size > layout.MAX_ROWS:
+            self._require("large_batch")
+        self._entry("run")
+
+    def _stepper(self, stepping: Stepping, data: Data, batch_size: int) -> Stepper:
+        """The optimizer as kernels see it, but for what each thread has of its own."""
+        rule, penalty = (stepping.rule, _variant(stepping)), stepping.penalty
+        step, large = self.program.step, batch_size > layout.MAX_ROWS
+        by_blocks = data.blocks > 0 and not stepping.in_place and not large
+        numbers = len(stepping.rule.numbers)
+        factors = np.ones((2, FACTOR_NUMBERS + numbers))
+        factors[0, :FACTOR_NUMBERS] = penalty
+        factors[1, :FACTOR_NUMBERS] = 0
+        for name in stepping.rule.weights_only:
+            factors[1, FACTOR_NUMBERS + stepping.rule.numbers.index(name)] = 0
+        return Stepper(
+            state=self.memory.state,
+            gradient=self._gradient[0],
+            gradient_size=self._gradient[0].size,
+            hyper=_empty(self.dtype),
+            factors=factors,
+            factor_columns=factors.shape[1],
+            blocks=len(factors),
+            clip=stepping.clip,
+            shrink=_empty(np.dtype(np.float64)),
+            in_place=stepping.in_place,
+            update=step("update", rule),
+            step=step("step", rule) if large else 0,
+            step_and_clear=step("step_and_clear", rule) if by_blocks else 0,
+            add=step("add", None) if large else 0,
+        )
+
     def run(
         self,
         data: Data,
-        batches: Batches,
-        settings: tuple[float, ...],
-        penalty: Penalty,
+        stretch: "Stretch",
+        stepping: Stepping,
         workers: Workers | None = None,
         cost: float = 0.0,
     ) -> Seen:
@@ -337,27 +482,25 @@ class Engine:
         """
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock:
-            apart = batches.size > layout.MAX_ROWS
-            nets = self._nets_for(layout.Room(layout.rows_for(batches.size), most, data.blocks), apart)
-            gradients = self._room_for_gradients(data, batches, penalty, most)
-            memory = self.memory
-            stepper = Stepper(
-                np.array(settings, np.float64),
-                *penalty,
-                memory.state,
-                gradients[0],
-                memory.steps,
-                memory.shrink,
-                _empty(self.dtype),
-            )
-            team = Team(0, threads, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
-            totals = np.zeros((threads, N_TOTALS))
+            self._prepare(data, stretch.size, stepping)
+            apart = stretch.size > layout.MAX_ROWS
+            places = self._places_for(layout.Room(layout.rows_for(stretch.size), most, data.blocks), apart)
+            gradients = self._room_for_gradients(data, stretch.size, stepping, most)
+            stepper = self._stepper(stepping, data, stretch.size)
+            batches = Packed(stretch.packed)
+            team, totals = self._new_team(0, threads), np.zeros((threads, N_TOTALS))
             totals[:, TOTAL_COST] = cost
-            calls = [
-                (nets[t], data, batches, self._own(stepper, gradients[t]), team._replace(member=t), totals[t])
-                for t in range(threads)
-            ]
-            kernel = self._code_of(self._kernels.run_batches(self.memory.kernel), calls[0])
+            shrinks = np.full((threads, layout.CACHE_LINE // 8), self.memory.shrink)
+            calls, keeps = [], []
+            for t in range(threads):
+                hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
+                own = stepper._replace(gradient=gradients[t], hyper=hyper, shrink=shrinks[t])
+                records = Packed(own), Packed(team._replace(member=t)), Packed(self._new_team(0, 1))
+                keeps.append(records)
+                steps, together, alone = (record.address for record in records)
+                net = places[t].packed.address
+                calls.append((net, self._packed(data), batches.address, steps, together, alone, address_of(totals[t])))
+            kernel = self._entry("run")
             try:
                 if workers is None or threads == 1:
                     kernel(*calls[0])
@@ -365,30 +508,18 @@ class Engine:
                     _run_together(kernel, calls, workers.pool, team.sync)
             finally:  # Ctrl-C shows when the kernel returns, and the steps have been taken
                 done = int(totals[0, TOTAL_BATCHES])
-                self.memory = self.memory._replace(
-                    steps=self.memory.steps + done, shrink=float(totals[0, TOTAL_SHRINK]) or self.memory.shrink
-                )
+                self.memory = self.memory._replace(steps=self.memory.steps + done, shrink=float(shrinks[0, 0]))
         return Seen(totals[0, TOTAL_COST], totals[:, TOTAL_HITS].sum(), done)
 
-    def _code_of(self, entry: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-        """An entry's machine code; its arguments are of the same types every time."""
-        if entry not in self._code:
-            self._code[entry] = self._machine_code(entry, arguments)
-        return self._code[entry]
-
-    def _own(self, stepper: Stepper, gradient: Array) -> Stepper:
-        """A thread's own stepper."""
-        return stepper._replace(gradient=gradient, hyper=np.zeros(_HYPER_NUMBERS, self.dtype))
-
-    def _room_for_gradients(self, data: Data, batches: Batches, penalty: Penalty, threads: int) -> list[Array]:
+    def _room_for_gradients(self, data: Data, batch_size: int, stepping: Stepping, threads: int) -> list[Array]:
         """For every thread buffers for the gradient, where this way of training keeps it in memory.
 
         What is for a block of a sparse first layer is at zero; a large batch's buffers are cleared in their turn.
         """
-        large = batches.size > layout.MAX_ROWS
+        large = batch_size > layout.MAX_ROWS
         if large:
-            size, own = self.params.size * min(PARTS, -(-batches.size // layout.CHUNK_ROWS)), 1
-        elif data.blocks > 0 and (self.memory.kernel != "sgd" or penalty.l1 > 0):
+            size, own = self.params.size * min(PARTS, -(-batch_size // layout.CHUNK_ROWS)), 1
+        elif data.blocks > 0 and not stepping.in_place:
             size, own = layout.block_weights(self.layers[0], data.blocks, self.lanes), threads
         else:
             size, own = 0, 1
@@ -403,9 +534,10 @@ class Engine:
         totals = np.zeros(N_TOTALS)
         with self._lock:
             self._settle()
-            (net,) = self._nets_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
-            arguments = net, data, order, first, end, totals
-            self._code_of(self._kernels.evaluate, arguments)(*arguments)
+            self._require(*FORWARD, *MEASURE, "first_sparse" if data.blocks else "first_dense")
+            (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
+            records = place.packed.address, self._packed(data), address_of(order)
+            self._entry("evaluate")(*records, first, end, self._alone.address, address_of(totals))
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
 
     def forward(self, data: Data, first: int, end: int, out: Array) -> bool:
@@ -415,28 +547,38 @@ class Engine:
         """
         with self._lock:
             self._settle()
-            (net,) = self._nets_for(layout.Room(min(layout.CHUNK_ROWS, out.shape[0]), 1, data.blocks))
-            arguments = net, data, first, end, out
-            finite: bool = self._code_of(self._kernels.predict, arguments)(*arguments)
-        return finite
+            self._require(*FORWARD)
+            if data.blocks:
+                self._require("first_sparse")
+            (place,) = self._places_for(layout.Room(min(layout.CHUNK_ROWS, out.shape[0]), 1, data.blocks))
+            records = place.packed.address, self._packed(data)
+            finite = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
+        return bool(finite)
 
     def gradient(self, data: Data, n: int) -> Array:
         """Mean gradient over all n samples, in a buffer shaped like the parameters."""
         gradient = layout.aligned_zeros(self.params.size, self.dtype)
+        totals, order = np.zeros(N_TOTALS), natural_order(n)
         with self._lock:
             self._settle()
-            (net,) = self._nets_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
-            stepper = Stepper(np.zeros(1), 0.0, 0.0, self.memory.state, gradient, 0, 1.0, _empty(self.dtype))
-            stepper = self._own(stepper, gradient)
-            alone = Team(0, 1, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
-            arguments = net, data, Batches(natural_order(n), n, 0, 1), stepper, alone, np.zeros(N_TOTALS)
-            self._code_of(self._kernels.gradient, arguments)(*arguments)
+            self._require(*TRAINING, "large_batch", "first_sparse" if data.blocks else "first_dense")
+            if data.blocks:
+                self._require("update_lists")
+            (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
+            stepper = self._adder(gradient)
+            records = place.packed.address, self._packed(data), address_of(order)
+            self._entry("gradient")(*records, n, stepper.address, self._alone.address, address_of(totals))
         return gradient
 
-    @property
-    def optimizer_kernels(self) -> list[str]:
-        """Names of the optimizers' kernels."""
-        return list(self._optimizers)
+    def _adder(self, gradient: Array) -> Packed:
+        """A stepper that only adds up a gradient."""
+        nothing = _empty(self.dtype)
+        hyper = layout.aligned_zeros(2 * HYPER_SIZE, self.dtype)
+        stepper = Stepper(
+            nothing, gradient, gradient.size, hyper, np.zeros((2, FACTOR_NUMBERS)), FACTOR_NUMBERS, 0, 0.0, np.ones(1),
+            1, 0, 0, 0, self.program.step("add", None),
+        )  # fmt: skip
+        return Packed(stepper)
 
     def worthwhile_threads(self, batch_size: int) -> int:
         """Cores, as far as a batch holds enough work for each."""
@@ -447,3 +589,8 @@ class Engine:
     def lanes(self) -> int:
         """Numbers in one register."""
         return lanes_of(self.dtype.itemsize)
+
+
+def _variant(stepping: Stepping) -> tuple[bool, bool, bool]:
+    """What comes to every gradient: l1, l2, clipping."""
+    return stepping.penalty.l1 > 0, stepping.penalty.l2 > 0, stepping.clip < float("inf")

@@ -3,15 +3,22 @@
 float32 stays float32, anything else numeric is computed in float64. NaN comes out as NaN; nothing warns.
 """
 
+import ctypes
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import layout, validation
+from fastnn.formulas import activations, costs
+from fastnn.kernels.buffers import Lists, Net
 from fastnn.kernels.host import lanes_of
+from fastnn.kernels.records import Packed, address_of, pack_table
+from fastnn.program import Program
 
 Array = NDArray[Any]
+_NUMBER, _POINTER = ctypes.c_int64, ctypes.c_void_p
+_ACTIVATE = ctypes.CFUNCTYPE(None, _NUMBER, _NUMBER, _POINTER, _NUMBER, _POINTER, _NUMBER)
 
 __all__ = [
     "cross_entropy",
@@ -32,12 +39,18 @@ def _floats(argument: str, values: ArrayLike) -> Array:
 
 
 def _elementwise(name: str, z: ArrayLike) -> Array:
-    from fastnn.kernels import epoch, functions
+    from fastnn.kernels import formula_parts, parts
+    from fastnn.kernels.steps import number_type
 
     values = _floats("z", z)
-    buffer = layout.aligned_zeros(layout.padded(values.size, lanes_of(values.itemsize)), values.dtype)
+    lanes = lanes_of(values.itemsize)
+    buffer = layout.aligned_zeros(layout.padded(values.size, lanes), values.dtype)
     buffer[: values.size] = values.reshape(-1)
-    epoch.apply_activation(functions.ACTIVATION_CODES[name], buffer)
+    expression = activations.resolve(name).expression
+    if expression is not None and buffer.size:
+        address = parts.address(formula_parts.activation_part(expression), number_type(values.dtype))
+        start, vectors = buffer.ctypes.data, buffer.size // lanes
+        _ACTIVATE(address)(1, vectors, start, 0, start, 0)
     result: Array = buffer[: values.size].reshape(values.shape)
     return result[()]
 
@@ -155,27 +168,34 @@ def softmax(z: ArrayLike) -> Array:
     array([0.5, 0.5])
     """
     from fastnn.kernels import epoch
+    from fastnn.kernels.steps import number_type
 
     values = _rows("z", z)
-    buffer, view = _blocks(values)
+    buffer, view = _blocks(values, values)
     n = values.shape[-1]
-    epoch.apply_softmax(buffer, n)
+    epoch.apply_softmax.code(number_type(values.dtype))(address_of(buffer), buffer.size, n)
     rows: Array = view[:, 0].transpose(0, 2, 1).reshape(-1, n)
     return rows[: values.size // n].reshape(values.shape)
 
 
 def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
     """Cost of every row, with ``output`` as the activation between z and the cost."""
-    from fastnn.kernels import epoch, functions
-
     values = _rows("z", z)
     with np.errstate(over="ignore"):
         targets = np.atleast_1d(_floats("y", y)).astype(values.dtype)
     if targets.shape != values.shape:
         raise ValueError(f"y must have the shape of z, {values.shape}, got {targets.shape}")
     out = np.empty(values.shape[:-1], np.float64)
-    codes = functions.COST_CODES[name], functions.ACTIVATION_CODES[output]
-    epoch.apply_cost(*codes, _blocks(values, targets, values)[0], values.shape[-1], out.reshape(-1))
+    n = values.shape[-1]
+    program = Program((activations.resolve(output),), costs.resolve(name), n, values.dtype)
+    program.require(["unit"])
+    plan = layout.plan_layout((1, n), [False], layout.Room(), values.dtype)
+    work = _blocks(values, targets, values)[0]
+    lists = Lists(out, 0, out, 0, 0, 0)
+    net = Packed(
+        Net(pack_table(plan.layers), 1, work, 0, work, plan.scratch, lists, program.code, program.softmax, work[:0])
+    )
+    program.entry("apply_cost")(net.address, out.size, address_of(out))
     limit = np.finfo(values.dtype).max  # a true cost beyond the range of the dtype comes out as its largest number
     result: Array = np.clip(out, -limit, limit).astype(values.dtype)
     return result[()]

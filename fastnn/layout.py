@@ -28,11 +28,6 @@ class Layout(NamedTuple):
     params_size: int
     work_size: int
 
-    @property
-    def table(self) -> NDArray[np.int64]:
-        """The layers as the kernels read them."""
-        return np.array(self.layers, dtype=np.int64)
-
 
 def aligned_zeros(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Zeros that begin on a cache line; NumPy alone promises 16 bytes."""
@@ -112,8 +107,8 @@ def _spread(size: int, itemsize: int) -> int:
     return size + (third - size * itemsize) % _PAGE // itemsize
 
 
-def plan_layout(sizes: Sequence[int], activations: Sequence[int], room: Room, dtype: np.dtype[Any]) -> Layout:
-    """The layout of a network of ``sizes``; ``activations`` are kernel codes."""
+def plan_layout(sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype: np.dtype[Any]) -> Layout:
+    """The layout of a network of ``sizes``, in which the ``sloped`` layers keep f'(Z) beside their outputs."""
     rows, threads, blocks = room
     lanes = lanes_of(dtype.itemsize)
     panel = PANEL_VECTORS * lanes
@@ -126,17 +121,26 @@ def plan_layout(sizes: Sequence[int], activations: Sequence[int], room: Room, dt
     # a register's lanes of rows past the last one. They must find memory there.
     outputs = [work.take(rows * stride) for stride in strides]
     deltas = [work.take(rows * stride) for stride in strides[1:]]
+    slopes = [
+        work.take(rows * stride) if keeps else output
+        for stride, keeps, output in zip(strides[1:], sloped, outputs[1:], strict=True)
+    ]
     layers = tuple(
         Layer(
             n_in=n_in,
             n_out=n_out,
-            activation=activations[i],
             weights=params.take((n_in + 1) * padded(n_out, lanes)),
             input=outputs[i],
             input_stride=strides[i],
             output=outputs[i + 1],
             delta=deltas[i],
             stride=strides[i + 1],
+            slope=slopes[i],
+            activate=0,
+            activate_sloped=0,
+            derivative=0,
+            hyper=0,
+            hyper_biases=1,
         )
         for i, (n_in, n_out) in enumerate(pairwise(sizes))
     )
@@ -155,16 +159,8 @@ def plan_layout(sizes: Sequence[int], activations: Sequence[int], room: Room, dt
         turned_size=turned_size,
         partial=work.take(blocks * rows * strides[1] if threads > 1 else 0),
         zeros=work.take(panel),
-        one=work.take(1),
     )
     return Layout(layers, scratch, _spread(params.size + panel * panel, dtype.itemsize), work.size)
-
-
-def new_work(layout: Layout, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A scratch buffer for the layout."""
-    work = aligned_zeros(layout.work_size, dtype)
-    work[layout.scratch.one] = 1
-    return work
 
 
 def _panels(layer: Layer, params: NDArray[Any]) -> list[tuple[int, NDArray[Any]]]:

@@ -1,8 +1,7 @@
 """The class a user holds."""
 
 import copy
-import threading
-from collections.abc import Callable, Iterable, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
 from functools import partial
 from itertools import pairwise
 from os import PathLike
@@ -12,17 +11,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import diagnostics, persistence, validation
-from fastnn.activations import ACTIVATIONS
 from fastnn.callbacks import EarlyStopping
-from fastnn.costs import COSTS
+from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, Penalty, natural_order, pack_data, plan_first_layer, random_order
+from fastnn.forks import ForkSafeLock
+from fastnn.formulas import activations, costs
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS, draw_layers
+from fastnn.inputs.labels import CLASSES, Outputs
+from fastnn.inputs.reader import Reader, check_wishes
+from fastnn.interrupts import Hold, held
 from fastnn.optimizers import SGD, Adam, resolve_optimizer
 from fastnn.training import FitRequest, FitSettings, Samples, Training, evaluate
 
 Array = NDArray[Any]
+_OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not say how many buffers an optimizer keeps
+_REBUILT = (
+    *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader"),
+    *("_settings", "_budget", "_engine", "_fitting"),
+)
+"""Attributes that come back from what ``save`` writes."""
 
 
 class LayerArrays(MutableSequence[Array]):
@@ -99,11 +108,34 @@ class Network:
     seed : int or None, default 0
         Starts the generator of initial weights and shuffles. The same seed gives the same bits; None takes fresh
         entropy.
+    scale : float or str, optional
+        How inputs are scaled, whatever comes in: a number divides them all, "minmax" brings every column to [0, 1],
+        "standard" to a mean of 0 and a standard deviation of 1, "robust" to a median of 0 and a distance of 1 between
+        the quartiles. The latter three are learned by the first ``fit`` and saved with the network; a constant column
+        becomes 0. A sparse matrix is never shifted: "standard" divides by the standard deviation, "minmax" by the
+        largest absolute value. Bytes (uint8) with ``scale=255`` are used as they are. By default numbers are taken at
+        face value, whatever their dtype.
+    missing : "mean" or "indicator", optional
+        What to do with NaN and None in X, which are refused otherwise: take the mean of the column in the first
+        ``fit``; "indicator" also gives every column an input of its own, behind all the others, that is 1 where a value
+        is missing: ``sizes`` then begins with twice the number of columns.
+    task : "classes", "multilabel" or "regression", optional
+        What y is: one class for every sample, zeros and ones of which several may hold, or quantities. By default the
+        first ``fit`` settles it, see ``fit``; later data must agree.
+    classes : sequence, optional
+        Labels that the outputs stand for, in their order, if the first ``fit`` may not see them all.
 
     Attributes
     ----------
-    sizes, activations, cost, dtype
+    sizes, activations, cost, dtype, scale
         As given, not to be changed; ``activations`` has one name per layer, the output's last.
+    task : str or None
+        What it learns; None before it is settled.
+    classes : array or None
+        Labels that the outputs stand for; None where these are no classes.
+    columns : tuple of str or None
+        Names of X's columns, where the first ``fit`` came with a frame. A frame with the same columns in another order
+        is put right, one with other columns refused.
     weights, biases : list-like of arrays
         Per layer (n_out, n_in) and (n_out,). Assign to change them: ``net.weights[0] = W``.
     history : History or None
@@ -137,14 +169,17 @@ class Network:
         initializer: str | tuple[Sequence[ArrayLike], Sequence[ArrayLike]] = "scaled",
         dtype: Any = "float32",
         seed: int | None = 0,
+        *,
+        scale: float | Literal["minmax", "standard", "robust"] | None = None,
+        missing: Literal["mean", "indicator"] | None = None,
+        task: Literal["classes", "multilabel", "regression"] | None = None,
+        classes: Sequence[Any] | Array | None = None,
     ) -> None:
         self._sizes = validation.check_sizes(sizes)
-        hidden = [name for name, row in ACTIVATIONS.items() if row.hidden]
-        hidden_names = validation.check_activations(activation, len(self.sizes) - 2, hidden)
-        self._activations = (*hidden_names, validation.check_name("output", output, ACTIVATIONS))
-        self._cost = validation.check_name("cost", cost, COSTS)
-        better = next(name for name, row in COSTS.items() if output in row.outputs)
-        validation.check_pair(cost, output, COSTS[cost].outputs, better)
+        hidden = activations.resolve_hidden(activation, len(self.sizes) - 2)
+        self._activations = (*hidden, activations.resolve(output, "output"))
+        self._cost = costs.resolve(cost)
+        costs.check_pair(self._cost, self._activations[-1], self._sizes[-1])
         self._dtype = validation.check_dtype(dtype)
         if seed is not None:
             validation.check_whole("seed", seed, at_least=0)
@@ -154,17 +189,19 @@ class Network:
             layers = draw_layers(initializer, self._generator, self.sizes)
         else:
             layers = validation.check_two("initializer", initializer, "(weights, biases), or a name")
-        self._classifier = COSTS[cost].classifies
+        outputs = self._outputs
+        wishes = check_wishes(scale, missing, task, classes, self.sizes[0], outputs)
+        self._reader = Reader.fresh(self.sizes[0], outputs, wishes)
         self.history: History | None = None
-        self._settings = diagnostics.Settings.of(SGD(), 10)
+        self._settings = diagnostics.Settings.of(default_optimizer(output), 10)
         self._budget: diagnostics.Budget | None = None  # before the first fit
         self._attach_engine()
         self.weights = layers[0]
         self.biases = layers[1]
 
     def _attach_engine(self) -> None:
-        self._engine = Engine(self.sizes, self.activations, self.cost, self.dtype)
-        self._fitting = threading.Lock()
+        self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
+        self._fitting = ForkSafeLock()
 
     # --- what it is: fixed, because the buffers are laid out for it ---
 
@@ -176,17 +213,52 @@ class Network:
     @property
     def activations(self) -> tuple[str, ...]:
         """Activation of every layer, the output's last."""
-        return self._activations
+        return tuple(activation.spec for activation in self._activations)
 
     @property
     def cost(self) -> str:
         """Name of the cost."""
-        return self._cost
+        return self._cost.spec
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of weights and arithmetic."""
         return self._dtype
+
+    @property
+    def _outputs(self) -> Outputs:
+        cost = self._cost
+        return Outputs(
+            self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype
+        )
+
+    @property
+    def _classifier(self) -> bool:
+        """Whether it answers with one class for every sample."""
+        return self._reader.answering.kind == CLASSES
+
+    # --- what it knows of its data ---
+
+    @property
+    def task(self) -> str | None:
+        """What it learns: "classes", "multilabel" or "regression"; None before it is settled."""
+        return self._reader.task.kind if self._reader.task else self._reader.wishes.task
+
+    @property
+    def scale(self) -> float | str | None:
+        """How inputs are scaled, as given."""
+        return self._reader.wishes.scale
+
+    @property
+    def classes(self) -> Array | None:
+        """Labels that the outputs stand for, in their order; of a single output the two that it tells apart."""
+        classes = self._reader.answering.classes
+        return None if classes is None else classes.copy()
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of X's columns, where the first ``fit`` came with a frame."""
+        return self._reader.names
 
     # --- parameters ---
 
@@ -221,7 +293,7 @@ class Network:
         y: ArrayLike,
         epochs: int = 30,
         batch_size: int | Sequence[int] = 10,
-        optimizer: SGD | Adam | str = SGD(),  # noqa: B008  (frozen)
+        optimizer: SGD | Adam | str = "auto",
         l2: float = 0.0,
         l1: float = 0.0,
         shuffle: bool | Callable[[int], ArrayLike] = True,
@@ -231,6 +303,7 @@ class Network:
         callbacks: Sequence[Callable[["Network", History], Any]] = (),
         progress: bool | None = None,
         threads: int | Literal["auto"] = 1,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     ) -> History:
         """Train, going on from where the network stands.
 
@@ -238,18 +311,23 @@ class Network:
 
         Parameters
         ----------
-        X : array-like (n, n_in)
-            Samples. Those of dtype uint8 stand for fractions of 255, as pixels do, and an array of them is taken as it
-            is; a SciPy sparse matrix is used as CSR and never made dense; the rest is used in the network's dtype.
+        X : array-like or frame (n, n_in)
+            Samples, scaled as the network's ``scale`` says and used in its dtype. A frame is one of pandas, Polars or
+            PyArrow; a SciPy sparse matrix is used as CSR and never made dense.
         y : array-like (n,) or (n, n_out)
-            Class labels 0 ... n_out - 1, or targets. With a single output, (n,) holds the targets.
+            What to learn; the first ``fit`` settles what that is. Text, bools, with several outputs any flat whole
+            numbers, and one-hot rows are classes; with cost "cross_entropy" or "log_likelihood" so are rows that sum to
+            one and, for a single output, two different whole numbers. Other zeros and ones in rows are, for these two
+            costs, labels of which several may hold at once. The rest are quantities. Labels from 0 to n_out - 1 belong
+            to the outputs of those numbers, others to the outputs in their order.
         epochs : int, default 30
             Passes over the data, >= 0.
         batch_size : int or sequence of int, default 10
             Samples per step; the last batch of an epoch may be smaller. Or the size of every batch of an epoch, summing
             to n.
-        optimizer : SGD, Adam or name, default SGD(learning_rate=0.5)
-            The step. Its memory (momentum and so on) carries over between calls while it stays of the same kind.
+        optimizer : SGD, Adam or name, default "auto"
+            The step. Its memory (momentum and so on) carries over between calls while it stays of the same kind. "auto"
+            is ``SGD(0.5)`` for outputs that are bounded (sigmoid, softmax, tanh), else ``Adam(0.003)``.
         l2, l1 : float, default 0.0
             Strengths of the penalties, >= 0.
         shuffle : bool or callable, default True
@@ -258,8 +336,9 @@ class Network:
         validation_data : (X, y), optional
             Measured after every epoch.
         sample_weight : array-like (n,), optional
-            Weight of every sample's cost, >= 0; a batch's cost is the mean of weight times cost. Accuracy counts every
-            sample once.
+            Weight of every sample's cost, >= 0. Only their proportions count: they are scaled to a mean of 1, and a
+            batch's cost is the mean of weight times cost. So a weight of 2 is the same as the sample twice, on average
+            over batches, and a sample of weight 0 is left out. Accuracy counts every other sample once.
         max_time : float, optional
             Stop after so many seconds, also in the middle of an epoch, but not of the validation after it.
         callbacks : sequence of callables, default ()
@@ -269,6 +348,9 @@ class Network:
         threads : int or "auto", default 1
             Threads that work on this network together; the result is the same bits for any number. Worth it where a
             batch is much work: wide layers or hundreds of samples. "auto" takes one per core for such networks.
+        class_weight : mapping or "balanced", optional
+            Weight of every class's samples, by label, 1 where it is not named; multiplied with ``sample_weight``.
+            "balanced" makes all classes weigh the same.
 
         Returns
         -------
@@ -283,7 +365,9 @@ class Network:
         DivergenceError
             If the cost becomes infinite or NaN; the network keeps its last finite weights.
         RuntimeError
-            If this network is in the middle of another ``fit``.
+            If this network is in the middle of another ``fit``, or there are no more threads to be had.
+        KeyboardInterrupt
+            On Ctrl-C, between two kernel calls: the network holds whole weights, and ``history`` what was done.
 
         Warns
         -----
@@ -316,6 +400,7 @@ class Network:
             callbacks,
             progress,
             threads,
+            class_weight,
         )
         return self._train(request)
 
@@ -335,24 +420,29 @@ class Network:
         callbacks: Any,
         progress: Any,
         threads: Any,
+        class_weight: Any = None,
     ) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing."""
-        train = self._samples(X, y, sample_weight)
+        reader = self._reader.settled(X, y)
+        train = self._samples(X, y, sample_weight, class_weight, reader)
         held_out = None
         if validation_data is not None:
             pair = validation.check_two("validation_data", validation_data, "(X, y)")
             try:
-                held_out = self._samples(*pair)
+                held_out = self._samples(*pair, reader=reader)
             except (ValueError, TypeError) as error:
                 raise type(error)(f"validation_data: {error}") from None
         settings = FitSettings(
             epochs=validation.check_whole("epochs", epochs, at_least=0),
             batch_sizes=validation.check_batch_size(batch_size, train.n),
-            optimizer=resolve_optimizer(optimizer),
+            optimizer=default_optimizer(self.activations[-1])
+            if isinstance(optimizer, str) and optimizer == "auto"
+            else resolve_optimizer(optimizer),
             penalty=Penalty(
                 validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
             ),
             order=validation.check_shuffle(shuffle, partial(random_order, self._generator), natural_order),
+            order_is_theirs=callable(shuffle),
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
             callbacks=validation.check_callbacks(callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),
@@ -362,49 +452,58 @@ class Network:
         for callback in settings.callbacks:
             if isinstance(callback, EarlyStopping):
                 callback.check(measured)
-        return FitRequest(train, held_out, settings)
+        return FitRequest(train, held_out, settings, reader)
 
     def _train(self, request: FitRequest) -> History:
         """Carry out a checked request."""
-        train, held_out, settings = request
-        if not self._fitting.acquire(blocking=False):
-            raise RuntimeError("this network is being trained by another call of fit")
-        try:
-            self._classifier = train.data.classify
-            plan = plan_first_layer(train.judged(self.sizes[0]), self.sizes[0], settings.batch_sizes[0][0])
-            train = train._replace(data=train.data._replace(blocks=plan.blocks))
-            self.history = History(first_layer=plan.reason)
-            self._settings = diagnostics.Settings.of(
-                settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
-            )
-            company, budget = settings.company, self._budget
-            if company is not None and not company.looks:
-                budget = budget or diagnostics.Budget()
-            watch = diagnostics.Watch(
-                self._model, train.data, train.n, self._settings, budget, self.history, train.rows, company is None
-            )
-            training = Training(self._engine, train, held_out, settings, self.history, watch)
+        with held() as hold:
+            lock = self._fitting.here
+            if not lock.acquire(blocking=False):
+                raise RuntimeError("this network is being trained by another call of fit")
+            known, steps = self._reader, self._engine.memory.steps
             try:
-                training.run(self)
+                return self._carry_out(request, hold)
+            except BaseException:
+                if self._engine.memory.steps == steps:  # nothing has been learned
+                    self._reader = known
+                raise
             finally:
-                self._budget = watch.budget if watch.has_looked else self._budget
+                lock.release()
+
+    def _carry_out(self, request: FitRequest, hold: Hold) -> History:
+        """The same for the only one at it; Ctrl-C comes where the hold is opened, and nowhere else."""
+        train, held_out, settings, reader = request
+        self._reader = reader or self._reader
+        plan = plan_first_layer(train.judged(self.sizes[0]), self.sizes[0], settings.batch_sizes[0][0])
+        train = train._replace(data=train.data._replace(blocks=plan.blocks))
+        self.history = History(first_layer=plan.reason)
+        self._settings = diagnostics.Settings.of(
+            settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
+        )
+        company, budget = settings.company, self._budget
+        if company is not None and not company.looks:
+            budget = budget or diagnostics.Budget()
+        watch = diagnostics.Watch(
+            self._model, train.data, train.n, self._settings, budget, self.history, train.rows, company is None
+        )
+        training = Training(self._engine, train, held_out, settings, self.history, watch)
+        try:
+            training.run(self, hold)
         finally:
-            self._fitting.release()
+            self._budget = watch.budget if watch.has_looked else self._budget
         return self.history
 
     @property
     def _model(self) -> diagnostics.Model:
-        return diagnostics.Model(self._engine, self.activations, self.cost)
+        return diagnostics.Model(self._engine, self._activations, self._cost)
 
-    def _samples(self, X: Any, y: Any, sample_weight: Any = None) -> Samples:
+    def _samples(
+        self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, reader: Reader | None = None
+    ) -> Samples:
         if isinstance(X, Samples):  # checked already: several networks share them
             return X
-        features = validation.check_features("X", X, self.sizes[0], self.dtype)
-        n = features.n
-        classifies = COSTS[self.cost].classifies
-        targets = validation.check_targets(y, n, self.sizes[-1], self.cost, classifies, self.dtype)
-        weights = validation.check_sample_weight(sample_weight, n, self.dtype)
-        return Samples(pack_data(features, targets, weights, self.dtype), n)
+        batch = (reader or self._reader).read(X, y, sample_weight, class_weight)
+        return Samples(pack_data(*batch, self.dtype), batch.X.n)
 
     # --- use ---
 
@@ -432,7 +531,8 @@ class Network:
         >>> fastnn.Network([3, 2]).forward(np.zeros((1, 3)))
         array([[0.5, 0.5]], dtype=float32)
         """
-        features = validation.check_features("X", X, self._sizes[0], self._dtype, finite=False)
+        reader = self._reader
+        features = reader.features("X", X, finite=False)
         out = np.empty((features.n, self._sizes[-1]), self._dtype)
         data = pack_data(features, None, None, self._dtype)
         # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
@@ -440,15 +540,14 @@ class Network:
         for first in range(0, features.n, step):
             finite &= self._engine.forward(data, first, min(first + step, features.n), out)
         if not finite:
-            validation.check_finite("X", features.values)
+            reader.features("X", X)  # says where; or sums have overflowed, and all is well
         return out
 
     def predict(self, X: ArrayLike) -> Array:
-        """Class labels of a classifier, outputs of a regressor.
+        """Answers in the words and the shape of the y of the first fit: labels, zeros and ones, or quantities.
 
-        A network is a classifier if it was last trained on classes: on labels, on one-hot rows, and if its cost is
-        "cross_entropy" or "log_likelihood" also on other rows that sum to one, or for a single output on zeros and
-        ones; that is cut at one half. Before any training it is one if its cost is one of those two.
+        Of classes the one with the largest output; a single output, and each of several labels at once, is cut at one
+        half. Before any training a network answers with classes if its cost is "cross_entropy" or "log_likelihood".
 
         Parameters
         ----------
@@ -457,8 +556,9 @@ class Network:
 
         Returns
         -------
-        array (n,) int64, or (n, n_out)
-            Labels, or outputs in the network's dtype.
+        array (n,), (n, 1) or (n, n_out)
+            Labels (n,), also if y came as one-hot rows; zeros and ones (n, n_out); or quantities in the network's
+            dtype. With a single output (n, 1) if y came so.
 
         Raises
         ------
@@ -472,13 +572,37 @@ class Network:
         >>> net.predict([[0.1, 0.9], [5.0, -1.0]])
         array([1, 0])
         """
-        outputs = self.forward(X)
-        if not self._classifier:
-            return outputs
-        if self.sizes[-1] == 1:
-            return (outputs[:, 0] > 0.5).astype(np.int64)
-        labels: Array = outputs.argmax(axis=1)
-        return labels
+        return self._reader.answers(self.forward(X))
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Probabilities of the classes.
+
+        Softmax outputs as they are; a single sigmoid output a as ``[1 - a, a]``; independent sigmoid outputs divided by
+        their sum, so that every row sums to one. Of several labels at once every column is a probability of its own.
+
+        Parameters
+        ----------
+        X : array-like (n, n_in)
+            Samples, as for ``fit``.
+
+        Returns
+        -------
+        array (n, k)
+            A column for each of ``classes``, in the network's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``forward``; and if the task is regression, or the output neither sigmoid nor softmax.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> net = fastnn.Network([2, 2], initializer=([np.zeros((2, 2))], [np.zeros(2)]))
+        >>> net.predict_proba([[1.0, 2.0]])
+        array([[0.5, 0.5]], dtype=float32)
+        """
+        return self._reader.probabilities(self.forward(X))
 
     def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> dict[str, float]:
         """Mean cost, and for classes the accuracy.
@@ -491,7 +615,7 @@ class Network:
         Returns
         -------
         dict
-            "cost" (without l1 and l2), and "accuracy" in [0, 1] where y holds classes, see ``predict``.
+            "cost" (without l1 and l2), and "accuracy" in [0, 1] where the task is classes.
 
         Raises
         ------
@@ -590,12 +714,15 @@ class Network:
         Parameters
         ----------
         path : path-like
-            The file; used as it is, nothing is appended.
+            The file; used as it is, nothing is appended. In its folder temporary files are removed that processes left
+            behind which were killed while they saved.
 
         Raises
         ------
         OSError
             If the file cannot be written; an earlier file of that name is then left as it was.
+        TypeError, ValueError
+            If ``path`` is not one.
 
         Examples
         --------
@@ -619,16 +746,17 @@ class Network:
         return persistence.Record(
             header={
                 "sizes": list(self.sizes),
-                "activations": list(self.activations),
-                "cost": self.cost,
+                "activations": [activation.to_data() for activation in self._activations],
+                "cost": self._cost.to_data(),
                 "dtype": self.dtype.name,
-                "classifier": self._classifier,
+                "data": self._reader.to_header(),
                 "optimizer": engine.memory.kernel,
+                "states": engine.memory.states,
                 "steps": engine.memory.steps,
                 "generator": self._generator.bit_generator.state,
                 "settings": self._settings.to_header(),
             },
-            arrays=arrays,
+            arrays=arrays | self._reader.to_arrays(),
         )
 
     def _from_record(self, record: persistence.Record) -> None:
@@ -652,16 +780,18 @@ class Network:
 
         try:
             start = take_layers("")
-            *hidden, output = header["activations"]
-            Network.__init__(self, sizes, hidden, output, header["cost"], start, header["dtype"])
-            self._classifier = header["classifier"]
+            *hidden, output = (activations.from_data(data) for data in header["activations"])
+            Network.__init__(self, sizes, hidden, output, costs.from_data(header["cost"]), start, header["dtype"])
+            self._reader = Reader.from_record(sizes[0], self._outputs, header["data"], arrays)
             self._generator.bit_generator.state = header["generator"]
             engine = self._engine
             self._settings = diagnostics.Settings.from_header(header["settings"])
             self._budget = diagnostics.Budget() if header["steps"] else None
-            validation.check_name("optimizer", header["optimizer"], engine.optimizer_kernels)
             steps = validation.check_whole("steps", header["steps"], at_least=0)
-            engine.memory = engine.fresh_memory(header["optimizer"])._replace(steps=steps)
+            states = validation.check_whole(
+                "states", header.get("states", _OLD_STATES.get(header["optimizer"], 0)), at_least=0
+            )
+            engine.memory = engine.fresh_memory(str(header["optimizer"]), (0.0,) * states)._replace(steps=steps)
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
                     engine.write(i, *layer, buffer)
@@ -670,14 +800,25 @@ class Network:
         if arrays:
             raise ValueError(f"it holds arrays that do not belong there: {sorted(arrays)}")
 
-    def __getstate__(self) -> persistence.Record:
-        return self._to_record()
+    def __getstate__(self) -> persistence.State:
+        """For copies and pickles: what ``save`` writes, the history, and all attributes that others added."""
+        slots = {name: getattr(self, name) for name in persistence.slot_names(type(self)) if hasattr(self, name)}
+        added = {name: value for name, value in vars(self).items() if name not in _REBUILT}
+        return persistence.State(self._to_record(), slots | added)
 
-    def __setstate__(self, record: persistence.Record) -> None:
+    def __setstate__(self, state: persistence.State | persistence.Record) -> None:
+        record, attributes = (state, {}) if isinstance(state, persistence.Record) else state  # the former before 0.2
         self._from_record(record)
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
 
     def copy(self) -> "Network":
-        """An independent network that would go on training as this one would.
+        """An independent network that would go on training as this one would, with copies of all its attributes.
+
+        Raises
+        ------
+        TypeError
+            If an attribute that you gave it cannot be copied, such as an open file.
 
         Examples
         --------
@@ -711,8 +852,10 @@ def load(path: str | PathLike[str]) -> Network:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If the file cannot be read; FileNotFoundError if there is none.
+    TypeError
+        If ``path`` is not one.
     ValueError
         If the file is no such network, is damaged, or was written by a newer version.
 

@@ -1,12 +1,16 @@
 """Save and load: an ``.npz`` of plain arrays and one JSON header. No pickle, so that reading never executes a file."""
 
 import contextlib
+import errno
 import io
 import json
+import math
 import os
+import secrets
 import stat
-import tempfile
-from collections.abc import Iterator
+import time
+import zipfile
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -14,7 +18,13 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 1
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+FORMAT = 2
 _HEADER = "fastnn_network"
 _ZIP_START = b"PK\x03\x04"
 _KEYS = {
@@ -22,7 +32,7 @@ _KEYS = {
     "activations": list,
     "cost": str,
     "dtype": str,
-    "classifier": bool,
+    "data": dict,
     "optimizer": str,
     "steps": int,
     "generator": dict,
@@ -37,35 +47,140 @@ class Record(NamedTuple):
     arrays: dict[str, NDArray[Any]]
 
 
-def write_atomically(path: str | PathLike[str], write: Any) -> None:
-    """Call ``write(file)`` on a temporary file beside ``path`` and move it into place when all is written."""
-    target = Path(path).resolve()  # a link is followed, not replaced
-    if target.exists() and not target.is_file():
-        raise OSError(f"{os.fspath(path)!r} is not a regular file, and would be replaced by one")
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+class State(NamedTuple):
+    """A network as it is copied and pickled: also what a file, which holds only data, cannot keep."""
+
+    record: Record
+    attributes: dict[str, Any]  # the history, and whatever a user or a subclass added
+
+
+def slot_names(kind: type) -> list[str]:
+    """Names of a class's ``__slots__``, as attributes are found under them."""
+    names = []
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            private = name.startswith("__") and not name.endswith("__")
+            names.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return [name for name in names if name not in ("__dict__", "__weakref__")]
+
+
+def _path(path: Any) -> Path:
+    """A path as a Path; a number would be taken for a file descriptor of somebody else's."""
+    if not isinstance(path, (str, bytes, PathLike)):
+        raise TypeError(f"path must be a str or a path, got {type(path).__name__} {path!r}")
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise ValueError(f"path must not hold a null character, got {text!r}")
+    return Path(text)
+
+
+# --- files that come into being all at once ---
+
+_PREFIX, _SUFFIX = ".fastnn-", ".tmp"
+_OLD = 3600.0
+"""Seconds after which a temporary file is left over, where no lock can tell whether somebody is writing it."""
+
+
+def write_atomically(path: str | bytes | PathLike[Any], write: Callable[[BinaryIO], object]) -> None:
+    """Call ``write(file)`` on a temporary file beside ``path`` and move it into place when all is written.
+
+    What writers that were killed have left in that folder is removed.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
+        target = resolved(_path(path))
+        if target.exists() and not target.is_file():
+            raise OSError(f"{os.fspath(path)!r} is not a regular file, and would be replaced by one")
+        _remove_leftovers(target.parent)
+        _replace(target, write)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # The user knows the name that was given, and not a temporary one.
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def resolved(path: Path) -> Path:
+    """Where a path leads: a link is followed, not replaced."""
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # what Python before 3.13 makes of links that lead in a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+
+
+def _replace(target: Path, write: Callable[[BinaryIO], object]) -> None:
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None  # who may read it: whoever might before
+    file, temporary = _create(target.parent, mode)
+    try:
+        with file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _mode_for(target))  # mkstemp makes files that only their owner can read
-        os.replace(temporary, target)
+            if mode is not None:
+                os.chmod(temporary, mode)
+            if fcntl is not None:  # while it is locked, so that nobody takes it for a file left over
+                os.replace(temporary, target)
+        if fcntl is None:  # Windows moves no open file
+            os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
 
 
-def _mode_for(target: Path) -> int:
-    """Who may read a file: whoever might read the one that it replaces."""
-    if target.exists():
-        return stat.S_IMODE(target.stat().st_mode)
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
+def _create(folder: Path, mode: int | None) -> tuple[BinaryIO, Path]:
+    """A temporary file that is locked for as long as it is open, and its path; the system takes off what umask says."""
+    while True:
+        path = folder / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        file = os.fdopen(os.open(path, flags, 0o666 if mode is None else mode), "w+b")
+        if _lock(file) is not False and path.exists():
+            return file, path
+        file.close()  # somebody took it for a file left over, between these two lines
+        path.unlink(missing_ok=True)
 
 
-def write(path: str | PathLike[str], record: Record) -> None:
+def _lock(file: BinaryIO) -> bool | None:
+    """Lock a file: False if another process, or thread, has it; None where files cannot be locked."""
+    try:
+        if fcntl is None:
+            return None
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some file systems of networks
+        return None
+    return True
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of ours that nobody writes any more; whatever stands in the way of that does not matter.
+
+    The system takes a lock off when its process ends, whichever way that happens.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
+                with contextlib.suppress(OSError):
+                    _remove_leftover(entry)
+
+
+def _remove_leftover(entry: "os.DirEntry[str]") -> None:
+    if not entry.is_file(follow_symlinks=False):
+        return
+    with open(entry.path, "rb") as file:
+        locked = _lock(file)
+        old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD
+        if locked:
+            os.unlink(entry.path)
+    if locked is None and old:
+        os.unlink(entry.path)
+
+
+# --- the file of a network ---
+
+
+def write(path: str | bytes | PathLike[Any], record: Record) -> None:
     """Write a record to exactly ``path``."""
     write_atomically(path, lambda file: np.savez(file, **_content(record)))
 
@@ -76,7 +191,7 @@ def _content(record: Record) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def naming(path: str | PathLike[str]) -> Iterator[None]:
+def naming(path: str | bytes | PathLike[Any]) -> Iterator[None]:
     """Turn whatever goes wrong with the content of a file into a ValueError that names the file."""
     try:
         yield
@@ -85,9 +200,9 @@ def naming(path: str | PathLike[str]) -> Iterator[None]:
         raise ValueError(f"cannot load {os.fspath(path)!r}: {text}") from error
 
 
-def read(path: str | PathLike[str]) -> Record:
+def read(path: str | bytes | PathLike[Any]) -> Record:
     """Read a record; what it says is for the network to check."""
-    with open(path, "rb") as file, naming(path):
+    with open(_path(path), "rb") as file, naming(path):
         return _parse(file)
 
 
@@ -110,13 +225,26 @@ def check_start(file: BinaryIO, kind: str) -> None:
     file.seek(0)
 
 
+def unpack(file: BinaryIO, kind: str) -> dict[str, NDArray[Any]]:
+    """All arrays of an ``.npz`` file that was not compressed; it takes no more memory than twice the file's size."""
+    check_start(file, kind)
+    size = file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        unpacked = sum(member.file_size for member in members)
+        if unpacked > size:  # two may well be made of the same bytes, and one of a few
+            raise ValueError(f"its arrays would take {unpacked:,} bytes, which is more than the {size:,} of the file")
+        arrays = {member.filename.removesuffix(".npy"): _array(archive.read(member)) for member in members}
+    if len(arrays) != len(members):
+        raise ValueError("it holds two arrays of the same name")
+    return arrays
+
+
 def _parse(file: BinaryIO) -> Record:
-    check_start(file, "network")
-    with np.load(file, allow_pickle=False) as content:
-        if _HEADER not in content.files:
-            raise ValueError("it is not a saved fastnn network")
-        header = json.loads(str(content[_HEADER]))
-        arrays = {name: content[name] for name in content.files if name != _HEADER}
+    arrays = unpack(file, "network")
+    if _HEADER not in arrays:
+        raise ValueError("it is not a saved fastnn network")
+    header = json.loads(str(arrays.pop(_HEADER)))
     if not isinstance(header, dict) or not isinstance(header.get("format"), int):
         raise ValueError("it is not a saved fastnn network")
     if header["format"] > FORMAT:
@@ -125,3 +253,16 @@ def _parse(file: BinaryIO) -> Record:
         if not isinstance(header.get(key), kind):
             raise ValueError(f"its header lacks {key!r}")
     return Record(header, arrays)
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    """An array of numbers or text in NumPy's format 1.0, whose bytes must be as many as it says."""
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("it holds an array in a format that fastnn does not write")
+    shape, in_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+    expected, there = math.prod(shape) * dtype.itemsize, len(content) - stream.tell()
+    if dtype.kind not in "fuU" or min(shape, default=0) < 0 or expected != there:
+        raise ValueError(f"it holds {there} bytes for an array of {dtype} {shape}, expected {expected}")
+    flat = np.frombuffer(bytearray(content), dtype, offset=stream.tell())  # which can be written to
+    return flat.reshape(shape, order="F" if in_columns else "C")

@@ -4,7 +4,7 @@ One kernel call runs as many batches as fit into some 50 ms. In between, Ctrl-C 
 the weights checked: a stretch that went wrong is taken back.
 """
 
-import sys
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from fastnn import progress, validation
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
-from fastnn.engine import Engine, Memory, Penalty, Seen, Workers, natural_order
+from fastnn.engine import Engine, Memory, Penalty, Seen, Stepping, Stretch, Workers, natural_order
+from fastnn.formulas.optimizers import Optimizer
 from fastnn.history import History
-from fastnn.kernels.buffers import Batches, Data
+from fastnn.interrupts import Hold, held
+from fastnn.kernels.buffers import STEP_NUMBERS, STEP_PENALTY, STEP_SCALE, Data
 from fastnn.pacing import Pace
 
 _LARGE = 100  # inputs or targets beyond this are named before the learning rate
@@ -71,14 +73,22 @@ class FitSettings(NamedTuple):
 
     epochs: int
     batch_sizes: tuple[tuple[int, int], ...]  # (size, samples): so many samples in batches of that size, then the next
-    optimizer: Any
+    optimizer: Optimizer
     penalty: Penalty
     order: Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
     max_time: float
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool | None
     threads: int  # 0: as many as are worth it
+    penalty_per_batch: bool = False  # l1 and l2 are divided by the number of samples of the batch
+    weights_normalised: bool = False  # cost and gradient are divided by the batch's sum of sample weights
+    order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
+
+    @property
+    def stepping(self) -> Stepping:
+        """How gradients become steps."""
+        return Stepping(self.optimizer.rule, self.penalty)
 
 
 class FitRequest(NamedTuple):
@@ -87,13 +97,14 @@ class FitRequest(NamedTuple):
     train: Samples
     held_out: Samples | None
     settings: FitSettings
+    reader: Any = None  # what the network knows of its data from then on, if that is not what it knows already
 
 
 class _Saved(NamedTuple):
     """Weights and optimizer memory before a stretch of batches."""
 
     state: tuple[NDArray[Any], Memory]
-    stretch: Batches
+    stretch: Stretch
 
 
 class _Stop(Exception):  # noqa: N818  (not an error)
@@ -146,23 +157,21 @@ class Training:
         self._threads = settings.threads or self._worthwhile_threads()
         # A large batch takes longer than a small one.
         self._paces = {size: Pace(self._threads) for size, _ in settings.batch_sizes}
-        shown = sys.stderr.isatty() if settings.progress is None else settings.progress
-        # None where there is none: to a tiny network's epoch a bar that does nothing is a third of its time.
-        self._bar = (
-            tqdm(total=settings.epochs * train.n, unit=" samples", unit_scale=True, dynamic_ncols=True)
-            if shown
-            else None
-        )
+        self._bar = progress.open_bar(settings.progress, settings.epochs * train.n)
+        self._hold = held()  # until there is one that holds: this one does nothing
 
     def _worthwhile_threads(self) -> int:
         company = self._settings.company
         cores = usable_cores() if company is None else company.cores
         return min(cores, self._engine.worthwhile_threads(self._largest_batch))
 
-    def run(self, network: Any) -> None:
-        """Train to the end, or until something stops it; callbacks are given ``network``."""
-        if self._engine.memory.kernel != self._settings.optimizer.kernel:
-            self._engine.memory = self._engine.fresh_memory(self._settings.optimizer.kernel)
+    def run(self, network: Any, hold: Hold) -> None:
+        """Train to the end, or until something stops it; callbacks are given ``network``.
+
+        An interrupt may come between two kernel calls, and while other people's code runs.
+        """
+        self._hold = hold
+        self._engine.remember(self._settings.optimizer)
         history = self._history
         self._pool = ThreadPoolExecutor(self._threads - 1, "fastnn") if self._threads > 1 else None
         try:
@@ -186,8 +195,8 @@ class Training:
 
     def _run_epochs(self, network: Any) -> str:
         """Train to the end of the last epoch, or to what stops it; returns what that was."""
-        # Compile or load the kernel, which is no part of the first epoch.
-        self._call(Batches(natural_order(self._train.n), self._largest_batch, 0, 0), 1, 0.0)
+        # Compile or load the kernels, which is no part of the first epoch.
+        self._engine.prepare(self._train.data, self._largest_batch, self._settings.stepping)
         self._watch.begin()
         stopped_by = "epochs"
         try:
@@ -197,26 +206,37 @@ class Training:
                 self._measure_validation()
                 self._show()
                 self._watch.after_epoch()
-                verdicts = [callback(network, self._history) is True for callback in self._settings.callbacks]
-                if any(verdicts):  # every one has been asked
+                if self._is_enough(network):
                     raise _Stop("callback")
         except _Stop as stop:
             stopped_by = str(stop)
         self._watch.finish()
         return stopped_by
 
-    def _check_company(self) -> None:
+    def _is_enough(self, network: Any) -> bool:
+        """Whether a callback says so; every one is asked."""
+        verdicts = []
+        for number, callback in enumerate(self._settings.callbacks):
+            with self._hold.released():
+                verdict = callback(network, self._history)
+            verdicts.append(validation.check_verdict(number, verdict))
+        return any(verdicts)
+
+    def _check_interrupts(self) -> None:
+        """End here on Ctrl-C, or if whoever started this among others says so."""
+        self._hold.check()
         company = self._settings.company
         if company is not None and company.stop.is_set():
             raise _Stop("interrupt")
 
     def _check_clock(self) -> None:
-        self._check_company()
+        self._check_interrupts()
         if time.perf_counter() >= self._deadline:
             raise _Stop("max_time")
 
     def _next_order(self) -> NDArray[np.int64]:
-        order = self._settings.order(self._train.n)
+        with self._hold.released() if self._settings.order_is_theirs else contextlib.nullcontext():
+            order = self._settings.order(self._train.n)
         return order if self._train.rows is None else self._train.rows[order]
 
     def _run_epoch(self) -> None:
@@ -226,11 +246,11 @@ class Training:
         cost = hits = 0.0
         done = batches = 0
         for size, samples in self._settings.batch_sizes:
-            part = Batches(order[done : done + samples], size, 0, -(-samples // size))
+            part = Stretch(order[done : done + samples], size, 0, -(-samples // size), self._constant_numbers)
             pace = self._paces[size]
             while part.first < part.last:
                 threads, count = pace.next_call()
-                stretch = part._replace(last=min(part.first + count, part.last))
+                stretch = self._with_numbers(part._replace(last=min(part.first + count, part.last)))
                 call_began = time.perf_counter()
                 seen = self._run_stretch(stretch, threads, cost, batches)
                 pace.record(threads, stretch.last - stretch.first, time.perf_counter() - call_began)
@@ -245,7 +265,31 @@ class Training:
         self._history.train_accuracy.append(float(hits / n) if self._train.data.classify else float("nan"))
         self._history.seconds.append(time.perf_counter() - began)
 
-    def _run_stretch(self, stretch: Batches, threads: int, cost: float, earlier: int) -> Seen:
+    @property
+    def _constant_numbers(self) -> NDArray[np.float64]:
+        """The numbers of the next step, as the only row of a table."""
+        numbers = self._settings.optimizer.numbers([self._engine.memory.steps + 1])
+        return np.hstack([np.ones((1, STEP_NUMBERS)), numbers])
+
+    def _with_numbers(self, stretch: Stretch) -> Stretch:
+        """A stretch with the numbers of its steps, a row for each where they differ."""
+        settings, count = self._settings, stretch.last - stretch.first
+        if not (settings.penalty_per_batch or settings.weights_normalised) and settings.optimizer.is_constant:
+            return stretch
+        table = np.ones((count, stretch.steps.shape[1]))
+        table[:, STEP_NUMBERS:] = settings.optimizer.numbers(self._engine.memory.steps + np.arange(1, count + 1))
+        starts = np.arange(stretch.first, stretch.last) * stretch.size
+        samples = np.minimum(stretch.size, stretch.order.size - starts)
+        if settings.penalty_per_batch:
+            table[:, STEP_PENALTY] = 1 / samples
+        weights = self._train.data.sample_weight
+        if settings.weights_normalised and weights.size:
+            end = min(stretch.last * stretch.size, stretch.order.size)
+            chosen = weights[stretch.order[starts[0] : end]].astype(np.float64)
+            table[:, STEP_SCALE] = samples / np.add.reduceat(chosen, starts - starts[0])
+        return stretch._replace(steps=table)
+
+    def _run_stretch(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
         """Some batches in one kernel call, taken back to the last good weights if they go wrong.
 
         ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes.
@@ -256,7 +300,9 @@ class Training:
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
             self._take_back(saved if seen.batches > 0 else self._before, seen.batches)
-            raise DivergenceError(self._explain(earlier + stretch.first + seen.batches))
+            # Batch numbers count from 1: that of the first cost that is not finite, or of the step that broke a weight.
+            batch = stretch.first + seen.batches + (seen.batches < count)
+            raise DivergenceError(self._explain(earlier + batch))
         self._before = saved
         return seen
 
@@ -271,15 +317,14 @@ class Training:
         good = (done or saved.stretch.last - saved.stretch.first) - 1
         for batch in range(saved.stretch.first, saved.stretch.first + good):
             before = self._engine.snapshot()
-            self._call(saved.stretch._replace(first=batch, last=batch + 1), 1, 0.0)
+            self._call(self._with_numbers(saved.stretch._replace(first=batch, last=batch + 1)), 1, 0.0)
             if not self._is_finite():
                 self._engine.restore(before)
                 return
 
-    def _call(self, stretch: Batches, threads: int, cost: float) -> Seen:
+    def _call(self, stretch: Stretch, threads: int, cost: float) -> Seen:
         workers = None if self._pool is None else Workers(self._pool, self._threads, threads)
-        settings = self._settings
-        return self._engine.run(self._train.data, stretch, settings.optimizer.settings, settings.penalty, workers, cost)
+        return self._engine.run(self._train.data, stretch, self._settings.stepping, workers, cost)
 
     def _explain(self, batch: int) -> str:
         data = self._train.data
@@ -293,14 +338,14 @@ class Training:
             cause = f"a learning rate of {rate:g} that is too high: try a tenth of it"
         epoch = len(self._history.train_cost) + 1
         return (
-            f"the cost became infinite or NaN in epoch {epoch}, batch {max(batch, 1)}; likely cause: {cause}. "
+            f"the cost became infinite or NaN in epoch {epoch}, batch {batch}; likely cause: {cause}. "
             "The network keeps its last finite weights."
         )
 
     def _measure_validation(self) -> None:
         if self._validation is None:
             return
-        seen = evaluate(self._engine, self._validation, self._check_company)
+        seen = evaluate(self._engine, self._validation, self._check_interrupts)
         n = self._validation.n
         self._history.val_cost.append(float(seen.cost / n))
         self._history.val_accuracy.append(float(seen.hits / n) if self._validation.data.classify else float("nan"))
@@ -313,4 +358,4 @@ class Training:
         shown = history.val_accuracy or history.train_accuracy
         if shown[-1] == shown[-1]:
             figures["val accuracy" if history.val_accuracy else "accuracy"] = f"{shown[-1]:.2%}"
-        self._bar.set_postfix(figures)
+        self._bar.describe(figures)

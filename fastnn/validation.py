@@ -1,5 +1,6 @@
 """Every check of what a user passes in. Each error names the argument, what came and what was expected."""
 
+import decimal
 import difflib
 import itertools
 import math
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 UINT8 = np.dtype(np.uint8)
-_NO_INDICES, _NO_STARTS = np.empty(0, np.int32), np.empty(0, np.int64)
 DTYPES = ("float32", "float64")
-_PROBABILITY_TOLERANCE = 1e-3  # a row of float32 probabilities from elsewhere sums to one about this well
+_MOST_THREADS = 1024  # more than any machine has cores, and few enough to start
+TEXT_CURE = "; turn text into numbers, or into a column for every value, for example with pandas.get_dummies"
+MISSING_CURE = '; leave such samples out, or pass fastnn.Network(..., missing="mean")'
 _BLOCK = 1 << 22  # elements looked at together, so that a check takes little memory
 
 
@@ -41,7 +43,8 @@ def check_name(argument: str, value: Any, choices: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be one of {known}, got {type(value).__name__} {value!r}")
     if value not in known:
-        nearest = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
+        same = [name for name in known if name.lower() == value.lower()]
+        nearest = same or difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.4)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(f"{argument} must be one of {known}, got {value!r}{hint}")
     return value
@@ -120,7 +123,9 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
         if dtype is None:
             raise TypeError  # NumPy takes it for float64
         result: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
+    except Exception:  # of a text NumPy may say that its syntax is wrong
+        if isinstance(dtype, str):
+            check_name("dtype", dtype, DTYPES)
         raise TypeError(f"dtype must be one of {list(DTYPES)}, got {dtype!r}") from None
     if result.name not in DTYPES:
         raise ValueError(f"dtype must be one of {list(DTYPES)}, got {result.name!r}")
@@ -154,12 +159,16 @@ def check_pair(cost: str, output: str, outputs: Sequence[str], better: str) -> N
         )
 
 
-def _shape_text(shape: Sequence[Any]) -> str:
+def shape_text(shape: Sequence[Any]) -> str:
+    """A shape as it is written in messages."""
     return "(" + ", ".join(str(part) for part in shape) + ("," if len(shape) == 1 else "") + ")"
 
 
-def check_numeric(argument: str, values: Any) -> Array:
-    """``values`` as a real numeric array, not copied where it is one already."""
+def check_numeric(argument: str, values: Any, missing: bool = False) -> Array:
+    """``values`` as a real numeric array, not copied where it is one already.
+
+    Numbers may come as objects. With ``missing``, None among them becomes NaN instead of being refused.
+    """
     if hasattr(values, "toarray"):
         raise TypeError(
             f"{argument} must be a dense array, got a sparse {type(values).__name__}: pass {argument}.toarray()"
@@ -170,9 +179,52 @@ def check_numeric(argument: str, values: Any) -> Array:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{argument} must be a rectangular array: {error}") from None
+    if array.dtype.kind == "O" and array.ndim > 0:
+        return numbers_of(argument, array, missing, place_text)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}")
     return array
+
+
+def is_missing(value: Any) -> bool:
+    """Whether this says that there is no value: None, or the mark of a library of frames."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is a real number of any library."""
+    return isinstance(value, (numbers.Real, decimal.Decimal, np.bool_))
+
+
+def numbers_of(argument: str, array: Array, missing: bool, describe: Callable[[tuple[int, ...]], str]) -> Array:
+    """An array of objects, all of them numbers, in float64; ``describe`` puts the place of another one into words."""
+    result = np.empty(array.shape)
+    for place, value in np.ndenumerate(array):
+        if is_number(value):
+            result[place] = _as_float(value)
+        elif missing and is_missing(value):
+            result[place] = np.nan
+        else:
+            raise TypeError(f"{argument} must hold real numbers, got {value!r} {describe(place)}{_cure(value)}")
+    return result
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if value > 0 else -math.inf
+
+
+def _cure(value: Any) -> str:
+    if is_missing(value):
+        return MISSING_CURE
+    return TEXT_CURE if isinstance(value, str) else ""
+
+
+def place_text(place: tuple[int, ...]) -> str:
+    """Where in an array, by numbers."""
+    return f"at [{', '.join(str(int(i)) for i in place)}]"
 
 
 def _all_finite(block: Array) -> bool:
@@ -183,63 +235,24 @@ def _all_finite(block: Array) -> bool:
     return bool(np.isfinite(block).all())
 
 
-def check_finite(argument: str, array: Array) -> None:
-    """Refuse NaN and infinity, naming the first place."""
+def check_finite(
+    argument: str, array: Array, describe: Callable[[tuple[int, ...]], str] = place_text, missing: bool = False
+) -> None:
+    """Refuse infinity and, unless they are ``missing`` values, NaN; ``describe`` puts the first place into words."""
     if array.dtype.kind != "f" or array.size == 0:
         return
     flat = array.reshape(-1)
     for start in range(0, flat.size, _BLOCK):
         block = flat if flat.size <= _BLOCK else flat[start : start + _BLOCK]  # a prediction's few microseconds count
-        if not _all_finite(block):
-            place = np.unravel_index(start + int(np.argmin(np.isfinite(block))), array.shape)
-            where = ", ".join(str(int(i)) for i in place)
-            raise ValueError(f"{argument} must be finite, got {array[place]} at [{where}]")
+        if _all_finite(block):
+            continue
+        good = np.isfinite(block) | (missing & np.isnan(block))
+        if not good.all():
+            place = tuple(map(int, np.unravel_index(start + int(np.argmin(good)), array.shape)))
+            raise ValueError(f"{argument} must be finite, got {array[place]} {describe(place)}")
 
 
-def check_features(argument: str, values: Any, n_in: int, dtype: np.dtype[Any], finite: bool = True) -> Features:
-    """Samples (n, n_in): uint8 as it is, a sparse matrix as CSR, anything else contiguous in the network's dtype.
-
-    In a sparse matrix uint8 becomes the fractions of 255 that it stands for.
-
-    With ``finite=False`` an array that is used as it is may still hold NaN and infinity, and its taker has to look.
-    """
-    sparse = hasattr(values, "tocsr")
-    array = values.tocsr() if sparse else check_numeric(argument, values)
-    if array.ndim != 2 or array.shape[1] != n_in:
-        hint = f"; for one sample pass {argument}.reshape(1, -1)" if array.shape == (n_in,) else ""
-        raise ValueError(f"{argument} must have shape (n, {n_in}), got {_shape_text(array.shape)}{hint}")
-    if array.shape[0] == 0:
-        raise ValueError(f"{argument} must hold at least one sample, got shape {_shape_text(array.shape)}")
-    if sparse:
-        return _check_csr(argument, array, dtype)
-    as_it_is = array.dtype == UINT8 or (array.dtype == dtype and not finite)
-    kept = np.ascontiguousarray(array) if as_it_is else _cast(argument, array, dtype)
-    return Features(kept, _NO_INDICES, _NO_STARTS, array.shape[0])
-
-
-def _check_csr(argument: str, matrix: Any, dtype: np.dtype[Any]) -> Features:
-    """A SciPy CSR matrix whose numbers can be trusted."""
-    n, n_in = matrix.shape
-    indices, starts = matrix.indices, matrix.indptr  # SciPy trusts them, and would take Python down with it
-    broken = indices.size > 0 and (indices.min() < 0 or indices.max() >= n_in)
-    room = min(indices.size, matrix.data.size)
-    if broken or len(starts) != n + 1 or starts[0] != 0 or starts[-1] > room or (np.diff(starts) < 0).any():
-        raise ValueError(f"{argument} must be a valid sparse matrix, got one whose indices do not fit its shape")
-    rising = np.diff(indices) > 0
-    rising[starts[(starts > 0) & (starts < indices.size)] - 1] = True  # from one row to the next
-    if not rising.all():  # a column twice in a row, or columns out of order: allowed, but not what kernels take
-        matrix = matrix.copy()
-        matrix.has_sorted_indices = matrix.has_canonical_format = False  # a note may be older than the indices
-        matrix.sum_duplicates()
-        indices, starts = matrix.indices, matrix.indptr
-    starts = np.ascontiguousarray(starts, np.int64)
-    values = _cast(f"{argument}.data", check_numeric(f"{argument}.data", matrix.data), dtype)
-    if matrix.dtype == UINT8:
-        values = values / dtype.type(255)
-    return Features(values, np.ascontiguousarray(indices, np.int32), starts, n)
-
-
-def _cast(argument: str, array: Array, dtype: np.dtype[Any]) -> Array:
+def cast(argument: str, array: Array, dtype: np.dtype[Any]) -> Array:
     """``array`` contiguous in ``dtype`` and finite, also after the cast."""
     if array.dtype == dtype:
         result = np.ascontiguousarray(array)
@@ -255,84 +268,12 @@ def _cast(argument: str, array: Array, dtype: np.dtype[Any]) -> Array:
     return result
 
 
-def _labels(array: Array, n_out: int) -> Array:
-    """Labels (n,) as int64 within [0, n_out)."""
-    if array.dtype.kind == "f":
-        check_finite("y", array)
-        if not (array == np.floor(array)).all():
-            raise ValueError(
-                f"y must be whole-numbered class labels (n,) or targets (n, {n_out}), got fractions such as "
-                f"{array[np.argmax(array != np.floor(array))]}"
-            )
-    lowest, highest = array.min(), array.max()
-    if lowest < 0 or highest >= n_out:
-        wrong = lowest if lowest < 0 else highest
-        raise ValueError(f"y must hold labels from 0 to {n_out - 1} for {n_out} outputs, got {wrong}")
-    return np.ascontiguousarray(array, dtype=np.int64)
-
-
-def _are_classes(matrix: Array, shares: bool) -> bool:
-    """Whether every row is one-hot or, where ``shares`` will do, sums to one.
-
-    For a single output: whether all are 0 or 1. Other rows are several answers at once, or quantities, of which the
-    largest says nothing.
-    """
-    if matrix.shape[1] == 1:
-        return shares and bool(((matrix == 0) | (matrix == 1)).all())
-    if shares:  # of a cost whose targets lie in [0, 1]
-        return bool((abs(matrix.sum(axis=1) - 1) <= _PROBABILITY_TOLERANCE).all())
-    return bool((np.count_nonzero(matrix, axis=1) == 1).all() and (matrix.max(axis=1) == 1).all())
-
-
-def _check_range(cost: str, matrix: Array) -> None:
-    """Targets that the cost can make sense of."""
-    if cost in ("cross_entropy", "log_likelihood") and (matrix.min() < 0 or matrix.max() > 1):
-        wrong = matrix.min() if matrix.min() < 0 else matrix.max()
-        raise ValueError(f"y must lie in [0, 1] for cost {cost!r}, got {wrong}")
-    if cost == "log_likelihood":
-        sums = matrix.sum(axis=1)
-        worst = int(np.argmax(abs(sums - 1)))
-        if abs(sums[worst] - 1) > _PROBABILITY_TOLERANCE:
-            raise ValueError(f"y must hold probabilities that sum to 1 in every row, got {sums[worst]} in row {worst}")
-
-
-def check_targets(values: Any, n: int, n_out: int, cost: str, classifies: bool, dtype: np.dtype[Any]) -> Targets:
-    """Labels (n,) or targets (n, n_out); with a single output, a flat y is the targets themselves."""
-    array = check_numeric("y", values)
-    if array.ndim == 1 and n_out == 1:
-        array = array.reshape(-1, 1)
-    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] != n_out):
-        raise ValueError(f"y must have shape (n,) or (n, {n_out}), got {_shape_text(array.shape)}")
-    if array.shape[0] != n:
-        raise ValueError(f"y must have as many rows as X: expected {n}, got {array.shape[0]}")
-    if array.ndim == 1:
-        return Targets(_labels(array, n_out), np.empty((0, n_out), dtype), True)
-    matrix = _cast("y", array, dtype)
-    _check_range(cost, matrix)
-    return Targets(np.empty(0, np.int64), matrix, _are_classes(matrix, classifies))
-
-
-def check_sample_weight(values: Any, n: int, dtype: np.dtype[Any]) -> Array:
-    """Weights (n,), none negative, not all zero; empty where there are none."""
-    if values is None:
-        return np.empty(0, dtype)
-    array = check_numeric("sample_weight", values)
-    if array.shape != (n,):
-        raise ValueError(f"sample_weight must have shape ({n},), got {_shape_text(array.shape)}")
-    result = _cast("sample_weight", array, dtype)
-    if result.min() < 0:
-        raise ValueError(f"sample_weight must not be negative, got {result.min()}")
-    if result.max() == 0:
-        raise ValueError("sample_weight must not be all zero")
-    return result
-
-
 def check_parameter(argument: str, values: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """A layer's weights or biases."""
     array = check_numeric(argument, values)
     if array.shape != shape:
-        raise ValueError(f"{argument} must have shape {_shape_text(shape)}, got {_shape_text(array.shape)}")
-    return _cast(argument, array, dtype)
+        raise ValueError(f"{argument} must have shape {shape_text(shape)}, got {shape_text(array.shape)}")
+    return cast(argument, array, dtype)
 
 
 def check_layers(argument: str, values: Any, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> list[Array]:
@@ -352,7 +293,7 @@ def check_column(argument: str, values: Any, n: int) -> Array:
     """One sample's n numbers, from a column (n, 1) or flat."""
     array = check_numeric(argument, values)
     if array.shape not in ((n, 1), (n,)):
-        raise ValueError(f"{argument} must have shape ({n}, 1) or ({n},), got {_shape_text(array.shape)}")
+        raise ValueError(f"{argument} must have shape ({n}, 1) or ({n},), got {shape_text(array.shape)}")
     return array.reshape(n)
 
 
@@ -373,8 +314,8 @@ def check_columns(argument: str, values: Any, n: int) -> Array:
     """Columns (n, m) in float64, finite; a flat array (n,) is one of them."""
     array = check_numeric(argument, values)
     if array.ndim not in (1, 2) or array.shape[0] != n or array.size == 0:
-        raise ValueError(f"{argument} must have shape ({n}, 1), ({n},) or ({n}, m), got {_shape_text(array.shape)}")
-    return _cast(argument, array.reshape(n, -1), np.dtype(np.float64))
+        raise ValueError(f"{argument} must have shape ({n}, 1), ({n},) or ({n}, m), got {shape_text(array.shape)}")
+    return cast(argument, array.reshape(n, -1), np.dtype(np.float64))
 
 
 def check_pairs(argument: str, pairs: Any, n_in: int, n_out: int) -> tuple[Array, Array]:
@@ -401,8 +342,8 @@ def check_matrix(argument: str, values: Any, n: int | None = None) -> Array:
     array = check_numeric(argument, values)
     if array.ndim != 2 or array.size == 0 or (n is not None and len(array) != n):
         rows = "n" if n is None else n
-        raise ValueError(f"{argument} must have shape ({rows}, m) and not be empty, got {_shape_text(array.shape)}")
-    return _cast(argument, array, np.dtype(np.float64))
+        raise ValueError(f"{argument} must have shape ({rows}, m) and not be empty, got {shape_text(array.shape)}")
+    return cast(argument, array, np.dtype(np.float64))
 
 
 def check_two(argument: str, values: Any, expected: str) -> tuple[Any, Any]:
@@ -427,7 +368,7 @@ def check_order(order: Any, n: int) -> Array:
     """Every sample's number once, in an array that is nobody else's."""
     array = check_numeric("shuffle's result", order)
     if array.shape != (n,) or array.dtype.kind not in "iu":
-        raise ValueError(f"shuffle must return ({n},) whole numbers, got {array.dtype} {_shape_text(array.shape)}")
+        raise ValueError(f"shuffle must return ({n},) whole numbers, got {array.dtype} {shape_text(array.shape)}")
     if array.min() < 0 or array.max() >= n or np.bincount(array.astype(np.int64), minlength=n).max() > 1:
         raise ValueError(f"shuffle must return every number from 0 to {n - 1} once")
     return np.array(array, np.int64)
@@ -449,12 +390,24 @@ def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
     return result
 
 
+def check_verdict(number: int, verdict: Any) -> bool:
+    """What a callback returned: whether training is to stop; None for no."""
+    if verdict is None or isinstance(verdict, (bool, np.bool_)):
+        return bool(verdict)
+    shown = repr(verdict)
+    shown = shown if len(shown) <= 40 else shown[:37] + "..."
+    raise TypeError(f"callbacks[{number}] must return True, False or None, got {type(verdict).__name__} {shown}")
+
+
 def check_threads(threads: Any) -> int:
     """How many threads work on one network; 0 stands for "auto"."""
     if isinstance(threads, str):
         check_name("threads", threads, ["auto"])
         return 0
-    return check_whole("threads", threads)
+    count = check_whole("threads", threads)
+    if count > _MOST_THREADS:
+        raise ValueError(f"threads must be <= {_MOST_THREADS}, got {count}")
+    return count
 
 
 def check_batch_size(batch_size: Any, n: int) -> tuple[tuple[int, int], ...]:

@@ -33,7 +33,7 @@ def growth_in_epoch(dtype: str) -> int:
     if dtype != "uint8":
         X /= 255
     y = generator.integers(0, 10, len(X))
-    network = fastnn.Network([784, 30, 10])
+    network = fastnn.Network([784, 30, 10], scale=255 if dtype == "uint8" else None)
     network.fit(X[:1000], y[:1000], epochs=1, progress=False)
     ctypes.CDLL(None).malloc_trim(0)  # what was freed above must not hide what is needed below
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew

@@ -630,9 +630,9 @@ def test_pixels_kept_as_bytes_give_the_same_bits(data: str, monkeypatch: pytest.
     X = rng.integers(0, 256, (40, 100)) * (rng.random((40, 100)) < 0.3) / 255
     X = X if data == "fractions of 255" else X * 1.0000001
     pairs = [(x[:, np.newaxis], np.eye(3)[[i % 3]].T) for i, x in enumerate(X)]
-    assert (_columns._as_bytes(X).dtype == np.uint8) == (data == "fractions of 255")
+    assert (_columns._as_bytes(X) is not None) == (data == "fractions of 255")
     weights = []
-    for as_bytes in (_columns._as_bytes, lambda X: X):
+    for as_bytes in (_columns._as_bytes, lambda X: None):
         monkeypatch.setattr(_columns, "_as_bytes", as_bytes)
         seed()
         net = nielsen.Network([100, 5, 3])

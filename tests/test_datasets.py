@@ -96,6 +96,13 @@ def test_digits_are_the_source_s_in_its_order():
     assert np.array_equal(np.concatenate([y, yt]), labels)
 
 
+def test_digits_as_stored():
+    X, _, Xt, _ = load_digits("uint8")
+    assert X.dtype == Xt.dtype == np.uint8
+    assert (X.min(), X.max()) == (0, 16)
+    assert np.array_equal(X / np.float32(16), load_digits()[0])
+
+
 def test_digits_are_the_same_every_time():
     for first, second in zip(load_digits(), load_digits(), strict=True):
         assert np.array_equal(first, second)
@@ -106,9 +113,9 @@ def test_dtype_in_all_its_spellings(dtype):
     assert load_digits(dtype)[0].dtype == np.float64
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float16", "int32", ">f8", "nonsense", None, float])
+@pytest.mark.parametrize("dtype", ["int8", "float16", "int32", ">f8", "nonsense", None, float])
 def test_digits_refuse_other_dtypes(dtype):
-    with pytest.raises(ValueError, match=r"^dtype must be one of 'float32', 'float64', not ") as caught:
+    with pytest.raises(ValueError, match=r"^dtype must be one of 'float32', 'float64', 'uint8', not ") as caught:
         load_digits(dtype)
     assert repr(dtype) in str(caught.value)
 

@@ -41,7 +41,7 @@ def refused(error, fragments):
 
 def state(net):
     """All that training depends on: weights, the optimizer's memory, the generator."""
-    header, arrays = net.__getstate__()
+    header, arrays = net._to_record()
     return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
 
 
@@ -106,7 +106,7 @@ def net(**arguments):
         case(TypeError, "weights", initializer=(5, 5)),
         case(ValueError, "dtype must be one of ['float32', 'float64'], got 'int64'", dtype=int),
         case(ValueError, "dtype must be one of", "got 'float16'", dtype="float16"),
-        case(TypeError, "dtype must be one of", "got 'single precision'", dtype="single precision"),
+        case(ValueError, "dtype must be one of", "got 'single precision'", dtype="single precision"),
         case(TypeError, "dtype must be one of", "got None", dtype=None),
         case(ValueError, "seed must be >= 0, got -1", seed=-1),
         case(TypeError, "seed must be a whole number", "float 0.5", seed=0.5),
@@ -142,7 +142,7 @@ SETTINGS = [
     case(TypeError, "batch_size must be a whole number", "str '10'", batch_size="10"),
     case(TypeError, "batch_size must be a whole number", "bytes", batch_size=bytes([50])),
     case(TypeError, "batch_size must be a whole number", "ndarray", batch_size=np.array(10)),
-    case(ValueError, "optimizer must be one of ['sgd', 'adam'], got 'adm'", "did you mean 'adam'?", optimizer="adm"),
+    case(ValueError, "optimizer must be one of ['sgd', 'adam', ", "got 'adm'", "did you mean 'adam'?", optimizer="adm"),
     case(TypeError, "optimizer must be one of", "an object such as fastnn.SGD", "got float", optimizer=0.1),
     case(TypeError, "optimizer must be one of", "got type", optimizer=SGD),
     case(ValueError, "l2 must be >= 0", "got -0.1", l2=-0.1),
@@ -163,12 +163,6 @@ SETTINGS = [
     case(TypeError, "callbacks must be a list", "got ndarray", callbacks=np.array(2)),
     case(TypeError, "callbacks[0] must be an object, such as EarlyStopping()", callbacks=[EarlyStopping]),
     case(ValueError, "monitor 'val_cost' needs validation_data in fit", callbacks=[EarlyStopping()]),
-    case(
-        ValueError,
-        "monitor 'train_accuracy' needs classes as targets",
-        callbacks=[EarlyStopping("train_accuracy")],
-        y=np.ones((N, 4)),
-    ),
     case(TypeError, "progress must be True or False", "str 'yes'", progress="yes"),
     case(ValueError, "threads must be >= 1, got 0", threads=0),
     case(TypeError, "threads must be a whole number", "float", threads=1.0),
@@ -203,11 +197,12 @@ FEATURES = [
     case(ValueError, "X must have shape (n, 3), got (20, 3, 1)", X=X[:, :, None]),
     case(ValueError, "X must hold at least one sample", "(0, 3)", X=np.empty((0, 3))),
     case(ValueError, "X must have shape (n, 3), got (0,)", X=[]),
-    case(ValueError, "X must be finite, got nan at [19, 2]", X=with_nan),
+    case(ValueError, "X must be finite, got nan at [19, 2]", 'fastnn.Network(..., missing="mean")', X=with_nan),
     case(ValueError, "X must be finite, got -inf at [0, 1]", X=with_inf),
     case(ValueError, "X must be finite, got nan at [19, 2]", X=with_nan.astype(np.float16)),
     case(ValueError, "X must fit into float32", X=np.full((N, 3), 1e39)),
-    case(TypeError, "X must hold real numbers, got dtype object", X=np.array([[1, 2, None]] * N)),
+    case(TypeError, "X must hold real numbers, got None at [0, 2]", 'missing="mean"', X=np.array([[1, 2, None]] * N)),
+    case(TypeError, "X must hold real numbers, got 'a' at [0, 1]", X=np.array([[1, "a", 3]] * N, object)),
     case(TypeError, "X must hold real numbers, got dtype <U1", X=[["a", "b", "c"]] * N),
     case(TypeError, "X must hold real numbers, got dtype complex128", X=X * 1j),
     case(TypeError, "X must hold real numbers, got dtype datetime64", X=np.zeros((N, 3), "M8[s]")),
@@ -219,7 +214,7 @@ FEATURES = [
 TARGETS = [
     case(ValueError, "y must have shape (n,) or (n, 4), got (20, 3)", y=np.zeros((N, 3))),
     case(ValueError, "y must have shape (n,) or (n, 4), got ()", y=1),
-    case(ValueError, "y must have shape (n,) or (n, 4), got (20, 1)", y=Y[:, None]),
+    case(ValueError, "y must have shape (n,) or (n, 4), got (20, 1)", "pass y.ravel()", y=Y[:, None]),
     case(ValueError, "y must have shape (n,) or (n, 4)", "(20, 4, 1)", y=ONE_HOT[:, :, None]),
     case(ValueError, "y must have as many rows as X: expected 20, got 19", y=Y[:-1]),
     case(ValueError, "y must have as many rows as X: expected 20, got 0", y=[]),
@@ -232,9 +227,9 @@ TARGETS = [
     case(ValueError, "y must be finite, got inf at [19, 3]", y=np.where(np.arange(N * 4).reshape(N, 4) == 79, INF, 0)),
     case(ValueError, "y must lie in [0, 1] for cost 'cross_entropy', got 1.5", y=far_rows),
     case(ValueError, "y must lie in [0, 1] for cost 'cross_entropy', got -1.0", y=-ONE_HOT),
-    case(TypeError, "y must hold real numbers, got dtype object", y=[None] * N),
+    case(ValueError, "y must have an answer for every sample, got None at [0]", y=[None] * N),
     case(TypeError, "y must not be masked", y=np.ma.masked_equal(Y, 0)),
-    case(TypeError, "y must hold real numbers, got dtype <U3", y=["cat"] * N),
+    case(ValueError, "y must hold one of the classes 0, 1, 2, 3, got 'cat' in row 0", y=["cat"] * N),
     case(TypeError, "y must hold real numbers, got dtype complex128", y=Y * 1j),
     case(ValueError, "y must be a rectangular array", y=[[0, 1], [0]]),
     case(TypeError, "y must be a dense array, got a sparse Sparse", y=Sparse()),
@@ -246,7 +241,6 @@ WEIGHTS = [
     case(ValueError, "sample_weight must not be negative, got -1.0", sample_weight=-np.ones(N)),
     case(ValueError, "sample_weight must not be all zero", sample_weight=np.zeros(N)),
     case(ValueError, "sample_weight must be finite, got nan at [0]", sample_weight=np.full(N, NAN)),
-    case(ValueError, "sample_weight must fit into float32", sample_weight=np.full(N, 1e300)),
     case(TypeError, "sample_weight must hold real numbers, got dtype <U1", sample_weight=["a"] * N),
 ]
 
@@ -492,8 +486,8 @@ def test_input_that_is_read_only_does_not_compile_a_second_kernel():
         network.evaluate(data[0], data[1], data[2])
         network.evaluate(data[0], data[3], data[2])
         if writeable:
-            before = [len(kernel.signatures) for kernel in kernels]
-    assert [len(kernel.signatures) for kernel in kernels] == before
+            before = [len(kernel.dispatcher.signatures) for kernel in kernels]
+    assert [len(kernel.dispatcher.signatures) for kernel in kernels] == before
 
 
 # --- optimizers ---

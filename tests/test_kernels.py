@@ -11,16 +11,18 @@ from typing import Any
 import naive
 import numpy as np
 import pytest
+from numba import types
 from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 from problems import sample_weights, samples, target_matrix
 
 import fastnn
-from fastnn.kernels import epoch
-from fastnn.kernels.buffers import CACHE_LINE, Data, Layer
-from fastnn.kernels.compile import entry
+from fastnn.kernels import epoch, outputs
+from fastnn.kernels.buffers import CACHE_LINE, Data
+from fastnn.kernels.compile import Piece, entry
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.lists import Inputs
+from fastnn.kernels.records import Int64s, Packed
 from fastnn.kernels.rows import stretch_of
 
 Array = NDArray[Any]
@@ -70,11 +72,12 @@ def random_network(
     activation: str = "tanh",
     output: str = "sigmoid",
     cost: str = "cross_entropy",
+    scale: float | None = None,
 ) -> fastnn.Network:
     rng = np.random.default_rng(sum(sizes))
     weights = [rng.normal(size=(n_out, n_in)) / np.sqrt(n_in) for n_in, n_out in pairwise(sizes)]
     biases = [rng.normal(size=n_out) / 2 for n_out in sizes[1:]]
-    return fastnn.Network(sizes, activation, output, cost, initializer=(weights, biases), dtype=dtype)
+    return fastnn.Network(sizes, activation, output, cost, initializer=(weights, biases), dtype=dtype, scale=scale)
 
 
 def labels(net: fastnn.Network, n: int) -> Array:
@@ -198,9 +201,8 @@ def test_a_sample_does_not_depend_on_its_neighbours(output: str, sizes: list[int
 @pytest.mark.parametrize("n_in", [1, 3, 17, 31, 33, 70])
 def test_bytes_are_fractions_of_255(n_in: int, dtype: str) -> None:
     """All 256 bytes in every column, seen through an identity layer."""
-    net = fastnn.Network(
-        [n_in, n_in], output="identity", cost="quadratic", initializer=([np.eye(n_in)], [np.zeros(n_in)]), dtype=dtype
-    )
+    start = [np.eye(n_in)], [np.zeros(n_in)]
+    net = fastnn.Network([n_in, n_in], (), "identity", "quadratic", initializer=start, dtype=dtype, scale=255)
     pixels = np.add.outer(np.arange(256), np.arange(n_in)).astype(np.uint8)
     fractions = pixels.astype(dtype) / np.dtype(dtype).type(255)
     np.testing.assert_array_equal(net.forward(pixels), fractions)
@@ -210,13 +212,12 @@ def test_bytes_are_fractions_of_255(n_in: int, dtype: str) -> None:
 @pytest.mark.parametrize("sizes", [[17, 33, 3], [70, 31], [33, 1]], ids=str)
 @pytest.mark.parametrize("n", [31, 300])
 def test_bytes_and_their_fractions_give_the_same_bits(n: int, sizes: list[int], dtype: str) -> None:
-    net = random_network(sizes, dtype)
+    net, twin = random_network(sizes, dtype, scale=255), random_network(sizes, dtype)
     pixels = np.random.default_rng(0).integers(0, 256, (n, sizes[0]), dtype=np.uint8)
     X, y = pixels.astype(dtype) / np.dtype(dtype).type(255), labels(net, n)
-    np.testing.assert_array_equal(net.forward(pixels), net.forward(X))
-    assert net.evaluate(pixels, y) == net.evaluate(X, y)
-    assert_same_layers(net.gradients(pixels, y), net.gradients(X, y))
-    twin = net.copy()
+    np.testing.assert_array_equal(net.forward(pixels), twin.forward(X))
+    assert net.evaluate(pixels, y) == twin.evaluate(X, y)
+    assert_same_layers(net.gradients(pixels, y), twin.gradients(X, y))
     for batch_size in (10, 280):
         assert net.fit(pixels, y, 2, batch_size).train_cost == twin.fit(X, y, 2, batch_size).train_cost
     assert_same_layers((net.weights, net.biases), (twin.weights, twin.biases))
@@ -265,13 +266,12 @@ def test_padding_of_parameters_stays_zero(sizes: list[int], name: str, batch_siz
 
 
 def poison(net: fastnn.Network, value: float) -> None:
-    """Fill the scratch buffer, but for its constants: a run of zeros and a one."""
-    work, scratch = net._engine._nets[0].work, net._engine._nets[0].scratch
-    work[:] = value
-    work[scratch.zeros : scratch.zeros + PANEL_VECTORS * net._engine.lanes] = 0
-    work[scratch.one] = 1
-    net._engine._nets[0].lists.indices[:] = net.sizes[0] - 1  # lists of inputs that are not zero
-    net._engine._nets[0].lists.counts[:] = 1
+    """Fill the scratch buffer, but for its constant: a run of zeros."""
+    place = net._engine._places[0]
+    place.work[:] = value
+    place.work[place.scratch.zeros : place.scratch.zeros + PANEL_VECTORS * net._engine.lanes] = 0
+    place.lists.indices[:] = net.sizes[0] - 1  # lists of inputs that are not zero
+    place.lists.counts[:] = 1
 
 
 def fit(batch_size: int, name: str, **options: Any) -> Callable[[fastnn.Network], Any]:
@@ -332,18 +332,13 @@ def test_a_list_of_inputs_stays_within_its_row(dtype: str) -> None:
     X[:20, :lanes] = 5
     X[20] = 7  # alone in the last batch: the second row still holds the list of the batch before
     assert net.fit(X, labels(net, 21), 1, 20, shuffle=False).first_layer.startswith("sparse")
-    layer, work = Layer(*net._engine._nets[0].layers[0]), net._engine._nets[0].work
+    layer, work = net._engine._places[0].layers[0], net._engine._places[0].work
     second = layer.input + layer.input_stride
     np.testing.assert_array_equal(work[layer.input : layer.input + net.sizes[0]], 7)
     np.testing.assert_array_equal(work[second : second + lanes], 5)
 
 
 # --- Compilation ---
-
-
-def signatures(dispatcher: Any, dtype: str) -> list[Any]:
-    """Of an entry, those for networks of a dtype."""
-    return [s for s in dispatcher.signatures if ("float32" in str(s[0])) == (dtype == "float32")]
 
 
 def all_uses(net: fastnn.Network, X: Any, y: Any, **options: Any) -> None:
@@ -354,34 +349,29 @@ def all_uses(net: fastnn.Network, X: Any, y: Any, **options: Any) -> None:
         net.fit(X, y, 1, batch_size, **options)
 
 
-ENTRIES = {
-    "predict": epoch.predict,
-    "evaluate": epoch.evaluate,
-    "gradient": epoch.gradient,
-    **{f"run_batches {name}": epoch.run_batches(name) for name in OPTIMIZERS},
-}
+PIECES = [piece for room in (epoch, outputs) for piece in vars(room).values() if isinstance(piece, Piece)]
 
 
-def assert_one_signature(dtype: str, names: list[str]) -> None:
-    counts = {name: len(signatures(ENTRIES[name], dtype)) for name in names}
-    assert counts == dict.fromkeys(names, 1)
+def signatures() -> dict[str, int]:
+    """For how many kinds of arguments each piece has been compiled, in either dtype."""
+    return {piece.name: len(piece.dispatcher.signatures) for piece in PIECES}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_one_signature_for_all_shapes_and_options(dtype: str) -> None:
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")  # data are random
+def test_one_signature_for_all_shapes_and_options() -> None:
     n = 300
-    for sizes in ([3, 17, 3], [33, 3], [17, 3, 31, 1]):
-        for cost, output in PAIRS:
-            net = random_network(sizes, dtype, "relu", output, cost)
-            w = sample_weights(net, n)
-            pixels = np.random.default_rng(0).integers(0, 256, (n, sizes[0]), dtype=np.uint8)
-            all_uses(net, samples(net, n), labels(net, n), optimizer=OPTIMIZERS["adam"], sample_weight=w)
-            all_uses(net, pixels, target_matrix(net, n), optimizer=OPTIMIZERS["adam"], l2=1e-4)
-    for name, optimizer in OPTIMIZERS.items():
-        net.fit(pixels, labels(net, n), 1, optimizer=optimizer)
-        net.fit(samples(net, n), target_matrix(net, n), 1, 280, optimizer, l1=1e-4)
-        assert_one_signature(dtype, [f"run_batches {name}"])
-    assert_one_signature(dtype, ["predict", "evaluate", "gradient"])
+    for dtype in DTYPES:
+        for sizes in ([3, 17, 3], [33, 3], [17, 3, 31, 1]):
+            for cost, output in PAIRS:
+                net, other = (random_network(sizes, dtype, "relu", output, cost, scale) for scale in (None, 255))
+                w = sample_weights(net, n)
+                pixels = np.random.default_rng(0).integers(0, 256, (n, sizes[0]), dtype=np.uint8)
+                all_uses(net, samples(net, n), labels(net, n), optimizer=OPTIMIZERS["adam"], sample_weight=w)
+                all_uses(other, pixels, target_matrix(net, n), optimizer=OPTIMIZERS["adam"], l2=1e-4)
+        for optimizer in OPTIMIZERS.values():
+            net.fit(samples(net, n), labels(net, n), 1, optimizer=optimizer)
+            other.fit(pixels, target_matrix(net, n), 1, 280, optimizer, l1=1e-4)
+    assert max(signatures().values()) == len(DTYPES)
 
 
 def unaligned(array: Array) -> Array:
@@ -398,9 +388,9 @@ def read_only(array: Array) -> Array:
 
 
 def use_plain(net: fastnn.Network) -> dict[str, int]:
-    """Compile what contiguous arrays and floats need; returns how many signatures every entry has then."""
+    """Compile what contiguous arrays and floats need; returns how many signatures every piece has then."""
     all_uses(net, samples(net, 33), labels(net, 33), sample_weight=sample_weights(net, 33))
-    return {name: len(dispatcher.signatures) for name, dispatcher in ENTRIES.items()}
+    return signatures()
 
 
 ARRAYS: dict[str, Callable[[Array], Any]] = {
@@ -422,9 +412,9 @@ def test_no_kind_of_array_compiles_again(kind: str) -> None:
     before = use_plain(net)
     make = ARRAYS[kind]
     X, w = make(samples(net, 33)), make(sample_weights(net, 33))
-    for y in (make(labels(net, 33)), make(target_matrix(net, 33))):
-        all_uses(net, X, y, sample_weight=w)
-    assert {name: len(dispatcher.signatures) for name, dispatcher in ENTRIES.items()} == before
+    all_uses(net, X, make(labels(net, 33)), sample_weight=w)
+    all_uses(random_network([3, 17, 3], "float32"), X, make(target_matrix(net, 33)), sample_weight=w)
+    assert signatures() == before
 
 
 @pytest.mark.parametrize("number", [int, np.float32, np.float64, np.int64])
@@ -434,28 +424,25 @@ def test_no_kind_of_number_compiles_again(number: Callable[[float], Any]) -> Non
     before = use_plain(net)
     optimizer = fastnn.SGD(number(1), number(0))
     all_uses(net, samples(net, 33), labels(net, 33), optimizer=optimizer, l1=number(0), l2=number(1))
-    assert {name: len(dispatcher.signatures) for name, dispatcher in ENTRIES.items()} == before
+    assert signatures() == before
 
 
-def allocate_array(n: int) -> Any:
-    return np.zeros(n)
+def allocate_array(n: int) -> int:
+    return np.zeros(n).size
 
 
-def allocate_by_arithmetic(a: Array) -> Any:
-    return (a + a).sum()
+def allocate_by_arithmetic(n: int) -> float:
+    return (np.arange(n) + np.arange(n)).sum()
 
 
-def allocate_list(n: int) -> Any:
-    return [n]
+def allocate_list(n: int) -> int:
+    return len([n])
 
 
-@pytest.mark.parametrize(
-    ("function", "argument"), [(allocate_array, 3), (allocate_by_arithmetic, np.ones(3)), (allocate_list, 3)]
-)
-def test_an_entry_that_allocates_does_not_compile(function: Callable[..., Any], argument: Any) -> None:
-    kernel = entry("allocating")(function)
+@pytest.mark.parametrize("function", [allocate_array, allocate_by_arithmetic, allocate_list])
+def test_an_entry_that_allocates_does_not_compile(function: Callable[..., Any]) -> None:
     with pytest.raises(NumbaError):
-        kernel(argument)
+        entry(function).code(None)
 
 
 @pytest.mark.parametrize("n_in", [1, 7, 16, 100, 784])
@@ -463,22 +450,23 @@ def test_an_entry_that_allocates_does_not_compile(function: Callable[..., Any], 
 def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind: str) -> None:
     """A line left out shows in nothing but the time: it is a miss for every sample."""
 
-    @entry("stretch")
-    def find(data: Any, sample: Any, n_in: Any, inputs: Any, out: Any) -> None:
-        out[0], out[1] = stretch_of(data, sample, n_in, inputs)
+    def stretch(data: Data, sample: int, n_in: int, first: int, end: int, out: Int64s) -> None:
+        out[0], out[1] = stretch_of(data, sample, n_in, Inputs(first, end))
 
-    find._cache.disable()  # not the user's folder
+    find = entry(stretch)
+    find.dispatcher._cache.disable()  # not the user's folder
     n, itemsize = 20, np.dtype(dtype).itemsize
     values, start, end = np.zeros(n * n_in, dtype), n_in // 3, n_in - n_in // 4
     bytes_, floats, integers, offsets = (np.empty(0, kind) for kind in ("u1", "f4", "i4", "i8"))
-    data = Data(bytes_, floats, integers, offsets, np.zeros(n, np.int64), floats, floats, True, 1)
+    data = Data(bytes_, 255.0, floats, integers, offsets, np.zeros(n, np.int64), floats, floats, True, 1)
     data = data._replace(pixels=values) if kind == "bytes" else data._replace(features=values)
     if kind == "CSR":  # all of a sample's entries, whichever inputs are asked for
         data = data._replace(columns=np.zeros(n * n_in, "i4"), starts=n_in * np.arange(n + 1))
         start, end = 0, n_in
+    record, code = Packed(data), find.code(types.float64 if dtype == "f8" else types.float32)
     for sample in range(n):
         out = np.empty(2, np.int64)
-        find(data, sample, n_in, Inputs(n_in // 3, n_in - n_in // 4), out)
+        code(record.address, sample, n_in, n_in // 3, n_in - n_in // 4, out.ctypes.data)
         first, past = (values.ctypes.data + (sample * n_in + i) * itemsize for i in (start, end))
         assert out[0] == first // CACHE_LINE * CACHE_LINE
         assert out[1] == -(-past // CACHE_LINE) - first // CACHE_LINE
@@ -486,13 +474,21 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
 
 PRINT_IR = """
 import numpy as np, fastnn
-from fastnn.kernels import epoch
-net = fastnn.Network([17, 3])
+from fastnn.kernels import epoch, outputs, parts
+from fastnn.kernels.compile import Piece
+made = []
+optimise = parts.optimise
+parts.optimise = lambda code: made.append(optimise(code)) or made[-1]
+net = fastnn.Network([17, 5, 3])
 net.fit(np.zeros((5, 17)), np.zeros(5, int), 1, progress=False)
-run = epoch.run_batches("sgd")
-(signature,) = run.signatures
 print("lanes", net._engine.lanes)
-print(run.inspect_llvm(signature))
+for room in (epoch, outputs):
+    for piece in vars(room).values():
+        if isinstance(piece, Piece):
+            for signature in piece.dispatcher.signatures:
+                print(piece.dispatcher.inspect_llvm(signature))
+for module in made:
+    print(module)
 """
 
 

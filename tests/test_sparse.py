@@ -64,18 +64,18 @@ def test_bytes_give_the_bits_of_floats(n_in: int, dtype: str) -> None:
     rng = np.random.default_rng(0)
     X = (rng.integers(0, 256, (50, n_in)) * (rng.random((50, n_in)) < 0.2)).astype(np.uint8)
     y = rng.integers(0, 5, 50)
-    nets = [fastnn.Network([n_in, 33, 5], dtype=dtype) for _ in range(2)]
+    nets = [fastnn.Network([n_in, 33, 5], dtype=dtype, scale=scale) for scale in (255, None)]
     for net, samples in zip(nets, (X, X.astype(dtype) / np.dtype(dtype).type(255)), strict=True):
         assert net.fit(samples, y, epochs=2).first_layer.startswith("sparse")
     assert all((a == b).all() for a, b in zip(nets[0].weights, nets[1].weights, strict=True))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_sparse_matrix_of_bytes_stands_for_fractions_of_255(dtype: str) -> None:
+def test_a_sparse_matrix_of_bytes_is_scaled_like_any_other(dtype: str) -> None:
     rng = np.random.default_rng(0)
     X = (rng.integers(0, 256, (50, 100)) * (rng.random((50, 100)) < 0.2)).astype(np.uint8)
     y = rng.integers(0, 5, 50)
-    nets = [fastnn.Network([100, 33, 5], dtype=dtype) for _ in range(2)]
+    nets = [fastnn.Network([100, 33, 5], dtype=dtype, scale=scale) for scale in (255, None)]
     for net, samples in zip(nets, (X, X.astype(dtype) / np.dtype(dtype).type(255)), strict=True):
         net.fit(scipy.sparse.csr_array(samples), y, epochs=2)
     assert all((a == b).all() for a, b in zip(nets[0].weights, nets[1].weights, strict=True))
@@ -129,11 +129,11 @@ def test_blocks_of_inputs_agree_with_naive(n_in: int, batch_size: int, kind: str
     rng = np.random.default_rng(n_in)
     pixels = (rng.integers(0, 256, (61, n_in)) * (rng.random((61, n_in)) < 0.3)).astype(np.uint8)
     X, y = pixels / 255, rng.integers(0, 3, 61)
-    net = fastnn.Network([n_in, 33, 3], dtype="float64")
+    net = fastnn.Network([n_in, 33, 3], dtype="float64", scale=255 if kind == "bytes" else None)
     start = [list(net.weights), list(net.biases)]
     data = {"bytes": pixels, "numbers": X, "csr": scipy.sparse.csr_array(X)}[kind]
     net.fit(data, y, epochs=2, batch_size=batch_size, optimizer=fastnn.SGD(0.05), shuffle=False)
-    assert net._engine._nets[0].lists.blocks > 1
+    assert net._engine._places[0].lists.blocks > 1
     weights, biases, _ = naive.train(
         *start,
         net.activations,

@@ -5,10 +5,10 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from fastnn.activations import ACTIVATIONS
 
 import fastnn
 from fastnn import costs, engine, optimizers
-from fastnn.activations import ACTIVATIONS
 from fastnn.kernels import functions, update
 
 ROOT = Path(fastnn.__file__).parent

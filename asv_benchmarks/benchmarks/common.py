@@ -68,7 +68,7 @@ def ready(
     data = load_data(task, task.n)
     layers = start_layers(task)
     initial = [W for W, _ in layers], [b for _, b in layers]
-    network = fastnn.Network(task.sizes, initializer=initial, dtype=dtype)
+    network = fastnn.Network(task.sizes, initializer=initial, dtype=dtype, scale=255 if pixels else None)
     settings = {"batch_size": task.batch, "optimizer": OPTIMIZERS[optimizer], "threads": threads}
     trainee = Trainee(network, data.pixels if pixels else data.X, data.y, settings)
     trainee.epoch()

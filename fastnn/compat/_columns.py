@@ -2,13 +2,16 @@
 
 import random
 from collections.abc import Callable, Sized
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
+from fastnn.engine import shuffle_as_python
 from fastnn.history import History
+from fastnn.inputs.scaling import Scaling
 from fastnn.network import Network
 from fastnn.optimizers import SGD
 
@@ -41,11 +44,9 @@ class ListShuffle:
 
     def __call__(self, n: int) -> Array:
         """Shuffle once more."""
-        from fastnn.kernels.shuffle import shuffle  # not before it is needed: importing kernels imports Numba
-
         version, words, gauss = random.getstate()
-        state = np.array(words)
-        shuffle(self._order, state)
+        state = np.array(words, np.int64)
+        shuffle_as_python(self._order, state)
         random.setstate((version, tuple(state.tolist()), gauss))
         return self._order.copy()
 
@@ -55,16 +56,16 @@ class ListShuffle:
             data[:] = [data[i] for i in self._order.tolist()]
 
 
-def _as_bytes(X: Array) -> Array:
-    """``X`` as bytes if it is nothing but fractions of 255, bit for bit: an eighth of the memory to go through."""
+def _as_bytes(X: Array) -> Array | None:
+    """255 times ``X`` as bytes, if it is nothing but such fractions, bit for bit: an eighth of the memory."""
     pixels = np.empty(X.shape, np.uint8)
     for first in range(0, len(X), _ROWS_CONVERTED):
         part = X[first : first + _ROWS_CONVERTED]
         if part.min() < 0 or part.max() > 1:
-            return X
+            return None
         found = np.rint(part * 255).astype(np.uint8)
         if not (found / 255 == part).all():
-            return X
+            return None
         pixels[first : first + len(part)] = found
     return pixels
 
@@ -152,12 +153,31 @@ class ColumnNetwork:
                 self._pull()
                 after_epoch(len(history.epochs) - 1)
 
-        network = self._push()
+        network, pixels = self._push(), _as_bytes(samples.X)
+        plain = network._reader
         try:
-            X = _as_bytes(samples.X)
-            network.fit(
-                X, samples.Y, epochs, batch_size, SGD(eta), l2, shuffle=shuffle, progress=False, callbacks=[look]
+            if pixels is not None:
+                network._reader = replace(plain, scaling=Scaling.by_number(plain.n_in, 255.0))
+            request = network._request(
+                X=samples.X if pixels is None else pixels,
+                y=samples.Y,
+                epochs=epochs,
+                batch_size=batch_size,
+                optimizer=SGD(eta),
+                l2=l2,
+                l1=0.0,
+                shuffle=shuffle,
+                validation_data=None,
+                sample_weight=None,
+                max_time=None,
+                callbacks=[look],
+                progress=False,
+                threads=1,
             )
+        finally:
+            network._reader = plain
+        try:  # not settled on what Y is: that may change from one call to the next
+            network._train(request._replace(reader=None))
         finally:
             self._pull()
 

@@ -1,6 +1,7 @@
 """Data sets that come with the library, and readers for files of your own.
 
-`load_mnist` and `load_digits` need no download. `read` takes an IDX, CSV or npz file of yours.
+`load_mnist` and `load_digits` need no download. `read` takes an IDX, CSV, npz or pickle file of yours, and `read_file`
+tells more of it: names of columns, the task, a scale that suits.
 """
 
 import difflib
@@ -11,15 +12,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn.datasets.readers import DataFileError, read, read_csv, read_idx, read_mnist_pickle, read_npz
+from fastnn.datasets.readers import (
+    DataFileError,
+    Dataset,
+    read,
+    read_csv,
+    read_features,
+    read_file,
+    read_idx,
+    read_mnist_pickle,
+    read_npz,
+)
 
 __all__ = [
     "DataFileError",
+    "Dataset",
     "load",
     "load_digits",
     "load_mnist",
     "read",
     "read_csv",
+    "read_features",
+    "read_file",
     "read_idx",
     "read_mnist_pickle",
     "read_npz",
@@ -27,6 +41,7 @@ __all__ = [
 
 Split = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
+_DTYPES = ("float32", "float64", "uint8")
 _DATA = Path(__file__).parent / "data"
 
 
@@ -69,8 +84,8 @@ def load_mnist(dtype: DTypeLike = "float32") -> Split:
     ----------
     dtype : {"float32", "float64", "uint8"}, default "float32"
         float32 and float64 give pixels scaled to [0, 1]: the stored byte divided by 255. uint8 gives the
-        stored bytes 0 to 255 in a quarter of the memory of float32; a network takes a uint8 array as
-        fractions of 255, so it trains on the same values.
+        stored bytes 0 to 255 in a quarter of the memory of float32; use ``scale=255`` with a network, and it
+        trains on the same values as with float32.
 
     Returns
     -------
@@ -94,7 +109,7 @@ def load_mnist(dtype: DTypeLike = "float32") -> Split:
     >>> X.shape, X.dtype, y[:5]
     ((60000, 784), dtype('float32'), array([5, 0, 4, 1, 9]))
     """
-    _check_dtype(dtype, ("float32", "float64", "uint8"))
+    _check_dtype(dtype)
     X, y = read(_DATA / "train-images-idx3-ubyte.gz")
     Xt, yt = read(_DATA / "t10k-images-idx3-ubyte.gz")
     if np.dtype(dtype) != np.uint8:
@@ -110,8 +125,9 @@ def load_digits(dtype: DTypeLike = "float32") -> Split:
 
     Parameters
     ----------
-    dtype : {"float32", "float64"}, default "float32"
-        Pixels are stored as 0 to 16 and divided by 16, so they lie in [0, 1].
+    dtype : {"float32", "float64", "uint8"}, default "float32"
+        Pixels are stored as 0 to 16. float32 and float64 give them divided by 16, so they lie in [0, 1];
+        uint8 gives them as stored: use ``scale=16`` with a network.
 
     Returns
     -------
@@ -135,17 +151,18 @@ def load_digits(dtype: DTypeLike = "float32") -> Split:
     >>> X.shape, X.dtype, float(X.max()), yt[:5]
     ((1437, 64), dtype('float32'), 1.0, array([...]))
     """
-    # No uint8: bytes mean fractions of 255 to a network, and these are fractions of 16.
-    _check_dtype(dtype, ("float32", "float64"))
-    images, labels = read_npz(_DATA / "digits.npz")
-    X, y = np.divide(images, 16, dtype=dtype), labels.astype(np.int64)
+    _check_dtype(dtype)
+    X, labels = read_npz(_DATA / "digits.npz")
+    y = labels.astype(np.int64)
+    if np.dtype(dtype) != np.uint8:
+        X = np.divide(X, 16, dtype=dtype)
     return X[:1437], y[:1437], X[1437:], y[1437:]
 
 
-def _check_dtype(dtype: DTypeLike, allowed: tuple[str, ...]) -> None:
+def _check_dtype(dtype: DTypeLike) -> None:
     # np.float32 has a __name__; "float32" and np.dtype("float32") are written that way.
-    if getattr(dtype, "__name__", str(dtype)) not in allowed:
-        raise ValueError(f"dtype must be one of {', '.join(map(repr, allowed))}, not {dtype!r}")
+    if getattr(dtype, "__name__", str(dtype)) not in _DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(map(repr, _DTYPES))}, not {dtype!r}")
 
 
 _LOADERS: dict[str, Callable[[], Split]] = {"mnist": load_mnist, "digits": load_digits}

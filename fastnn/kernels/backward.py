@@ -5,12 +5,12 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastnn.kernels.compile import kernel
+from fastnn.kernels.formula_parts import times_derivative
 from fastnn.kernels.forward import panel_vectors
-from fastnn.kernels.functions import activation_derivative, keep_first
-from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
-from fastnn.kernels.simd import Vector, lane_count, load, load_at, splat, store, store_at
-from fastnn.kernels.team import part_start, share_out
-from fastnn.kernels.tiles import Matrix, Pointer, TileShape, product_tile
+from fastnn.kernels.host import PANEL_VECTORS
+from fastnn.kernels.pointers import moved
+from fastnn.kernels.simd import Vector, lane_count, load_at, store_at
+from fastnn.kernels.tiles import Matrix, TileShape, matrix_pointer, product
 
 
 @intrinsic
@@ -18,7 +18,7 @@ def transpose_block(_, source, target):
     """``target[j, i] = source[i, j]`` on one block of lanes x lanes, inside the registers."""
 
     def codegen(context, builder, signature, args):
-        a, b = (Pointer(context, builder, type_, value) for type_, value in zip(signature.args, args, strict=True))
+        a, b = (matrix_pointer(builder, kind, value) for kind, value in zip(signature.args, args, strict=True))
         lanes = a.vector.lanes
         rows = [load_at(builder, a.vector, a.vector_at(r, 0)).value for r in range(lanes)]
         step = 1
@@ -57,35 +57,17 @@ def turn_weights(layer, params, first, vectors, work, turned):
 
 
 @kernel
-def times_derivative(code, delta, outputs, shape, columns):
-    """``delta *= f'(A)`` on one tile, and zero past ``columns``."""
-    lanes = lane_count(delta.data)
-    zero = splat(delta.data, 0)
-    for r in range(shape.rows):
-        for v in range(shape.vectors):
-            at = delta.at + r * delta.stride + v * lanes
-            a = load(outputs.data, outputs.at + r * outputs.stride + v * lanes)
-            product = load(delta.data, at) * activation_derivative(code, a)
-            store(delta.data, at, keep_first(product, splat(delta.data, columns - v * lanes), zero))
-
-
-@kernel
-def recur(layer, below, net, start, rows):
-    """``delta_below = (delta @ W.T) * f'(A_below)``; (rows, n_out) by (n_out, n_in) to (rows, n_in)."""
+def recur(net, layer, below, start, rows):
+    """``delta_below = (delta @ W.T) * f'(Z_below)``; (rows, n_out) by (n_out, n_in) to (rows, n_in)."""
     work, turned = net.work, net.scratch.turned
     lanes = lane_count(work)
     zeros = Matrix(work, net.scratch.zeros, 0)
-    tiles = (rows + PRODUCT_ROWS - 1) // PRODUCT_ROWS
-    share = share_out(rows, max(tiles, 1))
+    deltas = Matrix(work, layer.delta + start * layer.stride, layer.stride)
     for column in range(0, layer.n_in, PANEL_VECTORS * lanes):
         vectors = panel_vectors(layer.n_in - column, lanes)
         turn_weights(layer, net.params, column, vectors, work, turned)
-        weights = Matrix(work, turned, vectors * lanes)
-        for tile in range(tiles):
-            first = start + part_start(share, tile)
-            shape = TileShape(start + part_start(share, tile + 1) - first, vectors, layer.n_out)
-            deltas = Matrix(work, layer.delta + first * layer.stride, layer.stride)
-            block = Matrix(work, below.delta + first * below.stride + column, below.stride)
-            outputs = Matrix(work, below.output + first * below.stride + column, below.stride)
-            product_tile(shape, deltas, weights, zeros, block)
-            times_derivative(below.activation, block, outputs, shape, layer.n_in - column)
+        block = Matrix(work, below.delta + start * below.stride + column, below.stride)
+        sources = Matrix(work, below.slope + start * below.stride + column, below.stride)
+        shape = TileShape(rows, vectors, layer.n_out)
+        product(net.code.product, shape, deltas, moved(work, turned), zeros, block)
+        times_derivative(below.derivative, rows, vectors, block, sources, layer.n_in - column)

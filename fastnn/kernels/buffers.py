@@ -1,4 +1,4 @@
-"""What lies where in the flat buffers: plain records shared by the Python side and the kernels. Imports nothing heavy.
+"""What lies where in the flat buffers: records shared by the Python side and the kernels. Imports nothing heavy.
 
 ``params`` holds the weights panel by panel. A panel is a group of output columns as wide as a tile, stored as ``n_in``
 rows of weights and one row of biases, so that a tile reads and writes one contiguous stretch::
@@ -10,7 +10,9 @@ that the rows of a column do not fall into the same few cache sets. Columns past
 deltas are kept at zero there.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from fastnn.kernels.records import Bytes, Float64s, Int32s, Int64s, Numbers, TableOf
 
 CACHE_LINE = 64
 """Bytes."""
@@ -21,13 +23,19 @@ class Layer(NamedTuple):
 
     n_in: int
     n_out: int
-    activation: int  # code, see functions.ACTIVATION_CODES
     weights: int  # offset in params of panel 0
     input: int  # offset in work of the (rows, input_stride) inputs
     input_stride: int
-    output: int  # offset in work of the (rows, stride) activations
-    delta: int  # offset in work of the (rows, stride) deltas
+    output: int  # offset in work of the (rows, stride) activations A
+    delta: int  # offset in work of the (rows, stride) deltas dC/dZ
     stride: int
+    slope: int  # offset in work of the (rows, stride) numbers that f'(Z) is made from: A, or f'(Z) itself
+    # Addresses of parts, see formulas.py; 0 for the identity, which has nothing to do.
+    activate: int  # Z -> A
+    activate_sloped: int  # Z -> A and f'(Z), where that is not a function of A
+    derivative: int  # delta *= f'(Z)
+    hyper: int  # which of the stepper's blocks of numbers the weights go by
+    hyper_biases: int
 
 
 class Scratch(NamedTuple):
@@ -39,7 +47,7 @@ class Scratch(NamedTuple):
     # For every thread places of its own, so that no cache line has two writers. Three of ``rows_size`` numbers each:
     labels: int
     row_weights: int  # the samples' weights, where they have some
-    costs: int  # every row's cost up to outputs.cost_factor, to be added up in one order
+    costs: int  # every row's cost, to be added up in one order
     rows_size: int  # rows, and a register more
     # And one of ``turned_size``: a panel of weights transposed, (widest padded layer, panel), or the block of
     # outputs, targets and deltas, three times (padded n_out, lanes), see outputs.py.
@@ -47,15 +55,14 @@ class Scratch(NamedTuple):
     turned_size: int
     partial: int  # (blocks, rows, stride of the first layer), where several threads add up a sparse first layer
     zeros: int  # one panel's width of zeros
-    one: int  # the number 1: the input that a bias sees
 
 
 class Lists(NamedTuple):
     """A batch's inputs that are not zero, see lists.py; the values beside the numbers are in ``work``."""
 
-    indices: Any  # flat (rows * stride) int32: numbers of inputs within their block
+    indices: Int32s  # flat (rows * stride): numbers of inputs within their block
     stride: int
-    counts: Any  # flat (blocks * count_stride) int64: how many, every block on cache lines of its own
+    counts: Int64s  # flat (blocks * count_stride): how many, every block on cache lines of its own
     count_stride: int
     blocks: int  # into which the inputs are cut
     block_size: int  # inputs in a block; the last one may be smaller
@@ -66,68 +73,111 @@ LIST_TAIL = 8  # entries that add nothing, at the end of a list
 LIST_SLACK = 16 + LIST_TAIL  # room behind a block's list for a register of rubbish and the tail
 
 
+class Code(NamedTuple):
+    """Addresses of what a network runs beside its activations."""
+
+    product: int  # part, see tiles.py
+    unit: int  # part: cost and delta of one output, see formulas.py
+    # Stages, see epoch.py; 0 until a use of the network comes to them.
+    first_dense: int
+    first_sparse: int
+    later_layers: int
+    measure: int
+    recursion: int
+    update: int
+    update_lists: int
+    large_batch: int
+
+
 class Net(NamedTuple):
     """A network as the kernels see it."""
 
-    layers: Any  # (n_layers, len(Layer._fields)) int64
-    params: Any  # flat weights and biases
-    work: Any  # flat scratch
+    layers: Annotated[Any, TableOf(Layer)]
+    depth: int  # layers
+    params: Numbers  # flat weights and biases
+    params_size: int
+    work: Numbers  # flat scratch
     scratch: Scratch
-    cost: int  # code, see functions.COST_CODES
     lists: Lists
+    code: Code
+    softmax: int  # whether the outputs are one distribution
+    unit_constants: Numbers  # (padded n_out * lanes): a number per output, in every lane; for costs that have them
 
 
 class Data(NamedTuple):
-    """Samples as the kernels see them; ``pixels`` or ``features`` is empty, and so is ``labels`` or ``targets``.
+    """Samples as the kernels see them; ``pixels`` or ``features`` is absent, and so is ``labels`` or ``targets``.
 
-    Where ``starts`` is not empty, ``features`` and ``columns`` are a CSR matrix's values and column numbers.
+    Where there are ``starts``, ``features`` and ``columns`` are a CSR matrix's values and column numbers.
     """
 
-    pixels: Any  # flat (n * n_in) uint8, fractions of 255
-    features: Any  # flat (n * n_in) of the network's dtype
-    columns: Any  # (entries,) int32, or empty
-    starts: Any  # (n + 1,) int64, or empty
-    labels: Any  # (n,) int64
-    targets: Any  # flat (n * n_out) of the network's dtype
-    sample_weight: Any  # (n,) of the network's dtype, or empty: all one
-    classify: bool  # whether argmax hits are worth counting
+    pixels: Bytes  # flat (n * n_in): numbers of ``divisor``-ths
+    divisor: float
+    features: Numbers  # flat (n * n_in)
+    columns: Int32s  # (entries,)
+    starts: Int64s  # (n + 1,)
+    labels: Int64s  # (n,)
+    targets: Numbers  # flat (n * n_out)
+    sample_weight: Numbers  # (n,); absent: all one
+    classify: int  # whether argmax hits are worth counting
     blocks: int  # into which the inputs are cut where zeros are skipped, see lists.py; 0 where they are not
 
 
 class Batches(NamedTuple):
-    """Which batches of an epoch to run."""
+    """Which batches of an epoch to run, and with which numbers."""
 
-    order: Any  # (n,) int64, the samples in the order of the epoch
+    order: Int64s  # (n,), the samples in the order of the epoch
+    n: int
     size: int  # samples in a batch; the last one may be smaller
     first: int
     last: int  # one past the last batch to run
+    steps: Float64s  # a row of numbers for every batch from ``first`` on, see STEP_SCALE
+    step_columns: int  # from one row to the next; 0 where all are the same
+    numbers: int  # of the optimizer's own
+
+
+# Places in a row of ``Batches.steps``.
+STEP_SCALE = 0  # of every gradient, beside 1 / samples of the batch
+STEP_PENALTY = 1  # of l1 and l2
+STEP_NUMBERS = 2  # the optimizer's own from here on, the learning rate first
 
 
 class Rows(NamedTuple):
     """Some rows of ``work``, and the samples that belong there."""
 
-    order: Any  # (n,) int64, or empty for the natural order
+    order: Any  # Int64s, or absent for the natural order
     start: int  # row r holds sample order[start + r]
     first: int
     end: int
 
 
 class Stepper(NamedTuple):
-    """The optimizer's numbers and memory."""
+    """An optimizer's numbers and memory, of one thread."""
 
-    settings: Any  # (k,) float64, the optimizer's own, see optimizers.py
-    l1: float
-    l2: float
-    state: Any  # flat, as many params-sized buffers as the optimizer keeps
+    state: Numbers  # flat, as many buffers of ``Net.params_size`` as the optimizer keeps
     # Flat: one or more params-sized buffers whose sum is the gradient of a large batch; or one block of a sparse first
-    # layer's, of each thread its own; or empty, where the gradient is never kept.
-    gradient: Any
-    step: int  # steps taken before this call
-    shrink: float  # factor between a sparse first layer's weights and what is stored, see epoch.run_batches
-    hyper: Any  # (16,) scratch for the numbers of one step
+    # layer's, of each thread its own; or absent, where the gradient is never kept.
+    gradient: Numbers
+    gradient_size: int
+    hyper: Numbers  # (blocks * HYPER_SIZE,) the numbers of one step, for the layers that go by them
+    factors: Float64s  # (blocks, factor_columns): of l1, l2, and each of the optimizer's own numbers
+    factor_columns: int
+    blocks: int
+    clip: float  # the largest a gradient may be
+    shrink: Float64s  # (1,) factor between a sparse first layer's weights and what is stored, see epoch.run
+    in_place: int  # whether a sparse first layer's gradient goes straight into the weights
+    # Addresses of parts, see steps.py.
+    update: int
+    step: int
+    step_and_clear: int
+    add: int  # adds a gradient to a buffer
 
 
-SHRINK = 15  # place in ``Stepper.hyper`` of the factor between a sparse first layer's weights and what is stored
+# Places in a row of ``Stepper.factors``.
+FACTOR_L1, FACTOR_L2, FACTOR_NUMBERS = 0, 1, 2
+
+# Places in a block of ``Stepper.hyper``: the optimizer's own numbers, the learning rate first, and these.
+L1, L2, CLIP, HYPER_SIZE = 13, 14, 15, 16
+MOST_NUMBERS = L1
 
 
 class Team(NamedTuple):
@@ -135,12 +185,12 @@ class Team(NamedTuple):
 
     member: int
     size: int
-    sync: Any  # (SYNC_SIZE,) int64, zero at first, shared
-    costs: Any  # (PARTS,) float64, shared: the costs of the parts of a large batch
+    sync: Int64s  # (SYNC_SIZE,), zero at first, shared
+    costs: Float64s  # (PARTS,), shared: the costs of the parts of a large batch
 
 
 # Places in ``Team.sync``, on cache lines of their own: how often a thread has arrived, and whether to give up waiting.
-ARRIVALS, ABORT, SYNC_SIZE = 0, 8, 16
+ARRIVALS, ABORT, SYNC_SIZE = 0, 16, 32
 
 PARTS = 4
 """A batch that is taken in chunks is summed up in so many parts, and so by up to as many threads."""
@@ -149,5 +199,4 @@ PARTS = 4
 TOTAL_COST = 0  # over samples
 TOTAL_HITS = 1  # samples whose largest output is the target's
 TOTAL_BATCHES = 2  # batches completed
-TOTAL_SHRINK = 3  # the shrink after the last step
-N_TOTALS = 16  # two cache lines: every thread has ``totals`` of its own
+N_TOTALS = 32  # four cache lines: every thread has ``totals`` of its own

@@ -1,56 +1,44 @@
-"""How kernels are compiled, and kept on disk between processes.
+"""How kernels are compiled: what runs is made of a few pieces, each compiled once and kept on disk.
 
-Numba's own cache watches the one file that holds a function. Our kernels are spread over several files and depend on
-the vector width, so here an entry's key is a hash of *everything* that shapes the machine code: every kernel source,
-the versions of Python, Numba and llvmlite, the processor and the width. One file per kernel and signature, written
-under a temporary name and moved into place, with a checksum in front: a damaged file is a miss, never an error, and a
-folder that cannot be written only means compiling again.
+``kernel`` is a function within a piece. A ``stage`` is a piece that other kernels call by its address, an ``entry`` one
+that Python calls. So a piece that is not needed is not compiled, and one that several need is compiled once.
 """
 
 import ctypes
-import hashlib
-import os
 import pickle
-import sys
-import tempfile
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import llvmlite
+import llvmlite.binding as llvm
 import numba
-import platformdirs
 from llvmlite.binding import Linkage
-from numba import njit
-from numba.core import compiler
+from numba import njit, types
+from numba.core import compiler, config
 from numba.core.caching import _Cache
 from numba.core.codegen import JITCodeLibrary
 
-from fastnn.kernels.host import WIDTH
+from fastnn.kernels import store
+from fastnn.kernels.pointers import RecordType, named_intrinsic, type_of
+from fastnn.kernels.records import fields_of
 
-_DIGEST_BYTES = 32
-
-
-@lru_cache(maxsize=1)
-def cache_folder() -> Path:
-    """Where machine code is kept: ``$FASTNN_CACHE_DIR``, else the user's cache folder."""
-    forced = os.environ.get("FASTNN_CACHE_DIR")
-    return Path(forced) if forced else platformdirs.user_cache_path("fastnn") / "kernels"
-
-
-@lru_cache(maxsize=1)
-def source_digest() -> bytes:
-    """A hash of every kernel source file."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.digest()
+# What of Numba's settings shapes code.
+_SETTINGS = (
+    "OPT",
+    "LOOP_VECTORIZE",
+    "SLP_VECTORIZE",
+    "CPU_NAME",
+    "CPU_FEATURES",
+    "ENABLE_AVX",
+    "DEBUGINFO_DEFAULT",
+    "BOUNDSCHECK",
+    "LLVM_REFPRUNE_PASS",
+    "LLVM_REFPRUNE_FLAGS",
+)
 
 
 class KernelCache(_Cache):
-    """Disk cache of one kernel, plugged into its Numba dispatcher."""
+    """Disk cache of one piece, plugged into its Numba dispatcher."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -59,7 +47,7 @@ class KernelCache(_Cache):
     @property
     def cache_path(self) -> str:
         """The folder."""
-        return str(cache_folder())
+        return str(store.cache_folder())
 
     def enable(self) -> None:
         """Use the disk again."""
@@ -70,65 +58,37 @@ class KernelCache(_Cache):
         self._enabled = False
 
     def flush(self) -> None:
-        """Remove every kept version of this kernel."""
-        for path in cache_folder().glob(f"{self._name}-*.bin"):
-            path.unlink(missing_ok=True)
+        """Remove every kept version of this piece."""
+        store.forget(self._name)
 
-    def _path(self, signature: Any, codegen: Any) -> Path:
-        identity = (
-            sys.version,
-            numba.__version__,
-            llvmlite.__version__,
-            codegen.magic_tuple(),
-            WIDTH,
-            self._name,
-            str(signature),
-        )
-        digest = hashlib.sha256(source_digest() + repr(identity).encode()).hexdigest()
-        return cache_folder() / f"{self._name}-{digest[:32]}.bin"
+    def _key(self, signature: Any) -> tuple[Any, ...]:
+        return numba.__version__, [str(getattr(config, name, None)) for name in _SETTINGS], str(signature)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The kept kernel, or None where there is none that is whole.
+        """The kept code, or None where there is none that is whole.
 
         Numba's own cache refreshes the target first. Only compiling needs that, and does it itself; here it would
         import SciPy, and triple the time until the first epoch.
         """
-        if not self._enabled:
+        payload = store.read(self._name, self._key(sig)) if self._enabled else None
+        if payload is None:
             return None
         try:
-            content = self._path(sig, target_context.codegen()).read_bytes()
-            digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-            if hashlib.sha256(payload).digest() != digest:
-                return None
             return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
-        except Exception:  # whatever is wrong with the file, compiling again is right
+        except Exception:  # whatever is wrong with it, compiling again is right
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a compiled kernel; where that is impossible, go on without."""
-        if not self._enabled:
-            return
-        payload = pickle.dumps(data._reduce(), protocol=pickle.HIGHEST_PROTOCOL)
-        path = self._path(sig, data.codegen)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-        except OSError:
-            return
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-            os.replace(temporary, path)
-        except OSError:
-            pass
-        finally:  # also after Ctrl-C; a file that was moved into place is no longer there
-            Path(temporary).unlink(missing_ok=True)
+        """Keep compiled code."""
+        if self._enabled:
+            payload = pickle.dumps(data._reduce(), protocol=pickle.HIGHEST_PROTOCOL)
+            store.write(self._name, self._key(sig), payload)
 
 
 class _InnerLibrary(JITCodeLibrary):
     """Code that only other kernels call: neither optimised nor turned into machine code by itself.
 
-    Numba does both for every function, and again for its copy inside every caller above it. Only the entry's copy
+    Numba does both for every function, and again for its copy inside every caller above it. Only the piece's copy
     ever runs, so the rest is left out: compiling takes a third of the time.
     """
 
@@ -152,11 +112,10 @@ class _InnerLibrary(JITCodeLibrary):
         return ctypes.cast(ctypes.pythonapi.PyErr_NoMemory, ctypes.c_void_p).value or 0
 
 
-class _EntryLibrary(JITCodeLibrary):
-    """An entry with all the kernels below it, which nobody else can call.
+class _PieceLibrary(JITCodeLibrary):
+    """A piece with all the kernels in it, which nobody else can call.
 
-    A record of arrays is some fifty machine words, and a call hands over several records. Of a function whose callers
-    are all known LLVM removes the arguments that it does not use.
+    Of a function whose callers are all known LLVM removes the arguments that it does not use.
     """
 
     def _optimize_final_module(self) -> None:
@@ -166,6 +125,15 @@ class _EntryLibrary(JITCodeLibrary):
         # Numba's two rounds without the first, which is there for reference counts.
         manager, builder = self._codegen._module_pass_manager()
         manager.run(self._final_module, builder)
+
+    def _get_module_for_linking(self) -> Any:
+        """The names alone: a piece is called by its address. Numba keeps this on disk beside the machine code."""
+        module, hidden = self._final_module, (Linkage.internal, Linkage.private)
+        functions = [f.name for f in module.functions if not f.is_declaration and f.linkage not in hidden]
+        numbers = [v.name for v in module.global_variables if not v.is_declaration and v.linkage not in hidden]
+        lines = [f'define void @"{name}"() {{\n ret void\n}}' for name in functions]
+        lines += [f'@"{name}" = global i8 0' for name in numbers]
+        return llvm.parse_assembly("\n".join(lines))
 
 
 class _Compiler(compiler.Compiler):
@@ -183,8 +151,8 @@ class _InnerCompiler(_Compiler):
     library = _InnerLibrary
 
 
-class _EntryCompiler(_Compiler):
-    library = _EntryLibrary
+class _PieceCompiler(_Compiler):
+    library = _PieceLibrary
 
 
 # No Python, no bounds checks, IEEE division; and without Numba's run-time neither reference counts nor any allocation:
@@ -194,7 +162,7 @@ _INNER_OPTIONS = {**_OPTIONS, "pipeline_class": _InnerCompiler, "no_cpython_wrap
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function that other kernels call."""
+    """Compile a function that other kernels of the same piece call."""
     return njit(**_INNER_OPTIONS)(function)
 
 
@@ -211,23 +179,76 @@ def woven(function: Callable[..., Any]) -> Any:
     return njit(inline="always", **_OPTIONS)(function)
 
 
-def machine_code(dispatcher: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-    """An entry's code for arguments of these types and no others, compiled or loaded now.
+class Piece:
+    """A function that is compiled by itself, for networks of one dtype or the other, and kept on disk.
 
-    Calling an entry makes Numba look at the type of every array, which takes longer than a small prediction.
+    Parameters
+    ----------
+    function : callable
+        In the language of kernels. Its annotations say what arguments and result are: ``int``, ``float``, a record's
+        class, or an array of ``records``.
+    called_by_python : bool
+        Or by other kernels alone.
     """
-    types = tuple(dispatcher.typeof_pyval(argument) for argument in arguments)
-    dispatcher.compile(types)
-    code: Callable[..., Any] = dispatcher.overloads[types].entry_point
-    return code
+
+    def __init__(self, function: Callable[..., Any], called_by_python: bool) -> None:
+        self.name = function.__name__
+        self._kinds = dict(fields_of(function))
+        self._returns = self._kinds.pop("return")
+        self.dispatcher = njit(pipeline_class=_PieceCompiler, no_cpython_wrapper=not called_by_python, **_OPTIONS)(
+            function
+        )
+        self.dispatcher._cache = KernelCache(self.name)
+        self._compiled: dict[Any, Any] = {}
+
+    def signature(self, dtype: Any) -> Any:
+        """Types of result and arguments, where numbers are of a dtype."""
+        return type_of(self._returns, dtype)(*(type_of(kind, dtype) for kind in self._kinds.values()))
+
+    def _result(self, dtype: Any) -> Any:
+        """What Numba makes of it, compiled or loaded now."""
+        found = self._compiled.get(dtype)
+        if found is None:
+            arguments = self.signature(dtype).args
+            self.dispatcher.compile(arguments)
+            found = self._compiled[dtype] = self.dispatcher.overloads[arguments]
+        return found
+
+    def code(self, dtype: Any) -> Callable[..., Any]:
+        """To be called from Python, with numbers and addresses."""
+        code: Callable[..., Any] = self._result(dtype).entry_point
+        return code
+
+    def address(self, dtype: Any) -> int:
+        """To be called by a kernel."""
+        found = self._result(dtype)
+        address: int = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
+        return address
 
 
-def entry(name: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that Python calls; it is kept on disk under ``name``."""
+def entry(function: Callable[..., Any]) -> Piece:
+    """A piece that Python calls."""
+    return Piece(function, called_by_python=True)
 
-    def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = njit(pipeline_class=_EntryCompiler, **_OPTIONS)(function)
-        dispatcher._cache = KernelCache(name)
-        return dispatcher
 
-    return decorate
+def stage(function: Callable[..., Any]) -> Piece:
+    """A piece that other kernels call, through ``caller``."""
+    return Piece(function, called_by_python=False)
+
+
+def caller(piece: Piece) -> Any:
+    """What kernels call a stage with: its address, and its arguments."""
+
+    def typing(_: Any, address: Any, *args: Any) -> Any:
+        dtype = next(arg.dtype for arg in args if isinstance(arg, RecordType))
+        wanted = piece.signature(dtype)
+
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            kind = context.call_conv.get_function_type(wanted.return_type, wanted.args)
+            code = builder.inttoptr(values[0], kind.as_pointer())
+            _, result = context.call_conv.call_function(builder, code, wanted.return_type, wanted.args, values[1:])
+            return context.get_dummy_value() if wanted.return_type == types.none else result
+
+        return wanted.return_type(types.int64, *wanted.args), codegen
+
+    return named_intrinsic(f"call_{piece.name}", ["address", *piece._kinds], typing)

@@ -20,102 +20,109 @@ add up in memory, the threads wait for each other, and one step follows.
 """
 
 import math
-from functools import cache
-from typing import Any
 
 import numpy as np
 
 from fastnn.kernels.backward import recur
-from fastnn.kernels.buffers import SHRINK, TOTAL_BATCHES, TOTAL_COST, TOTAL_SHRINK, Rows, Team
-from fastnn.kernels.compile import entry, kernel, woven
-from fastnn.kernels.forward import (
-    activate_first,
-    forward_layer,
-    forward_layers,
-    layer_at,
-    rows_in_place,
-    sums_are_finite,
-    weighted_of_first,
+from fastnn.kernels.buffers import (
+    CLIP,
+    FACTOR_L1,
+    FACTOR_L2,
+    FACTOR_NUMBERS,
+    HYPER_SIZE,
+    L1,
+    L2,
+    STEP_NUMBERS,
+    STEP_PENALTY,
+    STEP_SCALE,
+    TOTAL_BATCHES,
+    TOTAL_COST,
+    Batches,
+    Data,
+    Net,
+    Rows,
+    Stepper,
+    Team,
 )
-from fastnn.kernels.functions import IDENTITY, activate
+from fastnn.kernels.compile import caller, entry, inlined, kernel, stage, woven
+from fastnn.kernels.control import flush_subnormals, restore_subnormals
+from fastnn.kernels.forward import forward_later, forward_layer, rows_in_place, sums_are_finite, weighted_of_first
 from fastnn.kernels.lists import Inputs, group_of, list_inputs
-from fastnn.kernels.outputs import Block, activate_outputs, cost_block, cost_factor, measure, softmax_block
-from fastnn.kernels.rows import gather_input, gather_target, sample_at
-from fastnn.kernels.simd import lane_count, load, splat, store
-from fastnn.kernels.sparse import join_sums, make_sparse_update, my_blocks, scale_weights, sum_lists
+from fastnn.kernels.outputs import Block, activate_outputs, call_measure, cost_block, softmax_block
+from fastnn.kernels.pointers import moved, nothing, number
+from fastnn.kernels.records import Float64s, Int64s, Numbers
+from fastnn.kernels.rows import gather_input, sample_at
+from fastnn.kernels.simd import lane_count, splat, store
+from fastnn.kernels.sparse import join_sums, my_blocks, scale_weights, sum_lists, update_sparse
 from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
-from fastnn.kernels.update import OPTIMIZERS, make_layer_step, make_layer_update
+from fastnn.kernels.update import step_layer, update_layer
 
 SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before they lose range
 
 
-@kernel
-def gather_rows(net, data, rows):
-    """Bring the rows' samples into ``work``, for a dense first layer."""
-    layer = layer_at(net.layers, 0)
-    for r in range(rows.first, rows.end):
+# --- the first layer, one way or the other: samples -> weighted inputs of rows ``first`` to ``end`` of a batch ---
+# Row r holds sample ``order[start + r]``. They return 0 if the team was called off.
+
+
+@stage
+def first_dense(
+    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, shrink: float, team: Team
+) -> int:
+    """Gather the rows, and multiply."""
+    layer, rows = net.layers[0], Rows(order, start, first, end)
+    for r in range(first, end):
         at = layer.input + r * layer.input_stride
         gather_input(data, sample_at(rows, r), layer.n_in, net.work, at)
+    inputs = Matrix(net.work, layer.input + first * layer.input_stride, layer.input_stride)
+    sums = Matrix(net.work, weighted_of_first(net) + first * layer.stride, layer.stride)
+    forward_layer(net, layer, inputs, sums, first, end - first, False, False)
+    return 1
+
+
+@stage
+def first_sparse(
+    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, shrink: float, team: Team
+) -> int:
+    """List what is not zero, and add up; a thread of several its blocks of inputs of the whole batch, then join."""
+    blocks = Inputs(0, net.lists.blocks) if team.size == 1 else my_blocks(net.lists, team)
+    batch = Rows(order, start, 0, samples)
+    list_inputs(data, batch, net.layers[0], net, blocks)
+    sum_lists(net, samples, group_of(data), number(net.work, shrink), blocks, team.size)
+    if team.size == 1:
+        return 1
+    together = wait_for_all(team)
+    join_sums(net, Rows(order, start, first, end), shrink)
+    return int(together)
+
+
+_call_first = caller(first_dense)
 
 
 @kernel
-def gather_targets(net, data, rows):
-    """Bring the rows' targets into ``work``."""
-    last = layer_at(net.layers, net.layers.shape[0] - 1)
-    for r in range(rows.first, rows.end):
-        sample = sample_at(rows, r)
-        gather_target(data, sample, last.n_out, net, r, net.scratch.targets + r * last.stride)
+def forward_first(net, data, order, start, samples, first, end, shrink, team):
+    """The first layer, whichever way it goes."""
+    code = net.code.first_sparse if data.blocks else net.code.first_dense
+    return _call_first(code, net, data, order, start, samples, first, end, shrink, team)
 
 
-@woven
-def forward_dense(net, data, rows):
-    """All layers but the output activation."""
-    first = layer_at(net.layers, 0)
-    gather_rows(net, data, rows)
-    inputs = Matrix(net.work, first.input + rows.first * first.input_stride, first.input_stride)
-    forward_layers(net, rows.first, rows.end - rows.first, 0, inputs)
+@stage
+def later_layers(net: Net, first: int, rows: int, sloped: int) -> None:
+    """The first layer's activation, and all layers after it but the output activation."""
+    forward_later(net, first, rows, sloped)
 
 
-@woven
-def sum_inputs(net, data, batch, scale, blocks, threads):
-    """The first layer's weighted inputs, or of several threads the sums over some blocks, from lists made here."""
-    first = layer_at(net.layers, 0)
-    list_inputs(data, batch, first, net, blocks)
-    sum_lists(first, net, batch.end, group_of(data), scale, blocks, threads)
+call_later = caller(later_layers)
 
 
-@woven
-def forward_summed(net, rows):
-    """The rest of the forward pass."""
-    first = layer_at(net.layers, 0)
-    activate_first(first, net, rows)
-    hidden = Matrix(net.work, first.output + rows.first * first.stride, first.stride)
-    forward_layers(net, rows.first, rows.end - rows.first, 1, hidden)
+@stage
+def recursion(net: Net, first: int, rows: int) -> None:
+    """The deltas of all layers below the last one."""
+    for index in range(net.depth - 1, 0, -1):
+        recur(net, net.layers[index], net.layers[index - 1], first, rows)
 
 
-@woven
-def forward_alone(net, data, rows, scale):
-    """All layers but the output activation, for one thread."""
-    if data.blocks > 0:
-        # A plain 1 has a type of its own, for which Numba would compile the kernel once more.
-        sum_inputs(net, data, rows, scale, Inputs(0, net.lists.blocks), np.int64(1))
-        forward_summed(net, rows)
-    else:
-        forward_dense(net, data, rows)
-
-
-@woven
-def forward_together(net, data, batch, rows, scale, team):
-    """The same for a thread of several: its blocks of inputs of the whole batch, then its rows of the sums.
-
-    Returns False if the team was called off.
-    """
-    sum_inputs(net, data, batch, scale, my_blocks(net.lists, team), team.size)
-    together = wait_for_all(team)
-    join_sums(layer_at(net.layers, 0), net, rows, scale)
-    forward_summed(net, rows)
-    return together
+call_recursion = caller(recursion)
 
 
 @kernel
@@ -125,270 +132,322 @@ def sum_costs(net, samples, member, threads):
     for other in range(threads):
         place = net.scratch.costs + (other - member) * net.scratch.rows_size
         for r in range(part_start(share, other), part_start(share, other + 1)):
-            total += np.float64(net.work[np.uint64(place + r)])
-    return total * cost_factor(net.cost)
+            total += np.float64(net.work[place + r])
+    return total
 
 
 @woven
-def batch_at(order, start, samples):
+def batch_at(order, n, start, samples):
     """The samples ``order[start:start + samples]``, as far as there are any."""
-    return Rows(order, start, 0, max(0, min(samples, order.size - start)))
-
-
-@woven
-def my_rows(order, start, samples, team):
-    """The thread's share of the samples ``order[start:start + samples]``; none past the end of the order."""
-    here = max(0, min(samples, order.size - start))
-    share = share_out(here, team.size)
-    return Rows(order, start, part_start(share, team.member), part_start(share, team.member + 1))
+    return Rows(order, start, 0, max(0, min(samples, n - start)))
 
 
 @kernel
-def pass_over(net, data, order, start, samples, scale, stepper, team, totals):
+def pass_over(net, data, order, start, samples, scale, shrink, team, totals):
     """Everything that goes sample by sample: forward, cost, and the deltas of all layers; returns the summed cost.
 
     Every thread takes some rows. The cost of a team that was called off is NaN.
     """
-    rows = my_rows(order, start, samples, team)
-    if team.size == 1 or data.blocks == 0:
-        forward_alone(net, data, rows, stepper.hyper[SHRINK])
-    elif not forward_together(net, data, batch_at(order, start, samples), rows, stepper.hyper[SHRINK], team):
+    share = share_out(samples, team.size)
+    first, end = part_start(share, team.member), part_start(share, team.member + 1)
+    if not forward_first(net, data, order, start, samples, first, end, shrink, team):
         return np.nan
-    gather_targets(net, data, rows)
-    measure(net, data, samples, rows, scale, totals)
-    for index in range(net.layers.shape[0] - 1, 0, -1):
-        layer, below = layer_at(net.layers, index), layer_at(net.layers, index - 1)
-        recur(layer, below, net, rows.first, rows.end - rows.first)
+    if net.depth > 1:
+        call_later(net.code.later_layers, net, first, end - first, 1)
+    call_measure(net.code.measure, net, data, order, start, samples, first, end, scale, totals)
+    if net.depth > 1:
+        call_recursion(net.code.recursion, net, first, end - first)
     if not wait_for_all(team):
         return np.nan
     return sum_costs(net, samples, team.member, team.size)
 
 
-@cache
-def make_update(optimizer_name: str) -> Any:
-    """The kernel ``(net, data, target, samples, stepper, ahead, team)`` that steps all layers, or adds to a buffer.
+# --- by weights ---
 
-    ``ahead`` are the rows of the next batch. Where each thread gathers rows of its own, it fetches those.
+
+@stage
+def update_dense(
+    code: int, net: Net, data: Data, target: Numbers, samples: int, stepper: Stepper, order: Int64s, n: int,
+    following: int, size: int, team: Team,
+) -> None:  # fmt: skip
+    """Step all layers but a sparse first one, or with the code that adds, add the gradient to a buffer.
+
+    ``following`` is where the next batch begins, whose first inputs are fetched: a thread's own rows, which it gathers.
     """
-    optimizer = OPTIMIZERS[optimizer_name]
-    update_layer = make_layer_update(optimizer)
-    update_by_blocks, descent = make_sparse_update(optimizer, False), optimizer_name == "sgd"
-    update_in_place = make_sparse_update(optimizer, True) if descent else update_by_blocks
-
-    @woven
-    def update(net, data, target, samples, stepper, ahead, team):
-        none, first = Rows(ahead.order, 0, 0, 0), layer_at(net.layers, 0)
-        for index in range(net.layers.shape[0] - 1, 0, -1):
-            update_layer(layer_at(net.layers, index), net, target, samples, stepper, data, none, team)
-        if data.blocks == 0:
-            mine = my_rows(ahead.order, ahead.start, ahead.end, team)
-            update_layer(first, net, target, samples, stepper, data, mine, team)
-        elif descent and stepper.hyper[1] == 0:
-            update_in_place(first, net, data, target, samples, stepper, ahead, team)
-        else:
-            update_by_blocks(first, net, data, target, samples, stepper, ahead, team)
-
-    return update
+    none = Rows(order, 0, 0, 0)
+    for index in range(net.depth - 1, 0, -1):
+        update_layer(code, net, net.layers[index], target, samples, stepper, data, none, team)
+    if not data.blocks:
+        ahead = batch_at(order, n, following, size)
+        share = share_out(ahead.end, team.size)
+        mine = Rows(order, following, part_start(share, team.member), part_start(share, team.member + 1))
+        update_layer(code, net, net.layers[0], target, samples, stepper, data, mine, team)
 
 
-# Gradient descent on a buffer of gradients, with scale 1 and without penalties, adds the gradient to it.
-add_gradient = make_update("sgd")
+@stage
+def update_lists(
+    code: int, net: Net, data: Data, target: Numbers, samples: int, stepper: Stepper, straight: int, factor: float,
+    order: Int64s, n: int, following: int, size: int, team: Team,
+) -> None:  # fmt: skip
+    """Step a sparse first layer, see ``sparse.update_sparse``."""
+    ahead = batch_at(order, n, following, size)
+    update_sparse(code, net, data, target, samples, stepper, straight, factor, ahead, team)
 
 
-@woven
-def accumulate_gradient(net, data, order, first, samples, scale, stepper, team, totals):
+call_update = caller(update_dense)
+call_update_lists = caller(update_lists)
+
+
+@stage
+def large_batch(
+    net: Net, data: Data, order: Int64s, n: int, first: int, samples: int, scale: float, stepper: Stepper,
+    team: Team, alone: Team, totals: Float64s,
+) -> float:  # fmt: skip
     """Set ``stepper.gradient`` to ``scale`` times the gradient, summed over the samples; returns their cost.
 
     The samples are cut into chunks that fit into ``work``, and the chunks into as many parts as there are buffers. Of
     these a thread takes some for itself, with a ``work`` of its own: which sample goes to which buffer does not depend
-    on the number of threads.
+    on the number of threads. ``alone`` is a team of one.
     """
-    size, chunk = net.params.size, net.scratch.rows
-    parts = stepper.gradient.size // size
+    size, chunk = net.params_size, net.scratch.rows
+    parts = stepper.gradient_size // size
     chunks = share_out((samples + chunk - 1) // chunk, parts)
     mine = share_out(parts, team.size)
-    alone = Team(0, 1, team.sync, team.costs)
-    stepper.hyper[1:3] = 0
     first_part, end_part = part_start(mine, team.member), part_start(mine, team.member + 1)
     my_first = first + part_start(chunks, first_part) * chunk
     my_end = first + min(samples, part_start(chunks, end_part) * chunk)
     for part in range(first_part, end_part):
-        buffer = stepper.gradient[part * size : (part + 1) * size]
-        buffer[:] = 0  # by the thread that will add to it: what another one has written comes from afar
+        buffer = moved(stepper.gradient, part * size)
+        clear(buffer, size)  # by the thread that will add to it: what another one has written comes from afar
         end = first + min(samples, part_start(chunks, part + 1) * chunk)
         cost = 0.0
         for start in range(first + part_start(chunks, part) * chunk, end, chunk):
             rows = min(chunk, end - start)
-            cost += pass_over(net, data, order, start, rows, scale, stepper, alone, totals)
+            cost += pass_over(net, data, order, start, rows, scale, 1.0, alone, totals)
             following = start + rows if start + rows < my_end else my_first + samples  # in the next batch
-            add_gradient(net, data, buffer, rows, stepper, batch_at(order, following, chunk), alone)
-        team.costs[np.uint64(part)] = cost
+            call_update(
+                net.code.update, stepper.add, net, data, buffer, rows, stepper, order, n, following, chunk, alone
+            )  # fmt: skip
+            if data.blocks:
+                call_update_lists(
+                    net.code.update_lists, stepper.add, net, data, buffer, rows, stepper, 1, 1.0, order, n, following,
+                    chunk, alone,
+                )  # fmt: skip
+        team.costs[part] = cost
     if not wait_for_all(team):
         return np.nan
     total = 0.0
     for part in range(parts):
-        total += team.costs[np.uint64(part)]
+        total += team.costs[part]
     return total
+
+
+call_large = caller(large_batch)
+
+
+@kernel
+def clear(buffer, size):
+    """``buffer[:size] = 0``; whole registers."""
+    zero = splat(buffer, 0)
+    for i in range(0, size, lane_count(buffer)):
+        store(buffer, i, zero)
+
+
+# --- many batches in one call ---
 
 
 @kernel
 def write_out_shrink(net, stepper, team):
     """Make the first layer's weights what they stand for, see ``run``."""
-    if stepper.hyper[SHRINK] != 1:
+    if stepper.shrink[0] != 1:
         wait_for_all(team)
         if team.member == 0:
-            scale_weights(layer_at(net.layers, 0), net.params, stepper.hyper[SHRINK])
-        stepper.hyper[SHRINK] = 1
+            scale_weights(net, stepper.shrink[0])
+        stepper.shrink[0] = 1.0
         wait_for_all(team)
 
 
-@cache
-def run_batches(optimizer_name: str) -> Any:
-    """The entry ``(net, data, batches, stepper, team, totals)`` that trains on a stretch of batches of one epoch.
-
-    It stops before the step of a batch whose cost is not finite: ``totals[TOTAL_BATCHES]`` counts completed ones. Every
-    thread of the team calls it, with ``totals`` of its own, and a ``net`` and a ``stepper`` with scratch of its own.
-    """
-    prepare = OPTIMIZERS[optimizer_name].prepare
-    update = make_update(optimizer_name)
-    step_layer = make_layer_step(OPTIMIZERS[optimizer_name])
-    descent = optimizer_name == "sgd"
-
-    @kernel
-    def prepare_step(stepper, step):
-        prepare(stepper.settings, step, stepper.hyper)
-        stepper.hyper[1] = stepper.hyper[0] * stepper.l1
-        stepper.hyper[2] = stepper.hyper[0] * stepper.l2
-
-    @woven
-    def run_small(net, data, order, first, samples, stepper, team, totals):
-        cost = pass_over(net, data, order, first, samples, stepper.hyper[0] / samples, stepper, team, totals)
-        if math.isfinite(cost):
-            if descent and data.blocks > 0 and stepper.hyper[1] == 0:
-                stepper.hyper[SHRINK] *= 1 + stepper.hyper[2]
-                if abs(stepper.hyper[SHRINK]) < SMALLEST_SHRINK:
-                    write_out_shrink(net, stepper, team)
-            update(net, data, net.params, samples, stepper, batch_at(order, first + samples, samples), team)
-        # Threads that own blocks of inputs need not wait here: whatever another one may still be reading or stepping
-        # is next touched only after all have met to join their sums.
-        if data.blocks == 0 and not wait_for_all(team):
-            return np.nan
-        return cost
-
-    @woven
-    def run_large(net, data, order, first, samples, step, stepper, team, totals):
-        scale = stepper.hyper[0] / samples
-        cost = accumulate_gradient(net, data, order, first, samples, scale, stepper, team, totals)
-        if math.isfinite(cost):
-            prepare_step(stepper, step)
-            for index in range(net.layers.shape[0]):
-                step_layer(layer_at(net.layers, index), net.params, stepper, team)
-        if not wait_for_all(team):
-            return np.nan
-        return cost
-
-    @entry(f"run_batches_{optimizer_name}")
-    def run(net, data, batches, stepper, team, totals):
-        # Under plain gradient descent l2 shrinks every weight in every step, also those that no sample touches. A
-        # sparse first layer keeps W / shrink instead of W, so that shrinking all of it is one multiplication. It is
-        # undone at the end of an epoch, not of a call: how long a call is must not show in the bits.
-        stepper.hyper[SHRINK] = stepper.shrink
-        for batch in range(batches.first, batches.last):
-            first = batch * batches.size
-            samples = min(batches.size, batches.order.size - first)
-            step = stepper.step + batch - batches.first + 1
-            prepare_step(stepper, step)
-            if batches.size <= net.scratch.rows:
-                cost = run_small(net, data, batches.order, first, samples, stepper, team, totals)
-            else:
-                cost = run_large(net, data, batches.order, first, samples, step, stepper, team, totals)
-            if not math.isfinite(cost):
-                return
-            totals[TOTAL_COST] += cost
-            totals[TOTAL_BATCHES] += 1
-        if batches.last * batches.size >= batches.order.size:
-            write_out_shrink(net, stepper, team)
-        totals[TOTAL_SHRINK] = stepper.hyper[SHRINK]
-
-    return run
-
-
-@entry("gradient")
-def gradient(net, data, batches, stepper, team, totals):
-    """Set ``stepper.gradient`` to the mean gradient of one batch of ``batches.size`` samples."""
-    scale = stepper.hyper.dtype.type(1) / batches.size
-    stepper.hyper[SHRINK] = 1
-    accumulate_gradient(net, data, batches.order, 0, batches.size, scale, stepper, team, totals)
-
-
-@entry("evaluate")
-def evaluate(net, data, order, first, end, totals):
-    """Add up cost and hits of samples ``order[first:end]``."""
-    one = net.work.dtype.type(1)
-    for start in range(first, end, net.scratch.rows):
-        samples = min(net.scratch.rows, end - start)
-        rows = Rows(order, start, 0, samples)
-        forward_alone(net, data, rows, one)
-        gather_targets(net, data, rows)
-        measure(net, data, samples, rows, one, totals)
-        totals[TOTAL_COST] += sum_costs(net, samples, np.int64(0), np.int64(1))
+@inlined
+def numbers_of(batches, batch):
+    """The row of a batch's numbers."""
+    return moved(batches.steps, (batch - batches.first) * batches.step_columns)
 
 
 @kernel
-def predict_rows(net, data, first, samples, out):
+def prepare_step(batches, batch, stepper):
+    """Bring in the numbers of a batch's step; returns the scale of its gradient."""
+    row = numbers_of(batches, batch)
+    for block in range(stepper.blocks):
+        hyper = moved(stepper.hyper, block * HYPER_SIZE)
+        factors = moved(stepper.factors, block * stepper.factor_columns)
+        for i in range(batches.numbers):
+            hyper[i] = number(hyper, row[STEP_NUMBERS + i] * factors[FACTOR_NUMBERS + i])
+        hyper[L1] = number(hyper, row[STEP_PENALTY] * factors[FACTOR_L1])
+        hyper[L2] = number(hyper, row[STEP_PENALTY] * factors[FACTOR_L2])
+        hyper[CLIP] = number(hyper, stepper.clip)
+    return row[STEP_SCALE]
+
+
+@kernel
+def shrink_weights(net, batches, batch, stepper, team):
+    """What l2 does to the weights of a sparse first layer that is stepped in place; returns the step's factor."""
+    row = numbers_of(batches, batch)
+    factors = moved(stepper.factors, net.layers[0].hyper * stepper.factor_columns)
+    rate = row[STEP_NUMBERS] * factors[FACTOR_NUMBERS]
+    stepper.shrink[0] *= 1 - rate * (row[STEP_PENALTY] * factors[FACTOR_L2])
+    if abs(stepper.shrink[0]) < SMALLEST_SHRINK:
+        write_out_shrink(net, stepper, team)
+    return -rate / stepper.shrink[0]
+
+
+@woven
+def run_small(net, data, batches, batch, first, samples, stepper, team, totals):
+    """One batch whose samples all fit into ``work``; returns its cost."""
+    scale = prepare_step(batches, batch, stepper) / samples
+    cost = pass_over(net, data, batches.order, first, samples, scale, stepper.shrink[0], team, totals)
+    if math.isfinite(cost):
+        order, n, following, size = batches.order, batches.n, first + samples, batches.size
+        call_update(
+            net.code.update, stepper.update, net, data, net.params, samples, stepper, order, n, following, size, team
+        )  # fmt: skip
+        if data.blocks:
+            factor = 1.0
+            if stepper.in_place:
+                factor = shrink_weights(net, batches, batch, stepper, team)
+            call_update_lists(
+                net.code.update_lists, stepper.update, net, data, net.params, samples, stepper, stepper.in_place,
+                factor, order, n, following, size, team,
+            )  # fmt: skip
+    # Threads that own blocks of inputs need not wait here: whatever another one may still be reading or stepping
+    # is next touched only after all have met to join their sums.
+    if not data.blocks and not wait_for_all(team):
+        return np.nan
+    return cost
+
+
+@woven
+def run_large(net, data, batches, batch, first, samples, stepper, team, alone, totals):
+    """One batch that is taken in chunks; returns its cost."""
+    scale = prepare_step(batches, batch, stepper) / samples
+    cost = call_large(
+        net.code.large_batch, net, data, batches.order, batches.n, first, samples, scale, stepper, team, alone, totals
+    )  # fmt: skip
+    if math.isfinite(cost):
+        for index in range(net.depth):
+            step_layer(net, net.layers[index], stepper, team)
+    if not wait_for_all(team):
+        return np.nan
+    return cost
+
+
+@kernel
+def run_stretch(net, data, batches, stepper, team, alone, totals):
+    """See ``run``."""
+    for batch in range(batches.first, batches.last):
+        first = batch * batches.size
+        samples = min(batches.size, batches.n - first)
+        if batches.size <= net.scratch.rows:
+            cost = run_small(net, data, batches, batch, first, samples, stepper, team, totals)
+        else:
+            cost = run_large(net, data, batches, batch, first, samples, stepper, team, alone, totals)
+        if not math.isfinite(cost):
+            return
+        totals[TOTAL_COST] += cost
+        totals[TOTAL_BATCHES] += 1
+    if batches.last * batches.size >= batches.n:
+        write_out_shrink(net, stepper, team)
+
+
+@entry
+def run(net: Net, data: Data, batches: Batches, stepper: Stepper, team: Team, alone: Team, totals: Float64s) -> None:
+    """Train on a stretch of batches of one epoch.
+
+    It stops before the step of a batch whose cost is not finite: ``totals[TOTAL_BATCHES]`` counts completed ones. Every
+    thread of the team calls it, with ``totals`` of its own, and a ``net`` and a ``stepper`` with scratch of its own;
+    ``alone`` is a team of this thread only.
+
+    Under plain gradient descent l2 shrinks every weight in every step, also those that no sample touches. A sparse
+    first layer keeps W / shrink instead of W, so that shrinking all of it is one multiplication. It is undone at the
+    end of an epoch, not of a call: how long a call is must not show in the bits.
+    """
+    word = flush_subnormals()
+    run_stretch(net, data, batches, stepper, team, alone, totals)
+    restore_subnormals(word)
+
+
+@entry
+def gradient(net: Net, data: Data, order: Int64s, n: int, stepper: Stepper, alone: Team, totals: Float64s) -> None:
+    """Set ``stepper.gradient`` to the mean gradient of n samples."""
+    word = flush_subnormals()
+    totals[TOTAL_COST] = call_large(
+        net.code.large_batch, net, data, order, n, 0, n, 1.0 / n, stepper, alone, alone, totals
+    )
+    restore_subnormals(word)
+
+
+@entry
+def evaluate(net: Net, data: Data, order: Int64s, first: int, end: int, alone: Team, totals: Float64s) -> None:
+    """Add up cost and hits of samples ``order[first:end]``."""
+    word = flush_subnormals()
+    for start in range(first, end, net.scratch.rows):
+        samples = min(net.scratch.rows, end - start)
+        forward_first(net, data, order, start, samples, 0, samples, 1.0, alone)
+        if net.depth > 1:
+            call_later(net.code.later_layers, net, 0, samples, 0)
+        call_measure(net.code.measure, net, data, order, start, samples, 0, samples, 1.0, totals)
+        totals[TOTAL_COST] += sum_costs(net, samples, 0, 1)
+    restore_subnormals(word)
+
+
+@kernel
+def predict_rows(net, data, first, samples, out, alone):
     """Outputs of ``samples`` samples (at most ``scratch.rows``) from ``first`` on into ``out`` (n, n_out).
 
     Returns whether the weighted inputs of the first layer are finite, see ``sums_are_finite``.
     """
-    rows, below = Rows(data.starts[:0], first, 0, samples), layer_at(net.layers, 0)
-    if data.blocks > 0:
-        sum_inputs(net, data, rows, net.work.dtype.type(1), Inputs(0, net.lists.blocks), np.int64(1))
+    below, last = net.layers[0], net.layers[net.depth - 1]
+    if data.blocks:
+        order = nothing(net.lists.counts)
+        forward_first(net, data, order, first, samples, 0, samples, 1.0, alone)
     else:
-        sums = Matrix(net.work, weighted_of_first(below, net), below.stride)
-        forward_layer(below, IDENTITY, net.params, rows_in_place(net, data, first, samples), sums, samples)
-    finite = sums_are_finite(below, net, samples)
-    forward_summed(net, rows)
-    last = layer_at(net.layers, net.layers.shape[0] - 1)
-    weighted = Matrix(net.work, net.scratch.weighted, last.stride)
-    outputs = Matrix(net.work, last.output, last.stride)
-    activate_outputs(last, weighted, outputs, samples, net.scratch.turned)
+        sums = Matrix(net.work, weighted_of_first(net), below.stride)
+        forward_layer(net, below, rows_in_place(net, data, first, samples), sums, 0, samples, False, False)
+    finite = sums_are_finite(net, samples)
+    if net.depth > 1:
+        call_later(net.code.later_layers, net, 0, samples, 0)
+    activate_outputs(net, samples)
     for r in range(samples):
         for j in range(last.n_out):
-            out[np.uint64(first + r), np.uint64(j)] = net.work[np.uint64(outputs.at + r * last.stride + j)]
+            out[(first + r) * last.n_out + j] = net.work[net.scratch.weighted + r * last.stride + j]
     return finite
 
 
-@entry("predict")
-def predict(net, data, first, end, out):
-    """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out); False if some of them may not be finite."""
-    finite = True
+@entry
+def predict(net: Net, data: Data, first: int, end: int, out: Numbers, alone: Team) -> int:
+    """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out); 0 if some of them may not be finite."""
+    word, finite = flush_subnormals(), True
     for start in range(first, end, net.scratch.rows):
-        finite &= predict_rows(net, data, start, min(net.scratch.rows, end - start), out)
-    return finite
+        finite &= predict_rows(net, data, start, min(net.scratch.rows, end - start), out, alone)
+    restore_subnormals(word)
+    return int(finite)
 
 
-@entry("apply_activation")
-def apply_activation(code, z):
-    """``z = f(z)`` for a flat buffer of whole registers."""
-    for i in range(0, z.size, lane_count(z)):
-        store(z, i, activate(code, load(z, i)))
+@entry
+def apply_softmax(z: Numbers, size: int, n: int) -> None:
+    """Softmax of every sample, in place; ``z`` holds blocks of (2, n, lanes): the samples, and room."""
+    block = n * lane_count(z)
+    for at in range(0, size, 2 * block):
+        softmax_block(z, at, at + block, n)
 
 
-@entry("apply_softmax")
-def apply_softmax(z, n):
-    """Softmax of every sample, in place; ``z`` holds blocks of (n, lanes)."""
-    for at in range(0, z.size, n * lane_count(z)):
-        softmax_block(z, at, n)
-
-
-@entry("apply_cost")
-def apply_cost(cost, activation, work, n, out):
-    """Cost of every sample into ``out``; ``work`` holds blocks of (3, n, lanes): z, t, and room."""
-    lanes = lane_count(work)
-    for first in range(0, out.size, lanes):
+@entry
+def apply_cost(net: Net, samples: int, out: Float64s) -> None:
+    """Cost of every sample into ``out``; ``net.work`` holds blocks of (3, n, lanes): z, t, and room."""
+    work, lanes, n = net.work, lane_count(net.work), net.layers[0].n_out
+    for first in range(0, samples, lanes):
         at = first * 3 * n
         block = Block(work, at, at + n * lanes, n)
-        costs = cost_block(cost, activation, block, splat(work, 1))
+        costs = cost_block(net, block, splat(work, 1))
         store(work, block.t, costs)
-        for s in range(min(lanes, out.size - first)):
-            out[np.uint64(first + s)] = np.float64(work[np.uint64(block.t + s)]) * cost_factor(cost)
+        for s in range(min(lanes, samples - first)):
+            out[first + s] = np.float64(work[block.t + s])

@@ -16,13 +16,14 @@ from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import LIST_SLACK, LIST_TAIL, SAMPLES_PER_LIST
 from fastnn.kernels.compile import kernel, woven
-from fastnn.kernels.functions import fraction_of_255
+from fastnn.kernels.elementary import fraction
 from fastnn.kernels.host import WIDTH
+from fastnn.kernels.pointers import element_pointer
 from fastnn.kernels.rows import sample_at
 from fastnn.kernels.simd import (
     Vector,
     VectorType,
-    data_pointer,
+    broadcast,
     ir_vector,
     lane_count,
     load_at,
@@ -53,7 +54,7 @@ class Inputs(NamedTuple):
 @woven
 def group_of(data):
     """How many samples share a list."""
-    return 1 if data.starts.size > 0 else SAMPLES_PER_LIST
+    return np.int64(1) if data.starts else np.int64(SAMPLES_PER_LIST)
 
 
 @woven
@@ -72,7 +73,7 @@ def list_place(lists, layer, row, block):
 @woven
 def count_at(lists, row, block):
     """Where the length of a list stands in ``lists.counts``."""
-    return np.uint64(block * lists.count_stride + row)
+    return block * lists.count_stride + row
 
 
 def _append(builder, keep, columns):
@@ -112,11 +113,11 @@ def _count_from(builder, first, lanes, step=1):
     return builder.add(builder.shuffle_vector(start, empty, numbers([0] * lanes)), steps)
 
 
-def _elements(context, builder, array_type, array, starts, offset):
+def _elements(builder, array_type, array, starts, offset):
     """A pointer to ``array[start + offset]`` for each of a tuple of starts."""
     count = starts.type.count
     return [
-        data_pointer(context, builder, array_type, array, builder.add(builder.extract_value(starts, k), offset))
+        element_pointer(builder, array_type, array, builder.add(builder.extract_value(starts, k), offset))
         for k in range(count)
     ]
 
@@ -131,18 +132,18 @@ def append_nonzero(_, features, sources, i, number, work, indices, place, count)
 
     def codegen(context, builder, signature, args):
         type_of = dict(zip(["features", "sources", "i", "number", "work", "indices"], signature.args, strict=False))
-        pointers = _elements(context, builder, type_of["features"], args[0], args[1], args[2])
+        pointers = _elements(builder, type_of["features"], args[0], args[1], args[2])
         numbers, at, stride = (builder.extract_value(args[6], k) for k in range(3))
         rows = [load_at(builder, vector, pointer) for pointer in pointers]
         zero = ir.Constant(ir_vector(vector), [0.0] * vector.lanes)
         keep = builder.fcmp_unordered("!=", rows[0].value, zero)
         for row in rows[1:]:
             keep = builder.or_(keep, builder.fcmp_unordered("!=", row.value, zero))
-        index_pointer = data_pointer(context, builder, type_of["indices"], args[5], builder.add(numbers, args[7]))
+        index_pointer = element_pointer(builder, type_of["indices"], args[5], builder.add(numbers, args[7]))
         columns = [(_count_from(builder, args[3], vector.lanes), index_pointer)]
         for k, row in enumerate(rows):
             target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[7])
-            columns.append((row.value, data_pointer(context, builder, type_of["work"], args[4], target)))
+            columns.append((row.value, element_pointer(builder, type_of["work"], args[4], target)))
         return _append(builder, keep, columns)
 
     return types.int64(features, sources, i, number, work, indices, place, types.int64), codegen
@@ -154,7 +155,7 @@ def append_nonzero_bytes(_, pixels, sources, i, number, indices, at):
 
     def codegen(context, builder, signature, args):
         wide = ir.VectorType(_I32, WIDTH)
-        pointers = _elements(context, builder, signature.args[0], args[0], args[1], args[2])
+        pointers = _elements(builder, signature.args[0], args[0], args[1], args[2])
         bits = _BYTE * len(pointers)
         entry, seen = _count_from(builder, args[3], WIDTH, 1 << bits), wide([0] * WIDTH)
         for k, pointer in enumerate(pointers):
@@ -164,39 +165,43 @@ def append_nonzero_bytes(_, pixels, sources, i, number, indices, at):
             seen = builder.or_(seen, value)
             entry = builder.or_(entry, builder.shl(value, wide([_BYTE * k] * WIDTH)))
         keep = builder.icmp_unsigned("!=", seen, wide([0] * WIDTH))
-        return _append(builder, keep, [(entry, data_pointer(context, builder, signature.args[4], *args[4:]))])
+        return _append(builder, keep, [(entry, element_pointer(builder, signature.args[4], *args[4:]))])
 
     return types.int64(pixels, sources, i, number, indices, types.int64), codegen
 
 
 @intrinsic
-def unpack_bytes(_, sources, indices, work, place, j):
-    """Take a register of entries from ``j`` on apart: numbers stay in ``indices``, fractions of 255 go to ``work``."""
+def unpack_bytes(_, sources, indices, work, place, j, divisor):
+    """Take a register of entries from ``j`` on apart: numbers stay in ``indices``, values / divisor go to ``work``."""
     vector = VectorType(work.dtype)
 
     def codegen(context, builder, signature, args):
         wide = ir.VectorType(_I32, vector.lanes)
         numbers, at, stride = (builder.extract_value(args[3], k) for k in range(3))
-        index = data_pointer(context, builder, signature.args[1], args[1], builder.add(numbers, args[4]))
+        index = element_pointer(builder, signature.args[1], args[1], builder.add(numbers, args[4]))
         pointer = builder.bitcast(index, wide.as_pointer())
         packed = builder.load(pointer)
         packed.align = 4
         count = sources.count
+        scale = broadcast(builder, vector, context.cast(builder, args[5], types.float64, vector.dtype))
+        one_over = context.cast(builder, builder.fdiv(ir.DoubleType()(1.0), args[5]), types.float64, vector.dtype)
+        reciprocal = broadcast(builder, vector, one_over)
         builder.store(builder.lshr(packed, wide([_BYTE * count] * vector.lanes)), pointer).align = 4
         for k in range(count):
             value = builder.lshr(packed, wide([_BYTE * k] * vector.lanes))
             value = builder.and_(value, wide([255] * vector.lanes))
-            number = Vector(builder, vector, builder.sitofp(value, ir_vector(vector)))
+            whole = Vector(builder, vector, builder.sitofp(value, ir_vector(vector)))
             target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[4])
-            store_at(data_pointer(context, builder, signature.args[2], args[2], target), fraction_of_255.emit(number))
+            found = fraction.emit(whole, scale, reciprocal)
+            store_at(element_pointer(builder, signature.args[2], args[2], target), found)
         return context.get_dummy_value()
 
-    return types.none(sources, indices, work, place, types.int64), codegen
+    return types.none(sources, indices, work, place, types.int64, types.float64), codegen
 
 
 @kernel
 def list_pixels(data, sources, inputs, work, indices, place):
-    """List the inputs at which a sample has a byte that is not zero, as fractions of 255; returns how many."""
+    """List the inputs at which a sample has a byte that is not zero, divided by their divisor; returns how many."""
     count = 0
     whole = inputs.end - (inputs.end - inputs.first) % WIDTH
     for i in range(inputs.first, whole, WIDTH):
@@ -204,12 +209,12 @@ def list_pixels(data, sources, inputs, work, indices, place):
     for i in range(whole, inputs.end):
         entry, seen, shift = np.int64(i - inputs.first) << _BYTE * len(sources), np.int64(0), 0
         for source in sources:
-            value = np.int64(data.pixels[np.uint64(source + i)])
+            value = np.int64(data.pixels[source + i])
             entry, seen, shift = entry | value << shift, seen | value, shift + _BYTE
-        indices[np.uint64(place.numbers + count)] = np.int32(entry)
+        indices[place.numbers + count] = np.int32(entry)
         count += seen != 0
     for j in range(0, count, lane_count(work)):
-        unpack_bytes(sources, indices, work, place, j)
+        unpack_bytes(sources, indices, work, place, j, data.divisor)
     return count
 
 
@@ -224,10 +229,10 @@ def list_features(data, sources, inputs, work, indices, place):
     for i in range(whole, inputs.end):
         seen, at = False, place.at + count
         for source in sources:
-            value = data.features[np.uint64(source + i)]
-            work[np.uint64(at)] = value
+            value = data.features[source + i]
+            work[at] = value
             seen, at = seen or value != 0, at + place.stride
-        indices[np.uint64(place.numbers + count)] = i - inputs.first
+        indices[place.numbers + count] = np.int32(i - inputs.first)
         count += seen
     return count
 
@@ -237,7 +242,7 @@ def first_entry(columns, first, end, column):
     """The first of the entries ``first`` to ``end``, which are in order, whose column is not below ``column``."""
     while first < end:
         middle = (first + end) // 2
-        if columns[np.uint64(middle)] < column:
+        if columns[middle] < column:
             first = middle + 1
         else:
             end = middle
@@ -247,19 +252,19 @@ def first_entry(columns, first, end, column):
 @kernel
 def copy_entries(data, sample, inputs, work, indices, place):
     """Copy a CSR matrix's entries of a sample, which are such a list already; returns how many."""
-    first, end = data.starts[np.uint64(sample)], data.starts[np.uint64(sample + 1)]
+    first, end = data.starts[sample], data.starts[sample + 1]
     first = first_entry(data.columns, first, end, inputs.first)
     end = first_entry(data.columns, first, end, inputs.end)
     for j in range(end - first):
-        work[np.uint64(place.at + j)] = data.features[np.uint64(first + j)]
-        indices[np.uint64(place.numbers + j)] = data.columns[np.uint64(first + j)] - inputs.first
+        work[place.at + j] = data.features[first + j]
+        indices[place.numbers + j] = np.int32(data.columns[first + j] - inputs.first)
     return end - first
 
 
 @woven
 def list_dense(data, sources, inputs, work, indices, place):
     """From bytes or from numbers."""
-    if data.pixels.size > 0:
+    if data.pixels:
         return list_pixels(data, sources, inputs, work, indices, place)
     return list_features(data, sources, inputs, work, indices, place)
 
@@ -269,7 +274,7 @@ def end_list(samples, count, work, indices, place):
     """Let a list end in entries that add nothing: the forward pass takes several at a time."""
     lanes = lane_count(work)
     for j in range(count, count + LIST_TAIL):
-        indices[np.uint64(place.numbers + j)] = 0
+        indices[place.numbers + j] = np.int32(0)
     for k in range(samples):
         at = place.at + k * place.stride + count
         for j in range(at, at + LIST_TAIL, lanes):
@@ -285,7 +290,7 @@ def list_inputs(data, rows, layer, net, blocks):
         sample, other = sample_at(rows, r), sample_at(rows, r + samples - 1)
         for block in range(blocks.first, blocks.end):
             inputs, place = block_inputs(lists, block, n_in), list_place(lists, layer, r, block)
-            if data.starts.size > 0:
+            if data.starts:
                 count = copy_entries(data, sample, inputs, net.work, lists.indices, place)
             elif samples == 1:
                 count = list_dense(data, (sample * n_in,), inputs, net.work, lists.indices, place)

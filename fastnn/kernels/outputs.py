@@ -9,24 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.kernels.backward import transpose_block
-from fastnn.kernels.buffers import TOTAL_HITS
-from fastnn.kernels.compile import kernel, woven
-from fastnn.kernels.forward import layer_at
-from fastnn.kernels.functions import (
-    FIRST_CANONICAL,
-    LOG_LIKELIHOOD,
-    PLAIN_ACTIVATIONS,
-    SOFTMAX,
-    activate,
-    count_from,
-    exp_difference,
-    if_equal,
-    if_larger,
-    keep_first,
-    log1p,
-    output_unit,
-)
-from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
+from fastnn.kernels.buffers import TOTAL_HITS, Data, Net, Rows
+from fastnn.kernels.compile import caller, kernel, stage, woven
+from fastnn.kernels.elementary import count_from, exp_difference, if_equal, if_larger, keep_first, log1p
+from fastnn.kernels.formula_parts import activate, output_units
+from fastnn.kernels.pointers import moved
+from fastnn.kernels.records import Float64s, Int64s
+from fastnn.kernels.rows import gather_target, sample_at
+from fastnn.kernels.simd import lane_count, lane_sum, load, lowest_number, splat, store
 from fastnn.kernels.tiles import Matrix
 
 
@@ -37,14 +27,6 @@ class Block(NamedTuple):
     z: int  # (n, lanes): the weighted inputs, which become the outputs and then the deltas
     t: int  # (n, lanes): the targets
     n: int
-
-
-@woven
-def unit_code(cost, activation):
-    """Which row of ``functions.OUTPUT_UNITS`` a cost and an output activation are."""
-    if cost < FIRST_CANONICAL:
-        return cost * PLAIN_ACTIVATIONS + activation
-    return FIRST_CANONICAL * PLAIN_ACTIVATIONS + cost - FIRST_CANONICAL
 
 
 @woven
@@ -79,8 +61,8 @@ def turn_out(work, block, n, target, samples):
 def turn_in_targets(net, data, first, block):
     """The targets of samples ``first`` and on; labels become one-hot."""
     work, lanes = net.work, lane_count(net.work)
-    if data.labels.size == 0:
-        last = layer_at(net.layers, net.layers.shape[0] - 1)
+    if not data.labels:
+        last = net.layers[net.depth - 1]
         turn_in(work, Matrix(work, net.scratch.targets + first * last.stride, last.stride), block.n, block.t)
         return
     labels = load(work, net.scratch.labels + first)
@@ -117,63 +99,66 @@ def count_hits(block, samples):
 
 
 @kernel
-def softmax_block(work, z, n):
-    """``z = exp(z - max z) / sum``; returns log(sum), to full precision even where one unit takes nearly all."""
+def softmax_block(work, z, logarithms, n):
+    """``z = exp(z - max z) / sum``, and its logarithm beside it, right where a unit takes nearly all; n registers."""
     lanes = lane_count(work)
-    zero = splat(work, 0)
+    zero, lowest = splat(work, 0), lowest_number(work)
     largest, top = largest_of(work, z, n)
     others = zero  # the sum without its largest term, which is 1
-    for j in range(n):
-        e = exp_difference(load(work, z + j * lanes), largest)
-        store(work, z + j * lanes, e)
-        others = others + if_equal(top, splat(work, j), zero, e)
-    scale = splat(work, 1) / (others + splat(work, 1))
-    for j in range(n):
-        store(work, z + j * lanes, load(work, z + j * lanes) * scale)
-    return log1p(others)
+    for j in range(0, n * lanes, lanes):
+        below = load(work, z + j)
+        e = exp_difference(below, largest)
+        gap = below - largest
+        store(work, logarithms + j, if_larger(gap, lowest, gap, lowest))
+        store(work, z + j, e)
+        others = others + if_equal(top, splat(work, j // lanes), zero, e)
+    scale, log_sum = splat(work, 1) / (others + splat(work, 1)), log1p(others)
+    for j in range(0, n * lanes, lanes):
+        store(work, logarithms + j, load(work, logarithms + j) - log_sum)
+        store(work, z + j, load(work, z + j) * scale)
 
 
 @kernel
-def log_likelihood_block(block):
-    """Half of ``sum_j t_j (log sum exp z - z_j)``, no term of which is negative, and ``sum_j t_j``; z becomes softmax.
+def cost_beyond_range(block):
+    """``sum_j t_j (largest - z_j)`` as far as those gaps are beyond the dtype's range, where costs of log a are linear.
 
-    Halves, because the difference itself may lie beyond the range.
+    Halves, because a gap itself would be infinite.
     """
     work, lanes = block.work, lane_count(block.work)
-    zero, half = splat(work, 0), splat(work, 0.5)
-    largest = largest_of(work, block.z, block.n)[0] * half
-    gaps = targets = zero
-    for j in range(block.n):
-        t = load(work, block.t + j * lanes)
-        gap = t * (largest - load(work, block.z + j * lanes) * half)
-        gaps = gaps + if_equal(t, zero, zero, gap)  # an output far below, but not asked for, must not give 0 * inf
-        targets = targets + t
-    return gaps + targets * half * softmax_block(work, block.z, block.n), targets
+    zero, half, lowest = splat(work, 0), splat(work, 0.5), lowest_number(work) * splat(work, 0.5)
+    largest = smallest = load(work, block.z)
+    for j in range(lanes, block.n * lanes, lanes):
+        z = load(work, block.z + j)
+        largest, smallest = if_larger(z, largest, z, largest), if_larger(smallest, z, z, smallest)
+    beyond = zero
+    if lane_sum(if_larger(lowest, (smallest - largest) * half, splat(work, 1), zero)) > 0:
+        for j in range(0, block.n * lanes, lanes):
+            gap = largest * half - load(work, block.z + j) * half + lowest
+            beyond = beyond + if_larger(gap, zero, load(work, block.t + j) * gap, zero)
+    return beyond + beyond
 
 
 @kernel
-def cost_block(cost, activation, block, factor):
-    """Costs of the samples, up to ``cost_factor``; z becomes the outputs, t stays.
+def cost_block(net, block, factor):
+    """Costs of the samples; z becomes the outputs, t stays, ``factor * dC/dZ`` goes to the n vectors behind t.
 
-    ``factor * dC/dZ`` goes to the n vectors behind t.
+    Where the outputs are one distribution, the cost is one of ``l = log a``, and ``dC/dz_j = u_j - a_j sum_k u_k``
+    with ``u = dC/dl``.
     """
-    work, lanes = block.work, lane_count(block.work)
-    code = unit_code(cost, activation)
-    total, share = splat(work, 0), splat(work, 1)  # softmax: dC/dz = a * sum(t) - t
-    if cost == LOG_LIKELIHOOD:
-        total, share = log_likelihood_block(block)
-    for j in range(0, block.n * lanes, lanes):
-        a, unit, slope = output_unit(code, load(work, block.z + j), load(work, block.t + j), share)
-        store(work, block.z + j, a)
-        total = total + unit
-        store(work, delta_at(block) + j, slope * factor)
+    work, lanes, n, d = block.work, lane_count(block.work), block.n, delta_at(block)
+    zero = total = splat(work, 0)
+    if net.softmax:
+        total = cost_beyond_range(block)
+        softmax_block(work, block.z, d, n)
+    places = moved(work, block.z), moved(work, block.t), moved(work, d)
+    total = output_units(net.code.unit, n, lanes, *places, net.unit_constants, factor, total)
+    if net.softmax:
+        u = zero
+        for j in range(0, n * lanes, lanes):
+            u = u + load(work, d + j)
+        for j in range(0, n * lanes, lanes):
+            store(work, d + j, load(work, d + j) - load(work, block.z + j) * u)
     return total
-
-
-@woven
-def cost_factor(cost):
-    """What the costs of ``cost_block`` are to be multiplied by, in float64."""
-    return 2.0 if cost == LOG_LIKELIHOOD else 1.0
 
 
 @kernel
@@ -181,87 +166,96 @@ def hits_in_row(work, outputs, targets, n):
     """1 if outputs and targets of one sample name the same class, else 0; a single output is cut at one half."""
     said = meant = 0
     if n == 1:
-        said, meant = int(work[np.uint64(outputs)] > 0.5), int(work[np.uint64(targets)] > 0.5)
+        said, meant = int(work[outputs] > 0.5), int(work[targets] > 0.5)
     for j in range(1, n):
-        said = j if work[np.uint64(outputs + j)] > work[np.uint64(outputs + said)] else said
-        meant = j if work[np.uint64(targets + j)] > work[np.uint64(targets + meant)] else meant
+        said = j if work[outputs + j] > work[outputs + said] else said
+        meant = j if work[targets + j] > work[targets + meant] else meant
     return int(said == meant)
 
 
 @kernel
 def measure_row(net, data, r, scale, totals):
-    """The same as ``measure`` for one sample, whose outputs lie in lanes as they are: there is nothing to turn.
+    """The same as ``measure_blocks`` for one sample, whose outputs lie in lanes as they are: nothing is to be turned.
 
     Not for softmax, whose sums would have to go across the lanes.
     """
     work, lanes = net.work, lane_count(net.work)
-    last = layer_at(net.layers, net.layers.shape[0] - 1)
-    code, n = unit_code(net.cost, last.activation), last.n_out
+    last = net.layers[net.depth - 1]
+    n = last.n_out
     outputs, targets = net.scratch.weighted + r * last.stride, net.scratch.targets + r * last.stride
     one, zero = splat(work, 1), splat(work, 0)
-    weight, cost = one, zero
-    if data.sample_weight.size > 0:
-        weight = splat(work, work[np.uint64(net.scratch.row_weights + r)])
-    factor = weight * splat(work, scale)
-    for j in range(0, n, lanes):
-        rest = splat(work, n - j)
-        if data.labels.size > 0:
-            label = splat(work, work[np.uint64(net.scratch.labels + r)])
+    weight = one
+    if data.sample_weight:
+        weight = splat(work, work[net.scratch.row_weights + r])
+    if data.labels:
+        label = splat(work, work[net.scratch.labels + r])
+        for j in range(0, n, lanes):
             store(work, targets + j, if_equal(count_from(splat(work, j)), label, one, zero))
-        a, unit, slope = output_unit(code, load(work, outputs + j), load(work, targets + j), one)
-        store(work, outputs + j, a)
-        store(work, last.delta + r * last.stride + j, keep_first(slope * factor, rest, zero))
-        cost = cost + keep_first(unit, rest, zero)
-    work[np.uint64(net.scratch.costs + r)] = lane_sum(cost * weight)
+    vectors = (n + lanes - 1) // lanes
+    places = moved(work, outputs), moved(work, targets), moved(work, last.delta + r * last.stride)
+    rest = n - (vectors - 1) * lanes
+    factor = weight * splat(work, scale)
+    cost = output_units(net.code.unit, vectors, rest, *places, net.unit_constants, factor, zero)
+    work[net.scratch.costs + r] = lane_sum(cost * weight)
     if data.classify:
         totals[TOTAL_HITS] += hits_in_row(work, outputs, targets, n)
 
 
-@woven
-def measure(net, data, samples, rows, scale, totals):
-    """Costs and output deltas ``scale * w * dC/dZ`` of the rows; adds their hits to ``totals``."""
-    if samples == 1 and rows.first < rows.end and net.cost != LOG_LIKELIHOOD:
-        measure_row(net, data, rows.first, scale, totals)
-    else:
-        measure_blocks(net, data, rows, scale, totals)
-
-
 @kernel
-def measure_blocks(net, data, rows, scale, totals):
-    """``measure`` for a register's lanes of samples at a time."""
+def measure_blocks(net, data, first_row, end_row, scale, totals):
+    """Costs and output deltas of rows, a register's lanes of samples at a time."""
     work, lanes = net.work, lane_count(net.work)
-    last = layer_at(net.layers, net.layers.shape[0] - 1)
+    last = net.layers[net.depth - 1]
     padded = last.n_out + -last.n_out % lanes
     block = Block(work, net.scratch.turned, net.scratch.turned + padded * lanes, last.n_out)
-    weighted = data.sample_weight.size > 0
-    for first in range(rows.first, rows.end, lanes):
-        samples = min(lanes, rows.end - first)
+    for first in range(first_row, end_row, lanes):
+        samples = min(lanes, end_row - first)
         turn_in(work, Matrix(work, net.scratch.weighted + first * last.stride, last.stride), block.n, block.z)
         turn_in_targets(net, data, first, block)
         factor = splat(work, scale)
-        if weighted:
+        if data.sample_weight:
             factor = factor * load(work, net.scratch.row_weights + first)
-        costs = cost_block(net.cost, last.activation, block, factor)
+        costs = cost_block(net, block, factor)
         if data.classify:
             totals[TOTAL_HITS] += count_hits(block, samples)
-        if weighted:
+        if data.sample_weight:
             costs = costs * load(work, net.scratch.row_weights + first)
         store(work, net.scratch.costs + first, costs)
         deltas = Matrix(work, last.delta + first * last.stride, last.stride)
         turn_out(work, delta_at(block), block.n, deltas, samples)
 
 
+@stage
+def measure(
+    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, scale: float, totals: Float64s
+) -> None:
+    """Costs and output deltas ``scale * w * dC/dZ`` of rows ``first`` to ``end`` of a batch; adds hits to ``totals``.
+
+    Row r holds sample ``order[start + r]``.
+    """
+    rows, last = Rows(order, start, first, end), net.layers[net.depth - 1]
+    for r in range(first, end):
+        gather_target(data, sample_at(rows, r), last.n_out, net, r, net.scratch.targets + r * last.stride)
+    if samples == 1 and first < end and not net.softmax and not net.unit_constants:
+        measure_row(net, data, first, scale, totals)
+    else:
+        measure_blocks(net, data, first, end, scale, totals)
+
+
+call_measure = caller(measure)
+
+
 @kernel
-def activate_outputs(last, weighted, outputs, samples, block):
-    """``f(Z)`` of some rows of the last layer; only softmax has to see whole rows."""
-    work, lanes = weighted.data, lane_count(weighted.data)
-    for first in range(0, samples, lanes if last.activation == SOFTMAX else 1):
-        z = Matrix(work, weighted.at + first * weighted.stride, weighted.stride)
-        a = Matrix(work, outputs.at + first * outputs.stride, outputs.stride)
-        if last.activation == SOFTMAX:
+def activate_outputs(net, samples):
+    """``f(Z)`` of the first rows of the last layer; only softmax has to see whole rows."""
+    work, last, lanes = net.work, net.layers[net.depth - 1], lane_count(net.work)
+    weighted, block = Matrix(work, net.scratch.weighted, last.stride), net.scratch.turned
+    if net.softmax:
+        for first in range(0, samples, lanes):
+            rows = min(lanes, samples - first)
+            z = Matrix(work, weighted.at + first * last.stride, last.stride)
             turn_in(work, z, last.n_out, block)
-            softmax_block(work, block, last.n_out)
-            turn_out(work, block, last.n_out, a, min(lanes, samples - first))
-        else:
-            for j in range(0, last.n_out, lanes):
-                store(work, a.at + j, activate(last.activation, load(work, z.at + j)))
+            softmax_block(work, block, block + (last.n_out + -last.n_out % lanes) * lanes, last.n_out)
+            turn_out(work, block, last.n_out, z, rows)
+    elif last.activate != 0:
+        activate(last.activate, samples, (last.n_out + lanes - 1) // lanes, weighted, weighted)

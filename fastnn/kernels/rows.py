@@ -2,12 +2,21 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from fastnn.kernels.buffers import CACHE_LINE
 from fastnn.kernels.compile import inlined, kernel
-from fastnn.kernels.functions import fraction_of_255
-from fastnn.kernels.simd import address_of, lane_count, load, load_bytes, prefetch, prefetch_address, store
+from fastnn.kernels.elementary import fraction
+from fastnn.kernels.pointers import number
+from fastnn.kernels.simd import (
+    address_of,
+    item_size,
+    lane_count,
+    load,
+    load_bytes,
+    prefetch,
+    prefetch_address,
+    splat,
+    store,
+)
 
 LINE_SHIFT = 6
 
@@ -15,40 +24,41 @@ LINE_SHIFT = 6
 @inlined
 def sample_at(rows, r):
     """The sample that belongs in row r."""
-    return rows.order[np.uint64(rows.start + r)] if rows.order.size > 0 else rows.start + r
+    return rows.order[rows.start + r] if rows.order else rows.start + r
 
 
 @kernel
 def gather_input(data, sample, n_in, work, at):
-    """Copy sample ``sample`` to ``work[at:at + n_in]``, bytes turned into fractions of 255."""
+    """Copy sample ``sample`` to ``work[at:at + n_in]``, bytes divided by their divisor."""
     lanes = lane_count(work)
     source = sample * n_in
     whole = n_in - n_in % lanes
-    if data.pixels.size:
+    if data.pixels:
+        divisor, reciprocal = splat(work, data.divisor), splat(work, 1 / data.divisor)
         for i in range(0, whole, lanes):
-            store(work, at + i, fraction_of_255(load_bytes(data.pixels, source + i, work)))
+            store(work, at + i, fraction(load_bytes(data.pixels, source + i, work), divisor, reciprocal))
         for i in range(whole, n_in):
-            work[np.uint64(at + i)] = data.pixels[np.uint64(source + i)] / 255
+            work[at + i] = number(work, data.pixels[source + i] / data.divisor)
     else:
         for i in range(0, whole, lanes):
             store(work, at + i, load(data.features, source + i))
         for i in range(whole, n_in):
-            work[np.uint64(at + i)] = data.features[np.uint64(source + i)]
+            work[at + i] = data.features[source + i]
 
 
 @kernel
 def fetch_label(data, sample):
     """Prefetch a sample's label and weight: each is a miss of its own, as dear as the first line of the inputs."""
-    if data.labels.size > 0:
+    if data.labels:
         prefetch(data.labels, sample)
-    if data.sample_weight.size > 0:
+    if data.sample_weight:
         prefetch(data.sample_weight, sample)
 
 
 @inlined
 def fetch_input(data, at):
     """Prefetch the line of one number of the samples."""
-    if data.pixels.size:
+    if data.pixels:
         prefetch(data.pixels, at)
     else:
         prefetch(data.features, at)
@@ -61,7 +71,7 @@ def fetch_inputs(data, ahead, n_in, first, end):
     With the first inputs come the labels, with the last ones the line they lie in: a sample's first input may be in the
     middle of one.
     """
-    shift = LINE_SHIFT if data.pixels.size else LINE_SHIFT - 1 - data.features.itemsize // 4
+    shift = LINE_SHIFT if data.pixels else LINE_SHIFT - 1 - item_size(data.features) // 4
     if first > 0 and end < n_in and (first - 1) >> shift == (end - 1) >> shift:
         return
     for r in range(ahead.first, ahead.end):
@@ -95,12 +105,12 @@ def stretch_of(data, sample, n_in, inputs):
     """
     fetch_label(data, sample)
     start, end = sample * n_in + inputs.first, sample * n_in + inputs.end
-    if data.starts.size:
-        start, end = data.starts[np.uint64(sample)], data.starts[np.uint64(sample + 1)]
-        for i in range(start, end, CACHE_LINE // data.columns.itemsize):
+    if data.starts:
+        start, end = data.starts[sample], data.starts[sample + 1]
+        for i in range(start, end, CACHE_LINE // 4):
             prefetch(data.columns, i)
         prefetch(data.columns, end - 1)
-    if data.pixels.size:
+    if data.pixels:
         address, past = address_of(data.pixels, start), address_of(data.pixels, end)
     else:
         address, past = address_of(data.features, start), address_of(data.features, end)
@@ -111,10 +121,10 @@ def stretch_of(data, sample, n_in, inputs):
 @kernel
 def gather_target(data, sample, n_out, net, row, at):
     """Bring in a sample's label, or its targets to ``work[at:at + n_out]``, and its weight if samples have one."""
-    if data.labels.size > 0:
-        net.work[np.uint64(net.scratch.labels + row)] = data.labels[np.uint64(sample)]
+    if data.labels:
+        net.work[net.scratch.labels + row] = number(net.work, data.labels[sample])
     else:
         for j in range(n_out):
-            net.work[np.uint64(at + j)] = data.targets[np.uint64(sample * n_out + j)]
-    if data.sample_weight.size > 0:
-        net.work[np.uint64(net.scratch.row_weights + row)] = data.sample_weight[np.uint64(sample)]
+            net.work[at + j] = data.targets[sample * n_out + j]
+    if data.sample_weight:
+        net.work[net.scratch.row_weights + row] = data.sample_weight[sample]

@@ -20,7 +20,8 @@ from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, register_model
 
-from fastnn.kernels.host import lanes_of
+from fastnn.kernels.host import HAS_FMA, lanes_of
+from fastnn.kernels.pointers import element_pointer, named_intrinsic
 
 FLOAT_NAMES = {types.float32: "f32", types.float64: "f64"}
 _I8 = ir.IntType(8)
@@ -132,8 +133,8 @@ def where(mask: Any, yes: Any, no: Any) -> Vector:
 
 
 def fma(x: Vector, y: Any, z: Any) -> Vector:
-    """``x * y + z``, rounded once."""
-    return x.call("fma", y, z)
+    """``x * y + z``, rounded once where the processor can."""
+    return x.call("fma", y, z) if HAS_FMA else x * y + z
 
 
 def polynomial(x: Vector, coefficients: list[float]) -> Vector:
@@ -228,19 +229,6 @@ def store_at(pointer: Any, vector: Vector) -> None:
     builder.store(vector.value, target).align = vector.type.dtype.bitwidth // 8
 
 
-def data_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    """Pointer to element ``index`` of a contiguous one-dimensional array; no wrap-around, no bounds check."""
-    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
-
-
-def named_intrinsic(name: str, parameters: list[str], typing: Any) -> Any:
-    """An intrinsic of a function with ``*args``: Numba binds arguments by the signature, so it must show names."""
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    typing.__signature__ = inspect.Signature([inspect.Parameter(p, kind) for p in ["context", *parameters]])
-    typing.__name__ = name
-    return intrinsic(typing)
-
-
 def vector_function(function: Callable[..., Any]) -> Any:
     """Make a Python function on ``Vector`` arguments callable from compiled kernels.
 
@@ -282,9 +270,9 @@ def load(_, array, index):
     vector = VectorType(array.dtype)
 
     def codegen(context, builder, signature, args):
-        return load_at(builder, vector, data_pointer(context, builder, signature.args[0], *args)).value
+        return load_at(builder, vector, element_pointer(builder, signature.args[0], *args)).value
 
-    return vector(array, types.intp), codegen
+    return vector(array, types.int64), codegen
 
 
 @intrinsic
@@ -293,10 +281,10 @@ def store(_, array, index, vector):
 
     def codegen(context, builder, signature, args):
         value = Vector(builder, signature.args[2], args[2])
-        store_at(data_pointer(context, builder, signature.args[0], *args[:2]), value)
+        store_at(element_pointer(builder, signature.args[0], *args[:2]), value)
         return context.get_dummy_value()
 
-    return types.none(array, types.intp, vector), codegen
+    return types.none(array, types.int64, vector), codegen
 
 
 @intrinsic
@@ -305,13 +293,13 @@ def load_bytes(_, array, index, like):
     vector = VectorType(like.dtype)
 
     def codegen(context, builder, signature, args):
-        pointer = data_pointer(context, builder, signature.args[0], *args[:2])
+        pointer = element_pointer(builder, signature.args[0], *args[:2])
         packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, vector.lanes).as_pointer()))
         packed.align = 1
         wide = builder.zext(packed, ir.VectorType(_I32, vector.lanes))
         return builder.sitofp(wide, ir_vector(vector))
 
-    return vector(array, types.intp, like), codegen
+    return vector(array, types.int64, like), codegen
 
 
 @intrinsic
@@ -322,7 +310,18 @@ def lane_count(_, array):
     def codegen(context, builder, signature, args):
         return _I64(lanes)
 
-    return types.intp(array), codegen
+    return types.int64(array), codegen
+
+
+@intrinsic
+def item_size(_, array):
+    """Bytes of a number of ``array``; in compiled kernels."""
+    size = array.dtype.bitwidth // 8
+
+    def codegen(context, builder, signature, args):
+        return _I64(size)
+
+    return types.int64(array), codegen
 
 
 def prefetch_at(builder: Any, pointer: Any) -> None:
@@ -338,10 +337,10 @@ def prefetch(_, array, index):
     """Ask for the cache line of ``array[index]`` ahead of its use; in compiled kernels."""
 
     def codegen(context, builder, signature, args):
-        prefetch_at(builder, data_pointer(context, builder, signature.args[0], *args))
+        prefetch_at(builder, element_pointer(builder, signature.args[0], *args))
         return context.get_dummy_value()
 
-    return types.none(array, types.intp), codegen
+    return types.none(array, types.int64), codegen
 
 
 @intrinsic
@@ -360,9 +359,9 @@ def address_of(_, array, index):
     """Where ``array[index]`` lies in memory; in compiled kernels."""
 
     def codegen(context, builder, signature, args):
-        return builder.ptrtoint(data_pointer(context, builder, signature.args[0], *args), _I64)
+        return builder.ptrtoint(element_pointer(builder, signature.args[0], *args), _I64)
 
-    return types.int64(array, types.intp), codegen
+    return types.int64(array, types.int64), codegen
 
 
 @intrinsic
@@ -371,9 +370,22 @@ def splat(_, array, number):
     vector = VectorType(array.dtype)
 
     def codegen(context, builder, signature, args):
-        return broadcast(builder, vector, args[1]).value
+        scalar = context.cast(builder, args[1], signature.args[1], vector.dtype)
+        return broadcast(builder, vector, scalar).value
 
-    return vector(array, array.dtype), codegen
+    return vector(array, number), codegen
+
+
+@intrinsic
+def lowest_number(_, array):
+    """The lowest finite number of ``array``'s dtype in every lane of a vector; in compiled kernels."""
+    vector = VectorType(array.dtype)
+    lowest = -3.4028234663852886e38 if array.dtype == types.float32 else -1.7976931348623157e308
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(ir_vector(vector), [lowest] * vector.lanes)
+
+    return vector(array), codegen
 
 
 def _enable_operator(function: Callable[[Any, Any], Any]) -> None:

@@ -5,7 +5,6 @@ threads share out the blocks. What a thread owns it alone lists, multiplies and 
 between cores, only the sums over a block.
 """
 
-from functools import cache
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -13,16 +12,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.buffers import CACHE_LINE, LIST_TAIL, SAMPLES_PER_LIST, SHRINK, Rows
+from fastnn.kernels.buffers import CACHE_LINE, HYPER_SIZE, LIST_TAIL, SAMPLES_PER_LIST, Rows
 from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.forward import panel_vectors, weighted_of_first
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.lists import Inputs, block_inputs, count_at, group_of, list_place
+from fastnn.kernels.pointers import element_pointer, moved, number
 from fastnn.kernels.rows import Stretch, fetch_lines, sample_at, stretch_of
 from fastnn.kernels.simd import (
     Vector,
     broadcast,
-    data_pointer,
     fma,
     ir_vector,
     lane_count,
@@ -34,9 +33,10 @@ from fastnn.kernels.simd import (
     store,
     store_at,
 )
+from fastnn.kernels.steps import Run, step_run
 from fastnn.kernels.team import part_start, share_out
-from fastnn.kernels.tiles import Matrix, Pointer, TileShape, for_each_shape, keep_rolled
-from fastnn.kernels.update import OptimizerKernel, Run, make_bias_step, make_step_run
+from fastnn.kernels.tiles import Matrix, TileShape, for_each_shape, keep_rolled, matrix_pointer
+from fastnn.kernels.update import step_biases
 
 _I64 = ir.IntType(64)
 _SUMS = 8  # sums at a time: fewer would wait for themselves, since a multiply-add takes some cycles
@@ -73,9 +73,9 @@ def list_product(_, shape, values, indices, numbers, weights, start, scale, out)
     """
 
     def codegen(context, builder, signature, args):
-        x, w, s, z = (Pointer(context, builder, signature.args[i], args[i]) for i in (1, 4, 5, 7))
+        x, w, s, z = (matrix_pointer(builder, signature.args[i], args[i]) for i in (1, 4, 5, 7))
         lanes = w.vector.lanes
-        index = data_pointer(context, builder, indices, args[2], args[3])
+        index = element_pointer(builder, indices, args[2], args[3])
         factor = broadcast(builder, w.vector, args[6])
         count = builder.extract_value(args[0], 2)
         zero = ir.Constant(ir_vector(w.vector), [0.0] * lanes)
@@ -109,11 +109,12 @@ def list_product(_, shape, values, indices, numbers, weights, start, scale, out)
                     begin = load_at(builder, w.vector, s.vector_at(k, v))
                     store_at(z.vector_at(k, v), fma(parts[0], factor, begin))
 
-        for_each_shape(builder, args[0], SAMPLES_PER_LIST, emit)
+        rows, vectors = (builder.extract_value(args[0], i) for i in range(2))
+        for_each_shape(builder, rows, vectors, SAMPLES_PER_LIST, emit)
         return context.get_dummy_value()
 
-    number = weights.types[0].dtype
-    return types.none(shape, values, indices, types.intp, weights, start, number, out), codegen
+    scalar = weights.types[0].dtype
+    return types.none(shape, values, indices, types.int64, weights, start, scalar, out), codegen
 
 
 @intrinsic
@@ -125,8 +126,8 @@ def list_outer(_, shape, values, indices, numbers, deltas, scale, target, ahead)
     """
 
     def codegen(context, builder, signature, args):
-        x, d, p = (Pointer(context, builder, signature.args[i], args[i]) for i in (1, 4, 6))
-        index = data_pointer(context, builder, indices, args[2], args[3])
+        x, d, p = (matrix_pointer(builder, signature.args[i], args[i]) for i in (1, 4, 6))
+        index = element_pointer(builder, indices, args[2], args[3])
         factor = broadcast(builder, p.vector, args[5])
         address, lines = (builder.extract_value(args[7], i) for i in range(2))
         entries_end = builder.extract_value(args[0], 2)
@@ -139,12 +140,12 @@ def list_outer(_, shape, values, indices, numbers, deltas, scale, target, ahead)
             ]
 
             def add(j):
-                row, numbers = entries.read(j)
+                row, values = entries.read(j)
                 for v in range(vectors):
                     cell = builder.gep(row, [_I64(v * p.vector.lanes)])
                     total = load_at(builder, p.vector, cell)
-                    for number, delta in zip(numbers, scaled, strict=True):
-                        total = fma(number, delta[v], total)
+                    for value, delta in zip(values, scaled, strict=True):
+                        total = fma(value, delta[v], total)
                     store_at(cell, total)
 
             with cgutils.for_range_slice(builder, _I64(0), both_end, _I64(1), _I64) as (j, _):
@@ -156,11 +157,12 @@ def list_outer(_, shape, values, indices, numbers, deltas, scale, target, ahead)
                 keep_rolled(builder)
                 add(j)
 
-        for_each_shape(builder, args[0], SAMPLES_PER_LIST, emit)
+        rows, vectors = (builder.extract_value(args[0], i) for i in range(2))
+        for_each_shape(builder, rows, vectors, SAMPLES_PER_LIST, emit)
         return context.get_dummy_value()
 
-    number = target.types[0].dtype
-    return types.none(shape, values, indices, types.intp, deltas, number, target, ahead), codegen
+    scalar = target.types[0].dtype
+    return types.none(shape, values, indices, types.int64, deltas, scalar, target, ahead), codegen
 
 
 @woven
@@ -171,14 +173,14 @@ def my_blocks(lists, team):
 
 
 @kernel
-def sum_lists(layer, net, samples, group, scale, blocks, threads):
+def sum_lists(net, samples, group, scale, blocks, threads):
     """``Z = scale * X @ W + b`` of the first layer, (rows, n_out); of several threads the sums over each block.
 
     Those are for ``join_sums``, and no thread needs another one's weights.
     """
-    lanes, lists = lane_count(net.work), net.lists
-    weighted, alone = weighted_of_first(layer, net), threads == 1
-    zeros, one = Matrix(net.work, net.scratch.zeros, 0), net.work.dtype.type(1)
+    layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
+    weighted, alone = weighted_of_first(net), threads == 1
+    zeros, one = Matrix(net.work, net.scratch.zeros, 0), number(net.work, 1)
     for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
         vectors = panel_vectors(layer.n_out - column, lanes)
         width = vectors * lanes
@@ -198,10 +200,10 @@ def sum_lists(layer, net, samples, group, scale, blocks, threads):
 
 
 @kernel
-def join_sums(layer, net, rows, scale):
+def join_sums(net, rows, scale):
     """``Z = scale * X @ W + b`` of some rows from the sums over each block, added up as one thread alone would."""
-    lanes, lists = lane_count(net.work), net.lists
-    weighted, factor = weighted_of_first(layer, net), splat(net.work, scale)
+    layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
+    weighted, factor = weighted_of_first(net), splat(net.work, scale)
     for column in range(0, layer.n_out, lanes):
         panel = column - column % (PANEL_VECTORS * lanes)
         width = panel_vectors(layer.n_out - panel, lanes) * lanes
@@ -245,52 +247,49 @@ def part_of(rows, part, parts):
     return Rows(rows.order, rows.start, rows.first + part_start(share, part), rows.first + part_start(share, part + 1))
 
 
-@cache
-def make_sparse_update(optimizer: OptimizerKernel, in_place: bool):
-    """The kernel ``(layer, net, data, target, samples, stepper, ahead, team)`` that steps a sparse first layer.
+@kernel
+def update_sparse(code, net, data, target, samples, stepper, straight, factor, ahead, team):
+    """Step a sparse first layer: of every thread the blocks that it owns, and it fetches the rows ``ahead``.
 
-    Plain gradient descent adds the gradient to the weights ``in_place``, which are stored divided by the shrink of
-    ``epoch.run_batches``. Otherwise the gradient of a block is added up in ``stepper.gradient``, where it stays in the
-    nearest cache, and a step follows. Every thread steps the blocks that it owns, and fetches the rows ``ahead``.
+    Plain gradient descent adds ``factor`` times the gradient ``straight`` to the weights, which are stored divided by
+    the shrink of ``epoch.run``. Otherwise the gradient of a block is added up in ``stepper.gradient``, where it stays
+    in the nearest cache, and a step follows.
     """
-    step_run, step_biases = make_step_run(optimizer, True), make_bias_step(optimizer)
-
-    @kernel
-    def update_sparse(layer, net, data, target, samples, stepper, ahead, team):
-        lanes, lists = lane_count(net.work), net.lists
-        mine = my_blocks(lists, team)
-        panels = (layer.n_out + PANEL_VECTORS * lanes - 1) // (PANEL_VECTORS * lanes)
-        hyper, one = stepper.hyper, stepper.hyper.dtype.type(1)
-        owned = Inputs(mine.first * lists.block_size, min(layer.n_in, mine.end * lists.block_size))
-        parts, done = panels * (mine.end - mine.first), 0
-        for panel in range(panels):
-            column = panel * PANEL_VECTORS * lanes
-            width = panel_vectors(layer.n_out - column, lanes) * lanes
-            at = layer.weights + column * (layer.n_in + 1)
-            for block in range(mine.first, mine.end):
-                part, done = Ahead(part_of(ahead, done, parts), owned), done + 1
-                inputs = block_inputs(lists, block, layer.n_in)
-                first = at + inputs.first * width
-                if in_place:
-                    weights = Matrix(target, first, width)
-                    add_lists(layer, net, data, samples, one / hyper[SHRINK], block, column, weights, part)
-                else:
-                    sums = Matrix(stepper.gradient, 0, width)
-                    add_lists(layer, net, data, samples, one, block, column, sums, part)
-                    run = Run(first, at + inputs.end * width, lanes)
-                    step_run(target, stepper.gradient, first, stepper.state, run, hyper, hyper[1] != 0 or hyper[2] != 0)
-            if mine.first < mine.end and mine.end == lists.blocks:
-                step_biases(layer, net, target, samples, stepper, column)
-
-    return update_sparse
+    layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
+    mine = my_blocks(lists, team)
+    panels = (layer.n_out + PANEL_VECTORS * lanes - 1) // (PANEL_VECTORS * lanes)
+    hyper, one = moved(stepper.hyper, layer.hyper * HYPER_SIZE), number(net.work, 1)
+    owned = Inputs(mine.first * lists.block_size, min(layer.n_in, mine.end * lists.block_size))
+    parts, done = panels * (mine.end - mine.first), 0
+    for panel in range(panels):
+        column = panel * PANEL_VECTORS * lanes
+        width = panel_vectors(layer.n_out - column, lanes) * lanes
+        at = layer.weights + column * (layer.n_in + 1)
+        for block in range(mine.first, mine.end):
+            part, done = Ahead(part_of(ahead, done, parts), owned), done + 1
+            inputs = block_inputs(lists, block, layer.n_in)
+            first = at + inputs.first * width
+            if straight:
+                weights = Matrix(target, first, width)
+                add_lists(layer, net, data, samples, number(net.work, factor), block, column, weights, part)
+            else:
+                sums = Matrix(stepper.gradient, 0, width)
+                add_lists(layer, net, data, samples, one, block, column, sums, part)
+                run = Run((inputs.end - inputs.first) * width // lanes, lanes)
+                params, state = moved(target, first), moved(stepper.state, first)
+                step_run(
+                    stepper.step_and_clear, run, params, stepper.gradient, 1, 0, state, net.params_size, hyper
+                )  # fmt: skip
+        if mine.first < mine.end and mine.end == lists.blocks:
+            step_biases(code, net, layer, target, column, samples, stepper)
 
 
 @kernel
-def scale_weights(layer, params, factor):
-    """``W *= factor`` of one layer, biases left alone."""
-    lanes = lane_count(params)
+def scale_weights(net, factor):
+    """``W *= factor`` of the first layer, biases left alone."""
+    layer, lanes = net.layers[0], lane_count(net.params)
     for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
         width = panel_vectors(layer.n_out - column, lanes) * lanes
         at = layer.weights + column * (layer.n_in + 1)
         for i in range(at, at + layer.n_in * width, lanes):
-            store(params, i, load(params, i) * splat(params, factor))
+            store(net.params, i, load(net.params, i) * splat(net.params, factor))

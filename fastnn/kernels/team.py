@@ -6,14 +6,15 @@ Who computes a number never changes how it is computed, so results are the same 
 import sys
 from typing import NamedTuple
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import ABORT, ARRIVALS
 from fastnn.kernels.compile import inlined, kernel
-from fastnn.kernels.simd import data_pointer
+from fastnn.kernels.host import X86
+from fastnn.kernels.pointers import element_pointer
 
 SPINS = 1000  # some microseconds of waiting awake; longer waits mean that another process has the core
 _I64 = ir.IntType(64)
@@ -43,7 +44,7 @@ def _arrive(_, sync):
     """Count this thread in; returns how many had arrived before."""
 
     def codegen(context, builder, signature, args):
-        pointer = data_pointer(context, builder, sync, args[0], _I64(ARRIVALS))
+        pointer = element_pointer(builder, sync, args[0], _I64(ARRIVALS))
         return builder.atomic_rmw("add", pointer, _I64(1), "seq_cst")
 
     return types.int64(sync), codegen
@@ -54,9 +55,9 @@ def _look(_, sync, place):
     """Read a number that other threads write."""
 
     def codegen(context, builder, signature, args):
-        return builder.load_atomic(data_pointer(context, builder, sync, *args), "acquire", 8)
+        return builder.load_atomic(element_pointer(builder, sync, *args), "acquire", 8)
 
-    return types.int64(sync, types.intp), codegen
+    return types.int64(sync, types.int64), codegen
 
 
 def _plain_call(name, returns):
@@ -77,8 +78,7 @@ def _plain_call(name, returns):
 # Let another thread have the core.
 _give_way = _plain_call("SwitchToThread" if sys.platform == "win32" else "sched_yield", ir.IntType(32))
 # Tell the processor that this is a waiting loop; elsewhere than on x86 there is no such intrinsic.
-_X86 = binding.get_process_triple().startswith(("x86_64", "i686"))
-_breathe = _plain_call("llvm.x86.sse2.pause", ir.VoidType()) if _X86 else _give_way
+_breathe = _plain_call("llvm.x86.sse2.pause", ir.VoidType()) if X86 else _give_way
 
 
 @kernel

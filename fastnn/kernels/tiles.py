@@ -10,20 +10,20 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import CACHE_LINE
 from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
+from fastnn.kernels.parts import Part, part_caller
+from fastnn.kernels.pointers import element_pointer
 from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, ir_vector, load_at, prefetch_at, store_at
 
-_I64 = ir.IntType(64)
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FETCH_DEPTH = 128  # from so many products in a sum on, reading its inputs from afar takes longer than asking for them
 
 
 class Matrix(NamedTuple):
-    """A matrix inside a flat buffer: element (i, j) is ``data[at + i * stride + j]``."""
+    """A matrix inside a flat array: element (i, j) is ``data[at + i * stride + j]``."""
 
     data: Any
     at: int
@@ -39,15 +39,10 @@ class TileShape(NamedTuple):
 
 
 class Pointer:
-    """A ``Matrix`` while code is generated: gives element pointers."""
+    """A matrix while code is generated: gives element pointers."""
 
-    def __init__(self, context: Any, builder: Any, type_: Any, value: Any) -> None:
-        array_type = type_.types[0]
-        array = context.make_array(array_type)(context, builder, builder.extract_value(value, 0))
-        self.builder = builder
-        self.vector = VectorType(array_type.dtype)
-        self.start = builder.gep(array.data, [builder.extract_value(value, 1)])
-        self.stride = builder.extract_value(value, 2)
+    def __init__(self, builder: Any, vector: VectorType, start: Any, stride: Any) -> None:
+        self.builder, self.vector, self.start, self.stride = builder, vector, start, stride
 
     def element(self, row: Any, column: Any) -> Any:
         """Pointer to element (row, column), which are LLVM integers."""
@@ -58,22 +53,49 @@ class Pointer:
         """Pointer to register ``number`` of row ``row`` of the tile."""
         return self.element(_I64(row), _I64(number * self.vector.lanes))
 
+    def from_row(self, row: Any) -> "Pointer":
+        """The matrix without the rows above."""
+        return Pointer(self.builder, self.vector, self.element(row, _I64(0)), self.stride)
 
-def for_each_shape(builder: Any, shape: Any, max_rows: int, emit: Callable[[int, int], None]) -> None:
+
+def matrix_pointer(builder: Any, kind: Any, value: Any) -> Pointer:
+    """The pointer to a kernel's ``Matrix``."""
+    array, at, stride = (builder.extract_value(value, i) for i in range(3))
+    start = element_pointer(builder, kind.types[0], array, at)
+    return Pointer(builder, VectorType(kind.types[0].dtype), start, stride)
+
+
+def for_each_shape(builder: Any, rows: Any, vectors: Any, most_rows: int, emit: Callable[[int, int], None]) -> None:
     """Branch on the run-time tile shape to straight-line code made by ``emit(rows, vectors)``."""
     done = builder.append_basic_block("done")
-    code = builder.add(
-        builder.mul(builder.extract_value(shape, 0), _I64(PANEL_VECTORS + 1)), builder.extract_value(shape, 1)
-    )
+    code = builder.add(builder.mul(rows, _I64(PANEL_VECTORS + 1)), vectors)
     switch = builder.switch(code, done)
-    for rows in range(1, max_rows + 1):
-        for vectors in range(1, PANEL_VECTORS + 1):
-            block = builder.append_basic_block(f"tile_{rows}x{vectors}")
-            switch.add_case(_I64(rows * (PANEL_VECTORS + 1) + vectors), block)
+    for r in range(1, most_rows + 1):
+        for v in range(1, PANEL_VECTORS + 1):
+            block = builder.append_basic_block(f"tile_{r}x{v}")
+            switch.add_case(_I64(r * (PANEL_VECTORS + 1) + v), block)
             builder.position_at_end(block)
-            emit(rows, vectors)
+            emit(r, v)
             builder.branch(done)
     builder.position_at_end(done)
+
+
+def for_each_tile(builder: Any, rows: Any, most_rows: int, emit: Callable[[Any, Any], None]) -> None:
+    """Cut rows into as few tiles as can be, of nearly one size; ``emit(first, count)`` for each."""
+    tiles = builder.udiv(builder.add(rows, _I64(most_rows - 1)), _I64(most_rows))
+    narrow = [builder.trunc(x, _I32) for x in (rows, tiles)]  # a long division takes twice as long
+    base = builder.zext(builder.udiv(narrow[0], builder.select(_is_zero(builder, narrow[1]), _I32(1), narrow[1])), _I64)
+    extra = builder.sub(rows, builder.mul(base, tiles))
+    with cgutils.for_range(builder, tiles, intp=_I64) as each:
+        keep_rolled(builder)
+        larger = builder.icmp_signed("<", each.index, extra)
+        before = builder.select(larger, each.index, extra)
+        first = builder.add(builder.mul(each.index, base), before)
+        emit(first, builder.add(base, builder.zext(larger, _I64)))
+
+
+def _is_zero(builder: Any, x: Any) -> Any:
+    return builder.icmp_signed("==", x, x.type(0))
 
 
 def keep_rolled(builder: Any) -> None:
@@ -105,30 +127,6 @@ def accumulate(
         _add_products(slots, loop.index, left, right)
 
 
-def accumulate_in_chains(
-    slots: list[list[Any]], depth: Any, left: Callable[[int, Any], Any], right: Pointer, chains: int
-) -> None:
-    """The same for a tile so small that its sums would wait for themselves: ``chains`` sums for each, added at the end.
-
-    Chain c takes the products k = c, c + chains, ...; those of an incomplete last round go to the first.
-    """
-    builder, zero = right.builder, ir.Constant(ir_vector(right.vector), [0.0] * right.vector.lanes)
-    others = [[[cgutils.alloca_once_value(builder, zero) for _ in row] for row in slots] for _ in range(chains - 1)]
-    whole = builder.sub(depth, builder.srem(depth, _I64(chains)))
-    with cgutils.for_range_slice(builder, _I64(0), whole, _I64(chains), _I64) as (k, _):
-        keep_rolled(builder)
-        for number, chain in enumerate([slots, *others]):
-            _add_products(chain, builder.add(k, _I64(number)), left, right)
-    with cgutils.for_range_slice(builder, whole, depth, _I64(1), _I64) as (k, _):
-        keep_rolled(builder)
-        _add_products(slots, k, left, right)
-    for chain in others:
-        for row, parts in zip(slots, chain, strict=True):
-            for slot, part in zip(row, parts, strict=True):
-                total = Vector(builder, right.vector, builder.load(slot))
-                builder.store((total + total.wrap(builder.load(part))).value, slot)
-
-
 def _add_products(slots: list[list[Any]], k: Any, left: Callable[[int, Any], Any], right: Pointer) -> None:
     """``slots[r][v] += left(r, k) * right[k, v]``."""
     builder, vector = right.builder, right.vector
@@ -139,42 +137,75 @@ def _add_products(slots: list[list[Any]], k: Any, left: Callable[[int, Any], Any
             builder.store(fma(number, column, Vector(builder, vector, builder.load(slot))).value, slot)
 
 
-@intrinsic
-def product_tile(_, shape, left, right, start, out):
-    """``out[r, :] = start[r, :] + sum_k left[r, k] * right[k, :]`` on one tile.
+def add_rows_in_chains(slots: list[Any], depth: Any, right: Pointer, chains: int) -> None:
+    """``slots[v] += sum_k right[k, v]``, ``chains`` sums for each, added at the end: one would wait for itself.
 
-    shape: TileShape; left: (rows, depth); right: (depth, vectors * lanes); start, out: (rows, vectors * lanes),
-    where a ``start`` of stride 0 gives every row the same start, such as the bias.
+    Chain c takes the rows k = c, c + chains, ...; those of an incomplete last round go to the first.
     """
+    builder, vector = right.builder, right.vector
+    zero = ir.Constant(ir_vector(vector), None)
+    others = [[cgutils.alloca_once_value(builder, zero) for _ in slots] for _ in range(chains - 1)]
+    whole = builder.sub(depth, builder.srem(depth, _I64(chains)))
 
-    def codegen(context, builder, signature, args):
-        a, b, s, c = (
-            Pointer(context, builder, type_, value) for type_, value in zip(signature.args[1:], args[1:], strict=True)
-        )
+    def add(chain: list[Any], k: Any) -> None:
+        for v, slot in enumerate(chain):
+            total = Vector(builder, vector, builder.load(slot))
+            builder.store((total + load_at(builder, vector, right.element(k, _I64(v * vector.lanes)))).value, slot)
 
-        def emit(rows: int, vectors: int) -> None:
+    with cgutils.for_range_slice(builder, _I64(0), whole, _I64(chains), _I64) as (k, _):
+        keep_rolled(builder)
+        for number, chain in enumerate([slots, *others]):
+            add(chain, builder.add(k, _I64(number)))
+    with cgutils.for_range_slice(builder, whole, depth, _I64(1), _I64) as (k, _):
+        keep_rolled(builder)
+        add(slots, k)
+    for chain in others:
+        for slot, part in zip(slots, chain, strict=True):
+            total = Vector(builder, vector, builder.load(slot))
+            builder.store((total + total.wrap(builder.load(part))).value, slot)
+
+
+def _emit_product(builder: Any, vector: VectorType, rows: Any, vectors: Any, depth: Any, *pointers: Any) -> None:
+    """``out[r, :] = start[r, :] + sum_k left[r, k] * right[k, :]`` for any number of rows, tile by tile.
+
+    left: (rows, depth); right: (depth, vectors * lanes), without gaps; start, out: (rows, vectors * lanes), where a
+    ``start`` of stride 0 gives every row the same start, such as the bias.
+    """
+    left, left_stride, right, start, start_stride, out, out_stride = pointers
+    whole = [Pointer(builder, vector, left, left_stride), Pointer(builder, vector, start, start_stride)]
+    target = Pointer(builder, vector, out, out_stride)
+
+    def tile(first: Any, count: Any) -> None:
+        a, s, c = (matrix.from_row(first) for matrix in (*whole, target))
+
+        def emit(r_count: int, v_count: int) -> None:
+            b = Pointer(builder, vector, right, _I64(v_count * vector.lanes))
             slots = [
                 [
-                    cgutils.alloca_once_value(builder, load_at(builder, s.vector, s.vector_at(r, v)).value)
-                    for v in range(vectors)
+                    cgutils.alloca_once_value(builder, load_at(builder, vector, s.vector_at(r, v)).value)
+                    for v in range(v_count)
                 ]
-                for r in range(rows)
+                for r in range(r_count)
             ]
-            depth = builder.extract_value(args[0], 2)
-            loop = partial(accumulate, slots, depth, lambda r, k: a.element(_I64(r), k), b)
-            if rows == PRODUCT_ROWS:  # the next rows may follow in memory
+            run = partial(accumulate, slots, depth, lambda r, k: a.element(_I64(r), k), b)
+            if r_count == PRODUCT_ROWS:  # the next rows may follow in memory
                 with builder.if_else(builder.icmp_signed(">=", depth, _I64(_FETCH_DEPTH))) as (long, short):
                     with long:
-                        loop(a.element(_I64(rows), _I64(0)))
+                        run(a.element(_I64(r_count), _I64(0)))
                     with short:
-                        loop()
+                        run()
             else:
-                loop()
-            for r in range(rows):
-                for v in range(vectors):
-                    store_at(c.vector_at(r, v), Vector(builder, c.vector, builder.load(slots[r][v])))
+                run()
+            for r in range(r_count):
+                for v in range(v_count):
+                    store_at(c.vector_at(r, v), Vector(builder, vector, builder.load(slots[r][v])))
 
-        for_each_shape(builder, args[0], PRODUCT_ROWS, emit)
-        return context.get_dummy_value()
+        for_each_shape(builder, count, vectors, PRODUCT_ROWS, emit)
 
-    return types.none(shape, left, right, start, out), codegen
+    for_each_tile(builder, rows, PRODUCT_ROWS, tile)
+
+
+_PRODUCT = "iiipippipi"
+PRODUCT = Part("product", _PRODUCT, _emit_product)
+product = part_caller("product", ["shape", "left", "right", "start", "out"], _PRODUCT)
+"""In kernels: ``product(address, shape, left, right, start, out)``, see ``_emit_product``; ``right`` is an array."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import functions, persistence, validation
-from fastnn.costs import COSTS
+from fastnn.formulas import costs as cost_rows
 from fastnn.many import checks
 from fastnn.network import Network
 from fastnn.training import Samples
@@ -396,7 +396,7 @@ def _costs(name: str, outputs: Array, targets: Array) -> Array:
     if name in _INVERSES:
         step = np.finfo(np.float32).eps / 2
         outputs = _INVERSES[name](np.clip(outputs, step, 1 - step))
-    costs: Array = getattr(functions, COSTS[name].name)(outputs, targets)
+    costs: Array = getattr(functions, cost_rows.resolve(name).name)(outputs, targets)
     return costs
 
 

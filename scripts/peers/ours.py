@@ -13,13 +13,14 @@ class FastNN(Peer):
 
     modules = ("fastnn",)
     shuffles = True
+    scale: float | None = None
 
     def prepare(self, task: Task, data: Data, layers: Layers) -> None:
         """See Peer."""
         import fastnn
 
         initial = [W for W, _ in layers], [b for _, b in layers]
-        self._network = fastnn.Network(task.sizes, initializer=initial, dtype=task.dtype)
+        self._network = fastnn.Network(task.sizes, initializer=initial, dtype=task.dtype, scale=self.scale)
         self._X, self._y = self._features(data), data.y
         rate = maths.LEARNING_RATES[task.optimizer]
         optimizer: Any
@@ -47,6 +48,8 @@ class FastNN(Peer):
 
 class FastNNBytes(FastNN):
     """The same on images kept as bytes, a quarter of the memory."""
+
+    scale = 255
 
     @staticmethod
     def takes(case: Case) -> bool:

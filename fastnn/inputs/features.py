@@ -1,0 +1,115 @@
+"""Samples as kernels take them: checked, scaled, contiguous."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import validation
+from fastnn.inputs.scaling import Scaling
+from fastnn.inputs.tables import Names, Table, describe_place
+from fastnn.validation import UINT8, Features
+
+Array = NDArray[Any]
+
+_NO_INDICES, _NO_STARTS = np.empty(0, np.int32), np.empty(0, np.int64)
+_PIXELS = 255.0  # what kernels divide bytes by
+
+
+def check_shape(argument: str, table: Table, n_columns: int, note: str = "") -> None:
+    """Refuse anything but at least one sample of ``n_columns`` numbers."""
+    shape = table.values.shape
+    if len(shape) != 2 or shape[1] != n_columns:
+        hint = f"; for one sample pass {argument}.reshape(1, -1)" if shape == (n_columns,) else note
+        raise ValueError(f"{argument} must have shape (n, {n_columns}), got {validation.shape_text(shape)}{hint}")
+    if shape[0] == 0:
+        raise ValueError(f"{argument} must hold at least one sample, got shape {validation.shape_text(shape)}")
+
+
+def check_values(argument: str, array: Array, names: Names, missing: bool) -> None:
+    """Refuse infinity and, unless values may be missing, NaN."""
+
+    def describe(place: tuple[int, ...]) -> str:
+        return describe_place(names, place) + (validation.MISSING_CURE if np.isnan(array[place]) else "")
+
+    validation.check_finite(argument, array, describe, missing)
+
+
+def dense_features(argument: str, table: Table, scaling: Scaling, dtype: np.dtype[Any], finite: bool) -> Features:
+    """Samples of any numeric dtype, taken at face value and scaled.
+
+    With ``finite=False`` an array that is used as it is may still hold NaN and infinity, and its taker has to look.
+    """
+    array, common = table.values, scaling.common
+    if common == _PIXELS and array.dtype == UINT8:
+        # Bytes stay bytes: kernels take them for fractions of 255. A kernel that applies ``scaling.shift`` and
+        # ``scaling.factor`` itself takes every other array of bytes here too.
+        kept = np.ascontiguousarray(array)
+    elif common == 1 and array.dtype == dtype:
+        kept = np.ascontiguousarray(array)
+        if finite:
+            check_values(argument, kept, table.names, missing=False)
+    else:
+        kept = _scaled(argument, table, scaling, dtype)
+    return Features(kept, _NO_INDICES, _NO_STARTS, len(array))
+
+
+def _scaled(argument: str, table: Table, scaling: Scaling, dtype: np.dtype[Any]) -> Array:
+    array = table.values
+    check_values(argument, array, table.names, scaling.fills)
+    if scaling.common == 1:
+        with np.errstate(over="ignore"):
+            result = np.ascontiguousarray(array, dtype=dtype)
+    else:
+        result = scaling.apply(array, dtype)
+    _check_range(argument, result, dtype)
+    return result
+
+
+def _check_range(argument: str, result: Array, dtype: np.dtype[Any]) -> None:
+    try:
+        validation.check_finite(argument, result)
+    except ValueError:
+        raise ValueError(f"{argument} must fit into {dtype.name}, but holds numbers beyond its range") from None
+
+
+def checked_csr(argument: str, matrix: Any) -> Any:
+    """A SciPy CSR matrix whose numbers can be trusted, and stay so, with its columns in order.
+
+    Kernels do not look where an index leads: what they are given is a copy that nobody else can change.
+    """
+    n, n_in = matrix.shape
+    for name in ("indices", "indptr"):
+        kind = getattr(matrix, name).dtype
+        if kind.kind not in "iu":
+            raise TypeError(f"{argument}.{name} must hold whole numbers, got dtype {kind}")
+    # Looked at after copying. SciPy trusts them, and would take Python down with it.
+    values, indices, starts = matrix.data.copy(), matrix.indices.copy(), matrix.indptr.copy()
+    broken = indices.size > 0 and (indices.min() < 0 or indices.max() >= n_in)
+    room = min(indices.size, values.size)
+    if broken or len(starts) != n + 1 or starts[0] != 0 or starts[-1] > room or (np.diff(starts) < 0).any():
+        raise ValueError(f"{argument} must be a valid sparse matrix, got one whose indices do not fit its shape")
+    validation.check_finite(f"{argument}.data", validation.check_numeric(f"{argument}.data", values))
+    matrix = type(matrix)((values, indices, starts), shape=matrix.shape)
+    rising = np.diff(indices) > 0
+    rising[starts[(starts > 0) & (starts < indices.size)] - 1] = True  # from one row to the next
+    if not rising.all():  # a column twice in a row, or columns out of order: allowed, but not what kernels take
+        matrix.has_sorted_indices = matrix.has_canonical_format = False  # a note may be older than the indices
+        matrix.sum_duplicates()
+    return matrix
+
+
+def sparse_features(argument: str, matrix: Any, scaling: Scaling, dtype: np.dtype[Any]) -> Features:
+    """A checked CSR matrix, scaled; refused where zero would not stay zero."""
+    if scaling.shifts:
+        raise ValueError(
+            f"{argument} must be dense, got a sparse {type(matrix).__name__}: the scale that this network has learned "
+            f"shifts its inputs, so that zero does not stay zero; pass {argument}.toarray()"
+        )
+    if scaling.indicators:
+        raise ValueError(f'{argument} must be dense where missing="indicator", got a sparse {type(matrix).__name__}')
+    entries = matrix.indptr[-1]
+    indices = np.ascontiguousarray(matrix.indices[:entries], np.int32)
+    values = np.ascontiguousarray(scaling.apply_sparse(matrix.data[:entries], indices, dtype))
+    _check_range(f"{argument}.data", values, dtype)
+    return Features(values, indices, np.ascontiguousarray(matrix.indptr, np.int64), matrix.shape[0])

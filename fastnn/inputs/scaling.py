@@ -1,0 +1,196 @@
+"""How inputs are brought to unit scale: part of a network, learned once, applied to whatever comes in.
+
+Every column x becomes ``(x - shift) / unit``, computed in float64. Missing values take the place of the column's mean.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+SCALES = ("minmax", "standard", "robust")
+MISSING = ("mean", "indicator")
+_BLOCK = 1 << 20  # numbers converted together, so that float64 takes little memory
+_COLUMNS = 32  # whose quartiles are looked for together
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Shift and unit of every column, and what stands for a missing value.
+
+    Attributes
+    ----------
+    shift : array (n,) float64
+        Taken off first.
+    unit : array (n,) float64
+        Divides what is left: > 0, infinite for a column that is constant, which becomes 0.
+    fill : array (n,) float64
+        What a missing value is taken for, in the column's own units; empty where missing values are refused.
+    indicators : bool
+        Whether for every column another one follows, behind all of them, that is 1 where a value was missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Scaling(np.array([1.0]), np.array([2.0])).apply(np.array([[3], [5]]), np.dtype("float32"))
+    array([[1.],
+           [2.]], dtype=float32)
+    """
+
+    shift: Array
+    unit: Array
+    fill: Array = field(default_factory=lambda: np.empty(0))
+    indicators: bool = False
+
+    @classmethod
+    def by_number(cls, n: int, number: float = 1.0) -> "Scaling":
+        """Every column divided by the same number."""
+        return cls(np.zeros(n), np.full(n, number))
+
+    @property
+    def factor(self) -> Array:
+        """What a kernel multiplies with: ``(x - shift) * factor``."""
+        return 1 / self.unit
+
+    @cached_property
+    def shifts(self) -> bool:
+        """Whether zero does not stay zero."""
+        return bool(self.shift.any())
+
+    @cached_property
+    def common(self) -> float | None:
+        """The one number that all is divided by, where that is all there is to do."""
+        if self.shifts or self.fill.size or not (self.unit == self.unit[0]).all():
+            return None
+        return float(self.unit[0])
+
+    @property
+    def fills(self) -> bool:
+        """Whether missing values are filled in."""
+        return self.fill.size > 0
+
+    def apply(self, values: Array, dtype: np.dtype[Any]) -> Array:
+        """Scaled samples.
+
+        Parameters
+        ----------
+        values : array (m, n)
+            Samples of any numeric dtype.
+        dtype : dtype
+            Of the result.
+
+        Returns
+        -------
+        array (m, n), or (m, 2 n) with indicators
+            Contiguous; infinite where a number does not fit.
+        """
+        n = values.shape[1]
+        result = np.empty((len(values), 2 * n if self.indicators else n), dtype)
+        for rows in _row_blocks(values):
+            block = values[rows].astype(np.float64)
+            if self.fills:
+                missing = np.isnan(block)
+                block = np.where(missing, self.fill, block)
+                if self.indicators:
+                    result[rows, n:] = missing
+            with np.errstate(over="ignore"):
+                block -= self.shift
+                block /= self.unit
+                result[rows, :n] = block
+        return result
+
+    def apply_sparse(self, values: Array, columns: Array, dtype: np.dtype[Any]) -> Array:
+        """Scaled entries of a sparse matrix that lie in these columns; only where nothing is shifted or filled in."""
+        unit: Any = self.common or self.unit[columns]
+        with np.errstate(over="ignore"):
+            scaled: Array = (values / unit).astype(dtype, copy=False)
+        return scaled
+
+
+def _row_blocks(values: Array) -> Iterator[slice]:
+    rows = max(1, _BLOCK // max(1, values.shape[1]))
+    for first in range(0, len(values), rows):
+        yield slice(first, first + rows)
+
+
+def learn(values: Array, scale: str | float | None, missing: str | None) -> Scaling:
+    """The scaling of dense samples (m, n) of any numeric dtype; NaN is missing, if that is allowed."""
+    n = values.shape[1]
+    low = np.fmin.reduce(values, axis=0).astype(np.float64)  # fmin passes over NaN
+    high = np.fmax.reduce(values, axis=0).astype(np.float64)
+    mean = _means(values) if missing or scale == "standard" else np.zeros(n)
+    empty = np.isnan(low)  # a column without a single value
+    low, high, mean = (np.where(empty, 0.0, numbers) for numbers in (low, high, mean))
+    mean = np.clip(mean, low, high)  # of a constant column exactly its value
+    if not isinstance(scale, str):
+        shift, unit = np.zeros(n), np.full(n, 1.0 if scale is None else scale)
+    else:
+        shift, unit = _shift_and_unit(values, scale, low, high, mean)
+        unit = np.where((low == high) | ~(unit > 0), np.inf, unit)
+    return Scaling(shift, unit, mean if missing else np.empty(0), missing == "indicator")
+
+
+def _shift_and_unit(values: Array, scale: str, low: Array, high: Array, mean: Array) -> tuple[Array, Array]:
+    if scale == "minmax":
+        return low, high - low
+    if scale == "standard":
+        return mean, _deviations(values, mean)
+    lower, median, upper = _quartiles(values)
+    # Where half of all values are the same, the whole range is what is left to go by.
+    return median, np.where(upper > lower, upper - lower, (high - low) / 2)
+
+
+def _means(values: Array) -> Array:
+    total, count = np.zeros(values.shape[1]), np.zeros(values.shape[1])
+    for rows in _row_blocks(values):
+        block = values[rows].astype(np.float64)
+        total += np.nansum(block, axis=0)
+        count += (~np.isnan(block)).sum(axis=0)
+    return total / np.maximum(count, 1)
+
+
+def _deviations(values: Array, mean: Array) -> Array:
+    """Root of the mean square about the mean."""
+    total, count = np.zeros(values.shape[1]), np.zeros(values.shape[1])
+    for rows in _row_blocks(values):
+        distance = values[rows].astype(np.float64) - mean
+        total += np.nansum(distance * distance, axis=0)
+        count += (~np.isnan(distance)).sum(axis=0)
+    deviations: Array = np.sqrt(total / np.maximum(count, 1))
+    return deviations
+
+
+def _quartiles(values: Array) -> Array:
+    parts = []
+    for first in range(0, values.shape[1], _COLUMNS):
+        block = values[:, first : first + _COLUMNS].astype(np.float64)
+        block[:, np.isnan(block).all(axis=0)] = 0
+        parts.append(np.nanquantile(block, [0.25, 0.5, 0.75], axis=0))
+    return np.concatenate(parts, axis=1)
+
+
+def learn_sparse(values: Array, columns: Array, shape: tuple[int, int], scale: str) -> Scaling:
+    """The scaling of a sparse matrix, from its entries and their columns: units alone, so that zero stays zero.
+
+    "standard" divides by the standard deviation, "minmax" by the largest absolute value.
+    """
+    m, n = shape
+    values = values.astype(np.float64)
+    stored = np.bincount(columns, minlength=n)
+    low, high = np.where(stored < m, 0.0, np.inf), np.where(stored < m, 0.0, -np.inf)
+    np.minimum.at(low, columns, values)
+    np.maximum.at(high, columns, values)
+    if scale == "minmax":
+        unit = np.maximum(abs(low), abs(high))
+    else:
+        mean = np.bincount(columns, values, minlength=n) / m
+        squares = np.bincount(columns, (values - mean[columns]) ** 2, minlength=n)
+        unit = np.sqrt((squares + (m - stored) * mean**2) / m)
+        unit[low == high] = np.inf
+    unit[~(unit > 0)] = np.inf
+    return Scaling(np.zeros(n), unit)

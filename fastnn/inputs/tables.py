@@ -1,0 +1,113 @@
+"""Frames and arrays as one numeric array, with the names of its columns.
+
+No library of frames is imported: a frame is what has columns and hands them out one by one.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import validation
+
+Array = NDArray[Any]
+Names = tuple[str, ...] | None
+
+
+class Table(NamedTuple):
+    """Numbers, or a sparse matrix, and what its columns are called."""
+
+    values: Any
+    names: Names
+
+
+class _Frame(NamedTuple):
+    names: tuple[Any, ...]
+    column: Callable[[int], Any]
+
+
+def _frame(argument: str, values: Any) -> _Frame | None:
+    """Names and columns of a frame of pandas, Polars, PyArrow or of their kind."""
+    if hasattr(values, "column_names") and hasattr(values, "column"):  # PyArrow: its ``columns`` are the data
+        return _Frame(tuple(values.column_names), values.column)
+    if not hasattr(values, "columns") or hasattr(values, "tocsr"):
+        return None
+    if not hasattr(values, "to_numpy") and not hasattr(values, "__array__"):
+        method = next((name for name in ("collect", "compute") if hasattr(values, name)), "to_numpy")
+        raise TypeError(
+            f"{argument} must be in memory, got a {type(values).__name__}: pass {argument}.{method}(), "
+            "or the chunks one by one"
+        )
+    names = tuple(values.columns)
+    if hasattr(values, "iloc"):
+        return _Frame(names, lambda i: values.iloc[:, i])
+    return _Frame(names, lambda i: values[:, i])
+
+
+def read_table(argument: str, values: Any, missing: bool = False) -> Table:
+    """A numeric array of any dtype, or a sparse matrix as CSR; with ``missing``, NaN where there is no value."""
+    if type(values) is np.ndarray:
+        return Table(validation.check_numeric(argument, values, missing), None)
+    if hasattr(values, "tocsr"):
+        return Table(values.tocsr(), None)
+    frame = _frame(argument, values)
+    if frame is None:
+        return Table(validation.check_numeric(argument, values, missing), None)
+    named = frame.names != tuple(range(len(frame.names)))  # pandas numbers what nobody has named
+    names = tuple(map(str, frame.names)) if named else None
+    if _is_uniform(values):
+        return Table(np.asarray(values), names)
+    columns = [_column(argument, name, frame.column(i), missing) for i, name in enumerate(frame.names)]
+    if not columns:
+        return Table(np.empty((len(values), 0)), names)
+    return Table(np.column_stack(columns), names)
+
+
+def _is_uniform(values: Any) -> bool:
+    """Whether the frame itself makes a numeric array, without a detour by objects."""
+    dtypes = list(getattr(values, "dtypes", [None]))
+    return all(isinstance(dtype, np.dtype) and dtype.kind in "fiu" for dtype in dtypes)
+
+
+def _column(argument: str, name: Any, column: Any, missing: bool) -> Array:
+    array = np.asarray(column)
+    if array.ndim != 1:
+        raise ValueError(f"{argument} must hold one number in a cell, got shape {array.shape} in column {name!r}")
+    if array.dtype.kind in "fiub":
+        return array
+    if array.dtype.kind in "OUT":
+        return validation.numbers_of(argument, array.astype(object), missing, lambda place: _place(name, place[0]))
+    raise TypeError(f"{argument} must hold real numbers, got {array.dtype} in column {name!r}{validation.TEXT_CURE}")
+
+
+def _place(name: Any, row: int) -> str:
+    return f"in column {name!r}, row {row}"
+
+
+def describe_place(names: Names, place: tuple[int, ...]) -> str:
+    """Where something stands: by column name and row, or by numbers."""
+    if names is not None and len(place) == 2:
+        return _place(names[place[1]], place[0])
+    return validation.place_text(place)
+
+
+def in_order(argument: str, table: Table, known: Names) -> Table:
+    """The table with its columns in the order of ``known``; other columns are refused."""
+    if known is None or table.names is None or table.names == known:
+        return table
+    lacking = [name for name in known if name not in table.names]
+    unknown = [name for name in table.names if name not in known]
+    if lacking or unknown or len(set(known)) < len(known) or len(table.names) != len(known):
+        wrong = [f"{word} {_listed(names)}" for word, names in (("lacks", lacking), ("has", unknown)) if names]
+        raise ValueError(
+            f"{argument} must have the columns of the first fit, {_listed(known)}, but "
+            f"{' and '.join(wrong) or f'has {_listed(table.names)}'}"
+        )
+    order = [table.names.index(name) for name in known]
+    return Table(table.values[:, order], known)
+
+
+def _listed(names: Any) -> str:
+    shown = ", ".join(map(repr, names[:8]))
+    return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")

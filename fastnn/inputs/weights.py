@@ -1,0 +1,97 @@
+"""Weights of samples and of classes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import validation
+from fastnn.inputs.labels import CLASSES, Task
+from fastnn.validation import Features, Targets
+
+Array = NDArray[Any]
+
+BALANCED = "balanced"
+
+
+def check_sample_weight(values: Any, n: int) -> Array | None:
+    """Weights (n,) in float64, none negative, not all zero, with a mean of 1; None where there are none.
+
+    So a weighted mean over all samples is the mean of weight times what is weighed. A batch's share of the weights is
+    1 on average only: an engine that divides by the sum of a batch's weights takes these as they are.
+    """
+    if values is None:
+        return None
+    array = validation.check_numeric("sample_weight", values)
+    if array.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), got {validation.shape_text(array.shape)}")
+    array = validation.cast("sample_weight", array, np.dtype(np.float64))
+    if array.min() < 0:
+        raise ValueError(f"sample_weight must not be negative, got {array.min()}")
+    if array.max() == 0:
+        raise ValueError("sample_weight must not be all zero")
+    return _with_mean_one(array)
+
+
+def _with_mean_one(weights: Array) -> Array:
+    relative = weights / weights.max()  # so that no sum overflows
+    result: Array = relative * (len(relative) / relative.sum())
+    return result
+
+
+def apply_class_weight(class_weight: Any, task: Task, targets: Targets, sample_weight: Array | None) -> Array | None:
+    """Sample weights times those of their classes; "balanced" gives every class the same sum."""
+    if class_weight is None:
+        return sample_weight
+    if task.kind != CLASSES or task.classes is None:
+        raise ValueError(f"class_weight needs classes as targets, but the task is {task.kind!r}")
+    if not isinstance(class_weight, Mapping):
+        validation.check_name("class_weight", class_weight, [BALANCED])
+    numbers = _class_numbers(targets)
+    weights = np.ones(len(numbers)) if sample_weight is None else sample_weight
+    if isinstance(class_weight, Mapping):
+        by_class = _from_mapping(class_weight, task.classes)
+    else:
+        sums = np.bincount(numbers, weights, minlength=len(task.classes))
+        by_class = np.divide(1.0, sums, out=np.zeros(len(sums)), where=sums > 0)
+    if not (by_class[numbers] * weights).any():
+        raise ValueError("class_weight must not make every sample's weight zero")
+    return _with_mean_one(by_class[numbers] * weights)
+
+
+def _class_numbers(targets: Targets) -> Array:
+    if targets.labels.size:
+        return targets.labels
+    matrix = targets.matrix
+    numbers: Array = matrix.argmax(axis=1) if matrix.shape[1] > 1 else matrix[:, 0].astype(np.int64)
+    return numbers
+
+
+def _from_mapping(class_weight: Mapping[Any, Any], classes: Array) -> Array:
+    result, places = np.ones(len(classes)), {label: i for i, label in enumerate(classes.tolist())}
+    for label, weight in class_weight.items():
+        plain = label.item() if isinstance(label, np.generic) else label
+        if plain not in places:
+            raise ValueError(f"class_weight must be for the classes {list(places)}, got one for {plain!r}")
+        result[places[plain]] = validation.check_number(f"class_weight[{plain!r}]", weight, at_least=0)
+    return result
+
+
+def without_weightless(X: Features, targets: Targets, weights: Array | None) -> tuple[Features, Targets, Array | None]:
+    """The samples whose weight is not zero: a weight of zero is the same as absence."""
+    if weights is None or weights.all():
+        return X, targets, weights
+    kept = np.flatnonzero(weights)
+    labels = targets.labels[kept] if targets.labels.size else targets.labels
+    matrix = targets.matrix[kept] if targets.matrix.size else targets.matrix
+    return _take(X, kept), Targets(labels, matrix, targets.classes), _with_mean_one(weights[kept])
+
+
+def _take(X: Features, rows: Array) -> Features:
+    if not X.starts.size:
+        return X._replace(values=X.values[rows], n=len(rows))
+    lengths = np.diff(X.starts)[rows]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    entries = np.arange(starts[-1]) + np.repeat(X.starts[:-1][rows] - starts[:-1], lengths)
+    return Features(X.values[entries], X.indices[entries], starts.astype(np.int64), len(rows))

@@ -1,0 +1,87 @@
+"""Records: what Python and the kernels share, as named fields at an address.
+
+A record is a ``NamedTuple`` whose annotations say what each field is: ``int``, ``float``, an array of some kind
+(``Numbers``, ``Int64s`` ...), another record, or a ``TableOf`` records. ``pack`` writes one to memory, eight bytes a
+field, with the addresses of its arrays; ``pointers.py`` lets compiled kernels read it by the same names. A kernel gets
+one machine word for a record, however much is in it. Imports nothing heavy.
+"""
+
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class TableOf(NamedTuple):
+    """Marks a field that points to the first of several records of a kind, one after the other."""
+
+    row: type
+
+
+# Arrays by what a kernel sees; "numbers" are of the network's dtype.
+Numbers = Annotated[Any, "numbers"]
+Float64s = Annotated[Any, "float64"]
+Int64s = Annotated[Any, "int64"]
+Int32s = Annotated[Any, "int32"]
+Bytes = Annotated[Any, "uint8"]
+
+
+@lru_cache
+def fields_of(described: Any) -> dict[str, Any]:
+    """Name and kind of a record's fields, or a function's arguments: what their annotations say.
+
+    A kind is int, float, the name of an array's dtype, a ``TableOf``, a record's class, or None.
+    """
+    hints = get_type_hints(described, include_extras=True)
+    return {name: get_args(hint)[1] if get_args(hint) else hint for name, hint in hints.items()}
+
+
+def address_of(array: Array) -> int:
+    """Where an array's memory begins; 0 for an empty one, which kernels take for an absent one."""
+    return array.__array_interface__["data"][0] if array.size else 0
+
+
+class Packed:
+    """A record in memory.
+
+    Attributes
+    ----------
+    address : int
+        What a kernel is given.
+    words : array (fields,) int64
+        The memory. Between calls of kernels a word may be changed.
+    """
+
+    __slots__ = ("_keeps", "address", "words")
+
+    def __init__(self, record: Any) -> None:
+        words = np.empty(len(record), np.int64)
+        # What the words point to must live as long as they do.
+        self._keeps = [record]
+        floats = words.view(np.float64)
+        for i, (value, kind) in enumerate(zip(record, fields_of(type(record)).values(), strict=True)):
+            if kind is float:
+                floats[i] = value
+            elif kind is int:
+                words[i] = value
+            elif isinstance(kind, str | TableOf):
+                words[i] = address_of(value)
+            else:
+                inner = value if isinstance(value, Packed) else Packed(value)
+                self._keeps.append(inner)
+                words[i] = inner.address
+        self.address, self.words = address_of(words), words
+
+
+def pack_table(rows: Any) -> Array:
+    """Records of one kind as the rows of an int64 array."""
+    kinds = list(fields_of(type(rows[0])).values())
+    table = np.empty((len(rows), len(kinds)), np.int64)
+    floats = table.view(np.float64)
+    for i, row in enumerate(rows):
+        for j, (value, kind) in enumerate(zip(row, kinds, strict=True)):
+            (floats if kind is float else table)[i, j] = value
+    return table

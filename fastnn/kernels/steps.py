@@ -1,0 +1,193 @@
+"""Gradient and optimizer step in one: the gradient of a tile of weights lives and dies in registers.
+
+An optimizer is a formula: new parameters and new memory from the gradient ``g``, the parameters ``p``, the memory, and
+the numbers of the step. Here it becomes parts: for the gradient of a batch as it is summed up, and for one in memory.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from fastnn.formulas.expressions import Expression, to_data, variable
+from fastnn.kernels.buffers import CLIP, L1, L2
+from fastnn.kernels.elementary import maximum, minimum, sign
+from fastnn.kernels.formula_parts import compute
+from fastnn.kernels.host import UPDATE_ROWS
+from fastnn.kernels.parts import Part, part_caller
+from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, ir_vector, load_at, store_at
+from fastnn.kernels.tiles import (
+    Pointer,
+    accumulate,
+    add_rows_in_chains,
+    for_each_shape,
+    for_each_tile,
+    keep_rolled,
+)
+
+_I64 = ir.IntType(64)
+# A row of biases has few sums, and they wait for themselves: an addition takes so many cycles. With so many samples it
+# pays to take several sums for each.
+_CHAINS, _LONG = 4, 16
+
+
+class Rule(NamedTuple):
+    """How parameters are stepped: an optimizer's formulas, and what may come to every gradient."""
+
+    update: tuple[Expression, ...]  # the new p, then the new states, of g, p, the states and the numbers
+    states: tuple[str, ...]
+    numbers: tuple[str, ...]  # in the order of their places in ``Stepper.hyper``
+    l1: bool = False
+    l2: bool = False
+    clipped: bool = False  # to +- hyper[CLIP], before the penalties
+
+    @property
+    def key(self) -> str:
+        """What shapes the code."""
+        return repr((to_data(list(self.update)), *self[1:]))
+
+
+ADD = Rule((variable("p") + variable("g"),), (), ())
+"""Adds a gradient to a buffer shaped like the parameters."""
+
+
+class _Cells:
+    """Registers of parameters with the optimizer's memory, while code is generated."""
+
+    def __init__(self, builder: Any, vector: VectorType, rule: Rule, p: Any, s: Any, state_size: Any) -> None:
+        self.builder, self.vector, self.rule = builder, vector, rule
+        offsets = [builder.mul(_I64(i), state_size) for i in range(len(rule.states))]
+        self.starts = [p, *(builder.gep(s, [offset]) for offset in offsets)]
+
+    def hyper(self, numbers: Any) -> Mapping[int, Vector]:
+        """The numbers of the step, each in all lanes."""
+        rule, builder = self.rule, self.builder
+        wanted = [*range(len(rule.numbers))]
+        wanted += [place for place, on in ((L1, rule.l1), (L2, rule.l2), (CLIP, rule.clipped)) if on]
+        return {i: broadcast(builder, self.vector, builder.load(builder.gep(numbers, [_I64(i)]))) for i in wanted}
+
+    def step(self, at: Any, g: Vector, hyper: Mapping[int, Vector]) -> None:
+        """Step the register ``at`` elements from the start by its gradient."""
+        rule, builder = self.rule, self.builder
+        places = [builder.gep(start, [at]) for start in self.starts]
+        p, *states = (load_at(builder, self.vector, place) for place in places)
+        if rule.clipped:
+            g = maximum(minimum(g, hyper[CLIP]), -hyper[CLIP])
+        if rule.l1:
+            g = fma(hyper[L1], sign(p), g)
+        if rule.l2:
+            g = fma(hyper[L2], p, g)
+        own = {name: hyper[i] for i, name in enumerate(rule.numbers)}
+        values = {"g": g, "p": p, **dict(zip(rule.states, states, strict=True)), **own}
+        for place, new in zip(places, compute(list(rule.update), values), strict=True):
+            store_at(place, new)
+
+
+_UPDATE = "iiipipippippi"
+
+
+def update_part(rule: Rule) -> Part:
+    """One step for ``params[k, :]``, whose gradient is ``sum_b inputs[b, k] * deltas[b, :]``, tile by tile.
+
+    shape: (rows k, vectors, batch); inputs: (batch, rows); deltas: (batch, vectors * lanes); params: (rows, vectors *
+    lanes) without gaps, and where there are ``biases`` a row of those behind, whose inputs are 1; states: at the
+    same place in buffers ``state_size`` apart; hyper: the numbers for weights and for biases.
+    """
+
+    def emit(
+        builder: Any, vector: VectorType, rows: Any, vectors: Any, depth: Any, x: Any, x_stride: Any, d: Any,
+        d_stride: Any, p: Any, s: Any, state_size: Any, hyper: Any, bias_hyper: Any, biases: Any,
+    ) -> None:  # fmt: skip
+        inputs, deltas = Pointer(builder, vector, x, x_stride), Pointer(builder, vector, d, d_stride)
+        cells = _Cells(builder, vector, rule, p, s, state_size)
+        zero = ir.Constant(ir_vector(vector), None)
+
+        def finish(at: Any, slots: list[list[Any]], numbers: Any) -> None:
+            width, found = len(slots[0]) * vector.lanes, cells.hyper(numbers)
+            for r, row in enumerate(slots):
+                for v, slot in enumerate(row):
+                    place = builder.add(at, _I64(r * width + v * vector.lanes))
+                    cells.step(place, Vector(builder, vector, builder.load(slot)), found)
+
+        def tile(first: Any, count: Any) -> None:
+            def emit_shape(r_count: int, v_count: int) -> None:
+                slots = [[cgutils.alloca_once_value(builder, zero) for _ in range(v_count)] for _ in range(r_count)]
+                accumulate(slots, depth, lambda r, k: inputs.element(k, builder.add(first, _I64(r))), deltas)
+                finish(builder.mul(first, _I64(v_count * vector.lanes)), slots, hyper)
+
+            for_each_shape(builder, count, vectors, UPDATE_ROWS, emit_shape)
+
+        def bias_row(_: int, v_count: int) -> None:
+            slots = [cgutils.alloca_once_value(builder, zero) for _ in range(v_count)]
+            with builder.if_else(builder.icmp_signed(">=", depth, _I64(_LONG))) as (long, short):
+                with long:
+                    add_rows_in_chains(slots, depth, deltas, _CHAINS)
+                with short:
+                    add_rows_in_chains(slots, depth, deltas, 1)
+            finish(builder.mul(rows, _I64(v_count * vector.lanes)), [slots], bias_hyper)
+
+        for_each_tile(builder, rows, UPDATE_ROWS, tile)
+        with builder.if_then(builder.icmp_signed("!=", biases, _I64(0))):
+            for_each_shape(builder, _I64(1), vectors, 1, bias_row)
+
+    return Part("update", _UPDATE, emit, rule.key)
+
+
+update_weights = part_caller(
+    "update_weights",
+    ["shape", "inputs", "deltas", "params", "state", "state_size", "hyper", "bias_hyper", "biases"],
+    _UPDATE,
+)
+"""In kernels: ``update_weights(address, shape, inputs, deltas, params, state, state_size, hyper, bias_hyper, biases)``;
+``params`` and ``state`` are arrays that begin with the first row."""
+
+_STEP = "iippiipip"
+
+
+def step_part(rule: Rule, clears: bool) -> Part:
+    """Step ``count`` registers, ``stride`` elements apart, by gradients in memory, which it leaves alone or ``clears``.
+
+    The gradient is the sum of ``parts`` buffers ``part_size`` elements apart, added up in order.
+    """
+
+    def emit(
+        builder: Any, vector: VectorType, count: Any, stride: Any, p: Any, g: Any, parts: Any, part_size: Any,
+        s: Any, state_size: Any, hyper: Any,
+    ) -> None:  # fmt: skip
+        cells = _Cells(builder, vector, rule, p, s, state_size)
+        numbers = cells.hyper(hyper)
+        zero = ir.Constant(ir_vector(vector), None)
+        slot = cgutils.alloca_once(builder, zero.type)
+        with cgutils.for_range(builder, count, intp=_I64) as each:
+            keep_rolled(builder)
+            at = builder.mul(each.index, stride)
+            builder.store(zero, slot)
+            with cgutils.for_range(builder, parts, intp=_I64) as part:
+                place = builder.gep(g, [builder.add(at, builder.mul(part.index, part_size))])
+                found = load_at(builder, vector, place)
+                if clears:
+                    store_at(place, found.wrap(zero))
+                builder.store((found.wrap(builder.load(slot)) + found).value, slot)
+            cells.step(at, Vector(builder, vector, builder.load(slot)), numbers)
+
+    return Part("step", _STEP, emit, (rule.key, clears))
+
+
+step_run = part_caller(
+    "step_run", ["run", "params", "gradient", "parts", "part_size", "state", "state_size", "hyper"], _STEP
+)
+"""In kernels: ``step_run(address, run, params, gradient, parts, part_size, state, state_size, hyper)``."""
+
+
+class Run(NamedTuple):
+    """Registers to step: how many, and elements from one to the next."""
+
+    count: int
+    stride: int
+
+
+def number_type(dtype: Any) -> Any:
+    """Numba's type for a NumPy dtype."""
+    return types.float32 if dtype.itemsize == 4 else types.float64

@@ -1,0 +1,148 @@
+"""The machine code of one network: which parts and stages it runs, compiled or loaded when a use first needs them."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.formulas.activations import Activation
+from fastnn.formulas.costs import Cost, output_unit
+from fastnn.formulas.expressions import variable
+from fastnn.formulas.optimizers import Rule
+from fastnn.kernels.buffers import Code, Layer
+from fastnn.kernels.host import lanes_of
+from fastnn.kernels.records import Packed
+
+Array = NDArray[Any]
+_LAYER_FIELDS = {name: i for i, name in enumerate(Layer._fields)}
+
+FORWARD = ("product", "activate", "later_layers")
+MEASURE = ("unit", "measure")
+TRAINING = (*FORWARD, *MEASURE, "activate_sloped", "derivative", "recursion", "update")
+
+
+class Program:
+    """Addresses of everything that a network's kernels call.
+
+    Parameters
+    ----------
+    activations : tuple of Activation
+        Of every layer, the output's last.
+    cost : Cost
+        The cost.
+    n_out : int
+        Outputs.
+    dtype : numpy dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    code : Packed
+        The ``Code`` record; 0 for what was not needed so far.
+    softmax : bool
+        Whether the outputs are one distribution.
+    sloped : list of bool
+        Which layers keep f'(Z) beside their outputs, because it is no function of those.
+    unit_constants : array
+        A number per output, in every lane; empty where the cost has none.
+    """
+
+    def __init__(self, activations: tuple[Activation, ...], cost: Cost, n_out: int, dtype: np.dtype[Any]) -> None:
+        from numba import types
+
+        self._activations = activations
+        self._unit = output_unit(cost, activations[-1], n_out)
+        self._kind = types.float32 if dtype == np.float32 else types.float64
+        self.softmax = self._unit.softmax
+        self.sloped = [a.expression is not None and a.output_derivative is None for a in activations[:-1]] + [False]
+        self.unit_constants = np.repeat(np.asarray(cost.units, dtype), lanes_of(dtype.itemsize))
+        self.code = Packed(Code(*[0] * len(Code._fields)))
+        self._layers = [dict.fromkeys(("activate", "activate_sloped", "derivative"), 0) for _ in activations]
+        self._has: set[str] = set()
+        self._rules: dict[Any, int] = {}
+
+    def require(self, names: Iterable[str]) -> bool:
+        """Have the code of these names; returns whether any of it is new."""
+        missing = [name for name in dict.fromkeys(names) if name not in self._has]
+        for name in missing:
+            if name in _LAYER_FIELDS:
+                for layer, activation in zip(self._layers, self._activations, strict=True):
+                    layer[name] = self._of_layer(name, activation)
+            else:
+                self.code.words[Code._fields.index(name)] = self._of_network(name)
+            self._has.add(name)
+        return bool(missing)
+
+    def _address(self, part: Any) -> int:
+        from fastnn.kernels import parts
+
+        return parts.address(part, self._kind)
+
+    def _of_network(self, name: str) -> int:
+        from fastnn.kernels import epoch, formula_parts, outputs, tiles
+
+        if name == "product":
+            return self._address(tiles.PRODUCT)
+        if name == "unit":
+            a = variable("a") if self.softmax else self._unit.output
+            return self._address(formula_parts.unit_part(a, self._unit.cost, self._unit.slope))
+        stages = {
+            "measure": outputs.measure,
+            "update": epoch.update_dense,
+            **{stage.name: stage for stage in (epoch.first_dense, epoch.first_sparse, epoch.later_layers)},
+            **{stage.name: stage for stage in (epoch.recursion, epoch.update_lists, epoch.large_batch)},
+        }
+        return stages[name].address(self._kind)
+
+    def _of_layer(self, name: str, activation: Activation) -> int:
+        """Address of a part, 0 where there is nothing to do."""
+        from fastnn.kernels.formula_parts import activation_part, derivative_part
+
+        if activation.expression is None or activation.derivative is None:  # softmax, which is no layer's alone
+            return 0
+        if name == "derivative":
+            a = variable("a")
+            return self._address(
+                derivative_part(a if activation.output_derivative is None else activation.output_derivative)
+            )
+        if name == "activate_sloped":
+            if activation.output_derivative is not None:
+                return 0
+            return self._address(activation_part(activation.expression, activation.derivative))
+        if activation.expression is variable("z"):
+            return 0
+        return self._address(activation_part(activation.expression))
+
+    def fill(self, table: Array) -> None:
+        """Write the layers' addresses into a table of ``Layer`` records."""
+        for row, layer in zip(table, self._layers, strict=True):
+            for name, address in layer.items():
+                row[_LAYER_FIELDS[name]] = address
+
+    def step(self, kind: str, rule: "tuple[Rule, tuple[bool, bool, bool]] | None") -> int:
+        """Address of a part that steps: "update", "step", "step_and_clear" of an optimizer's rule, or "add"."""
+        from fastnn.kernels import steps
+
+        if (kind, rule) not in self._rules:
+            if rule is None:
+                made = steps.ADD
+            else:
+                found, (l1, l2, clipped) = rule
+                made = steps.Rule(found.expressions, found.states, found.numbers, l1, l2, clipped)
+            makers: dict[str, Callable[[Any], Any]] = {
+                "update": steps.update_part,
+                "add": steps.update_part,
+                "step": partial(steps.step_part, clears=False),
+                "step_and_clear": partial(steps.step_part, clears=True),
+            }
+            self._rules[kind, rule] = self._address(makers[kind](made))
+        return self._rules[kind, rule]
+
+    def entry(self, name: str) -> Callable[..., Any]:
+        """An entry's machine code."""
+        from fastnn.kernels import epoch
+
+        code: Callable[..., Any] = getattr(epoch, name).code(self._kind)
+        return code

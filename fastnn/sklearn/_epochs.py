@@ -1,0 +1,125 @@
+"""What happens between epochs: the loss curve, the validation score, and when to stop."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.history import History
+from fastnn.network import Network
+from fastnn.sklearn._engine import change_rate
+from fastnn.sklearn._steps import Steps
+
+Array = NDArray[Any]
+
+
+class SameShuffle:
+    """The orders that scikit-learn's ``shuffle(order, random_state)`` gives, each from the one before.
+
+    Parameters
+    ----------
+    random_state : RandomState
+        Drawn from as that function draws.
+    n : int
+        Number of samples.
+    """
+
+    def __init__(self, random_state: np.random.RandomState, n: int) -> None:
+        self._random_state, self._order = random_state, np.arange(n, dtype=np.int64)
+
+    def __call__(self, n: int) -> Array:
+        """Shuffle once more."""
+        places = np.arange(n)
+        self._random_state.shuffle(places)
+        self._order = self._order[places]
+        return self._order
+
+
+class Curve(NamedTuple):
+    """How the loss follows from what the engine measures."""
+
+    cost_share: float  # of the engine's cost
+
+    def loss(self, history: History) -> float:
+        """Of the latest epoch."""
+        return self.cost_share * history.train_cost[-1]
+
+    def validation_loss(self, history: History) -> float | None:
+        """Of the latest epoch, without the penalty; None where nothing is held out."""
+        return self.cost_share * history.val_cost[-1] if history.val_cost else None
+
+
+class EpochEnd:
+    """The callback that keeps an estimator's account.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Its attributes follow the course.
+    steps : Steps
+        Whose learning rate may change.
+    curve : Curve
+        From cost to loss.
+    n : int
+        Samples in an epoch.
+    score : callable or None
+        Gives the validation score of the network as it stands, where that decides when to stop.
+    """
+
+    def __init__(self, estimator: Any, steps: Steps, curve: Curve, n: int, score: Callable[[Network], float] | None):
+        self._estimator, self._steps, self._curve, self._n, self._score = estimator, steps, curve, n, score
+        self.stopped = False
+
+    def __call__(self, network: Network, history: History) -> bool:
+        """Look at the latest epoch; True stops training."""
+        estimator = self._estimator
+        estimator.n_iter_ += 1
+        estimator.t_ += self._n
+        estimator.loss_ = self._curve.loss(history)
+        estimator.loss_curve_.append(estimator.loss_)
+        validation_loss = self._curve.validation_loss(history)
+        if validation_loss is not None:
+            estimator.validation_loss_curve_.append(validation_loss)
+        self._say(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
+        if self._score is None:
+            self._count_by_loss()
+        else:
+            self._count_by_score(self._score(network))
+        before = self._steps.learning_rate
+        self._steps.end_epoch(estimator.t_)
+        if estimator._no_improvement_count > estimator.n_iter_no_change:
+            self._stagnate()
+        change_rate(network, before, self._steps.learning_rate)
+        return self.stopped
+
+    def _say(self, text: str) -> None:
+        if self._estimator.verbose:
+            print(text)
+
+    def _count_by_loss(self) -> None:
+        estimator = self._estimator
+        improved = not estimator.loss_ > estimator.best_loss_ - estimator.tol
+        estimator._no_improvement_count = 0 if improved else estimator._no_improvement_count + 1
+        estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
+
+    def _count_by_score(self, score: float) -> None:
+        estimator = self._estimator
+        estimator.validation_scores_.append(score)
+        self._say(f"Validation score: {score:f}")
+        improved = not score < estimator.best_validation_score_ + estimator.tol
+        estimator._no_improvement_count = 0 if improved else estimator._no_improvement_count + 1
+        if score > estimator.best_validation_score_:
+            estimator.best_validation_score_ = score
+            estimator._best_coefs, estimator._best_intercepts = estimator._mirror.read()
+
+    def _stagnate(self) -> None:
+        estimator = self._estimator
+        what = "Training loss" if self._score is None else "Validation score"
+        self.stopped, then = self._steps.stagnate()
+        self._say(
+            f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change:.0f} consecutive "
+            f"epochs. {then}"
+        )
+        if not self.stopped:
+            estimator._no_improvement_count = 0

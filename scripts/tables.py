@@ -1,0 +1,107 @@
+"""The README's tables of activations, costs, optimizers and schedules, from the registries.
+
+``python scripts/tables.py`` prints them; with ``--write README.md`` they replace what stands in that file between the
+lines ``<!-- tables -->`` and ``<!-- end of tables -->``.
+"""
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from fastnn.formulas import activations, costs, optimizers, schedules
+from fastnn.formulas.specs import Parameter
+
+BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(head), ["---"] * len(list(head)), *map(list, rows)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def code(text: str) -> str:
+    """Text as it stands."""
+    return f"`{text}`"
+
+
+def spec(name: str, parameters: Mapping[str, Parameter]) -> str:
+    """A name with its parameters and their defaults."""
+    given = [f"{key}={list(p.default) if isinstance(p.default, tuple) else p.default}" for key, p in parameters.items()]
+    return f"{name}({', '.join(given)})" if given else name
+
+
+def call(kind: type[Any]) -> str:
+    """A class with its arguments and their defaults."""
+    return f"{kind.__name__}({', '.join(f'{field.name}={field.default!r}' for field in fields(kind))})"
+
+
+def first_line(kind: type[Any]) -> str:
+    """The first sentence of a docstring, over as many lines as it takes."""
+    return " ".join(str(kind.__doc__).split("\n\n")[0].split()).replace("``", "`")
+
+
+def tables() -> str:
+    """All of them, one below the other."""
+    found = {name: activations.resolve(name) for name in activations.ROWS}
+    parts = [
+        table(
+            ["activation", "formula", "", "initializer"],
+            (
+                [
+                    code(spec(name, activations.ROWS[name].parameters)),
+                    code(row.text),
+                    row.summary,
+                    code(row.initializer),
+                ]
+                for name, row in found.items()
+            ),
+        ),
+        table(
+            ["cost", "of one output", "", "outputs"],
+            (
+                [
+                    code(spec(name, row.parameters)),
+                    code(costs.resolve(name).text),
+                    row.summary,
+                    ", ".join(map(code, row.outputs)),
+                ]
+                for name, row in costs.ROWS.items()
+            ),
+        ),
+        table(
+            ["optimizer", "", "as text"],
+            ([code(call(kind)), first_line(kind), code(name)] for name, kind in optimizers.OPTIMIZERS.items()),
+        ),
+        table(
+            ["schedule", "", "as text"],
+            ([code(call(kind)), first_line(kind), code(name)] for name, kind in schedules.SCHEDULES.items()),
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
+def written(document: str) -> str:
+    """A document with the tables as they are now between its two lines."""
+    pattern = re.compile(f"{BEGIN}.*?{END}", re.DOTALL)
+    if not pattern.search(document):
+        raise SystemExit(f"the document must have the lines {BEGIN} and {END}")
+    return pattern.sub(lambda _: f"{BEGIN}\n{tables()}\n{END}", document)
+
+
+def main() -> None:
+    """Print the tables or put them in a document."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put them in this document")
+    path = parser.parse_args().write
+    if path is None:
+        print(tables())
+    else:
+        path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

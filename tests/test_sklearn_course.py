@@ -1,0 +1,220 @@
+"""The same model as scikit-learn's: with the same random_state, training in float64 takes the same course."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import neural_network as theirs
+from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
+from sklearn.exceptions import ConvergenceWarning
+
+from fastnn import sklearn as ours
+from fastnn.training import FitSettings
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+TOLERANCE = 1e-8
+
+_N = 90  # batches of 32 do not divide it, nor what early stopping leaves of it
+_X, _CLASSES = make_classification(_N, 8, n_informative=6, n_classes=3, random_state=0)
+_, _LABELS = make_multilabel_classification(_N, 8, n_classes=4, random_state=0)
+_, _NUMBERS = make_regression(_N, 8, n_targets=2, random_state=0)
+_WEIGHTS = np.random.default_rng(0).uniform(0.1, 3.0, _N)
+
+TASKS = {
+    "three classes": ("MLPClassifier", _CLASSES),
+    "two classes": ("MLPClassifier", np.where(_CLASSES == 1, "yes", "no")),
+    "labels": ("MLPClassifier", _LABELS),
+    "number": ("MLPRegressor", _NUMBERS[:, 0] / 100),
+    "numbers": ("MLPRegressor", _NUMBERS / 100),
+}
+SOLVERS = {
+    "plain": {"solver": "sgd", "momentum": 0.0},
+    "momentum": {"solver": "sgd", "nesterovs_momentum": False},
+    "nesterov": {"solver": "sgd"},
+    "undamped": {"solver": "sgd", "momentum": 1.0, "learning_rate_init": 1e-4},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.05, "power_t": 0.3},
+    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 1e-2, "n_iter_no_change": 1},
+    "adam": {"solver": "adam"},
+}
+VARIANTS = {
+    "as it is": {},
+    "early stopping": {"early_stopping": True, "n_iter_no_change": 3},
+    "in order": {"shuffle": False},
+    "strong alpha": {"alpha": 0.3},
+    "one batch": {"batch_size": "auto"},
+    "more than a piece": {"batch_size": 1000},
+}
+_COMMON = {
+    "hidden_layer_sizes": (7, 5),
+    "activation": "tanh",
+    "batch_size": 32,
+    "max_iter": 15,
+    "learning_rate_init": 0.01,
+    "random_state": 3,
+}
+
+
+def fit_both(task, sample_weight=None, **parameters):
+    """scikit-learn's and our estimator, trained."""
+    if "penalty_per_batch" not in FitSettings._fields:  # until the engine divides as scikit-learn does
+        if sample_weight is not None or parameters.get("alpha") or parameters["solver"] == "adam":
+            pytest.skip("the engine cannot do this yet")
+        parameters["alpha"] = 0
+    kind, y = TASKS[task]
+    pair = [getattr(module, kind)(**{**_COMMON, **parameters}) for module in (theirs, ours)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a batch size that is clipped
+        return [estimator.fit(_X, y, sample_weight) for estimator in pair]
+
+
+def assert_same_course(expected, got):
+    assert got.n_iter_ == expected.n_iter_
+    assert got.t_ == expected.t_
+    for name in ("loss_curve_", "loss_", "best_loss_", "validation_scores_", "best_validation_score_"):
+        if getattr(expected, name) is None:
+            assert getattr(got, name) is None
+        else:
+            np.testing.assert_allclose(
+                getattr(got, name), getattr(expected, name), rtol=0, atol=TOLERANCE, err_msg=name
+            )
+    for name in ("coefs_", "intercepts_"):
+        for a, b in zip(getattr(got, name), getattr(expected, name), strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE, err_msg=name)
+    predictions = got.predict(_X), expected.predict(_X)
+    if isinstance(expected, theirs.MLPClassifier):
+        np.testing.assert_array_equal(*predictions)
+        np.testing.assert_allclose(got.predict_proba(_X), expected.predict_proba(_X), rtol=0, atol=TOLERANCE)
+    else:
+        np.testing.assert_allclose(*predictions, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("task", TASKS)
+def test_solvers(task, solver):
+    assert_same_course(*fit_both(task, **SOLVERS[solver]))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("solver", ["nesterov", "adam"])
+@pytest.mark.parametrize("task", ["three classes", "numbers"])
+def test_variants(task, solver, variant):
+    assert_same_course(*fit_both(task, **{**SOLVERS[solver], **VARIANTS[variant]}))
+
+
+@pytest.mark.parametrize("variant", ["as it is", "early stopping", "strong alpha"])
+@pytest.mark.parametrize("solver", ["plain", "invscaling", "adam"])
+@pytest.mark.parametrize("task", ["three classes", "two classes", "numbers"])
+def test_sample_weights(task, solver, variant):
+    assert_same_course(*fit_both(task, _WEIGHTS, **{**SOLVERS[solver], **VARIANTS[variant]}))
+
+
+@pytest.mark.parametrize("sample_weight", [None, _WEIGHTS], ids=["alike", "weighted"])
+@pytest.mark.parametrize("task", TASKS)
+def test_lbfgs(task, sample_weight):
+    expected, got = fit_both(task, sample_weight, solver="lbfgs", alpha=0.5)
+    assert got.n_iter_ == expected.n_iter_
+    np.testing.assert_allclose(got.loss_, expected.loss_, rtol=1e-9)
+    for a, b in zip(got.coefs_, expected.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)  # line searches magnify the rounding
+
+
+@pytest.mark.parametrize("solver", ["invscaling", "adam"])
+@pytest.mark.parametrize("task", ["three classes", "number"])
+def test_calls_that_go_on(task, solver):
+    kind, y = TASKS[task]
+    parameters = {**_COMMON, **SOLVERS[solver], "warm_start": True, "max_iter": 3}
+    pair = [getattr(module, kind)(**parameters) for module in (theirs, ours)]
+    for estimator in pair:
+        estimator.fit(_X, y)
+        estimator.fit(_X, y)
+        estimator.set_params(warm_start=False)
+        estimator.partial_fit(_X[:50], y[:50])
+        estimator.partial_fit(_X[30:], y[30:])
+    assert_same_course(*pair)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    task=st.sampled_from(sorted(TASKS)),
+    solver=st.sampled_from(sorted(SOLVERS)),
+    activation=st.sampled_from(["identity", "logistic", "tanh", "relu"]),
+    hidden_layer_sizes=st.lists(st.integers(1, 9), max_size=3),
+    alpha=st.sampled_from([0.0, 1e-4, 1.0]),
+    batch_size=st.integers(1, _N),
+    early_stopping=st.booleans(),
+    shuffle=st.booleans(),
+    random_state=st.integers(0, 2**32 - 1),
+)
+def test_any_parameters(task, solver, **parameters):
+    assert_same_course(*fit_both(task, **{**SOLVERS[solver], **parameters, "max_iter": 4}))
+
+
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_array"])
+def test_sparse_samples(form):
+    import scipy.sparse
+
+    kind, y = TASKS["three classes"]
+    X = getattr(scipy.sparse, form)(np.where(abs(_X) > 1, _X, 0))
+    pair = [getattr(module, kind)(**_COMMON, early_stopping=True).fit(X, y) for module in (theirs, ours)]
+    assert_same_course(*pair)
+    np.testing.assert_allclose(pair[1].predict_proba(X), pair[0].predict_proba(X), atol=TOLERANCE)
+
+
+def test_single_precision():
+    kind, y = TASKS["three classes"]
+    X = _X.astype(np.float32)
+    expected, got = (getattr(module, kind)(**_COMMON).fit(X, y) for module in (theirs, ours))
+    assert got.coefs_[0].dtype == np.float32
+    assert got.predict_proba(X).dtype == expected.predict_proba(X).dtype == np.float32
+    np.testing.assert_allclose(got.loss_curve_, expected.loss_curve_, rtol=1e-4)
+
+
+def test_bytes_are_numbers():
+    kind, y = TASKS["three classes"]
+    X = np.clip(50 * _X + 128, 0, 255).astype(np.uint8)
+    parameters = {**_COMMON, "learning_rate_init": 1e-4, "max_iter": 3}  # such inputs magnify the rounding
+    expected, got = (getattr(module, kind)(**parameters).fit(X, y) for module in (theirs, ours))
+    np.testing.assert_allclose(got.predict_proba(X), expected.predict_proba(X), atol=TOLERANCE)
+
+
+def test_float64_is_asked_for():
+    kind, y = TASKS["three classes"]
+    expected = getattr(theirs, kind)(**_COMMON).fit(_X, y)
+    got = getattr(ours, kind)(**_COMMON, dtype="float64").fit(_X.astype(np.float32), y)
+    assert got.coefs_[0].dtype == np.float64
+    np.testing.assert_allclose(got.loss_curve_, expected.loss_curve_, rtol=1e-4)
+
+
+def test_what_is_printed(capsys):
+    printed = []
+    for module in (theirs, ours):
+        estimator = module.MLPClassifier(
+            solver="sgd",
+            learning_rate="adaptive",
+            tol=0.1,
+            n_iter_no_change=2,
+            max_iter=20,
+            verbose=True,
+            random_state=0,
+        )
+        estimator.fit(_X, _CLASSES)
+        estimator.set_params(early_stopping=True).fit(_X, _CLASSES)
+        printed.append(capsys.readouterr().out)
+    assert "Setting learning rate" in printed[0]
+    assert "Validation score" in printed[0]
+    assert printed[1] == printed[0]
+
+
+def test_nothing_improves_in_the_last_epoch():
+    """No warning where the epochs run out in the very epoch in which training stops by itself."""
+    stopped = ours.MLPClassifier(max_iter=500, tol=0.05, n_iter_no_change=2, random_state=0).fit(_X, _CLASSES)
+    assert stopped.stopped_
+    exactly = ours.MLPClassifier(max_iter=stopped.n_iter_, tol=0.05, n_iter_no_change=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exactly.fit(_X, _CLASSES)
+    with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
+        exactly.set_params(max_iter=stopped.n_iter_ - 1).fit(_X, _CLASSES)

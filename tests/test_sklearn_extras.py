@@ -1,0 +1,165 @@
+"""What scikit-learn's classes have no parameter for."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris, make_regression
+from sklearn.metrics import f1_score, log_loss, make_scorer
+
+import fastnn
+from fastnn.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+_X, _Y = load_iris(return_X_y=True)
+_XR, _YR = make_regression(100, 6, n_targets=2, random_state=0)
+_SMALL = {"hidden_layer_sizes": 5, "max_iter": 8, "random_state": 0}
+
+
+def test_class_weights_are_sample_weights():
+    by_class = {0: 0.5, 1: 3.0, 2: 1.0}
+    weights = np.array([by_class[label] for label in _Y])
+    expected = MLPClassifier(**_SMALL).fit(_X, _Y, weights)
+    got = MLPClassifier(**_SMALL, class_weight=by_class).fit(_X, _Y)
+    np.testing.assert_array_equal(got.coefs_[0], expected.coefs_[0])
+    both = MLPClassifier(**_SMALL, class_weight=by_class).fit(_X, _Y, weights)
+    np.testing.assert_array_equal(both.coefs_[0], MLPClassifier(**_SMALL).fit(_X, _Y, weights**2).coefs_[0])
+
+
+def test_balanced_classes():
+    rows = np.r_[0:50, 50:60, 100:105]
+    X, y = _X[rows], np.array(["a", "b", "c"])[_Y[rows]]
+    balanced = MLPClassifier(**_SMALL, class_weight="balanced").fit(X, y)
+    by_hand = {"a": 65 / 150, "b": 65 / 30, "c": 65 / 15}
+    np.testing.assert_allclose(
+        balanced.coefs_[0], MLPClassifier(**_SMALL, class_weight=by_hand).fit(X, y).coefs_[0], rtol=1e-12
+    )
+    with pytest.raises(ValueError, match="balanced"):
+        MLPClassifier(class_weight="balanced").partial_fit(X, y, classes=["a", "b", "c"])
+
+
+def test_class_weights_do_not_count_in_the_score():
+    parameters = {**_SMALL, "early_stopping": True, "max_iter": 3}
+    estimator = MLPClassifier(**parameters, class_weight={0: 100.0, 1: 1.0, 2: 1.0}).fit(_X, _Y)
+    fifteenths = np.array(estimator.validation_scores_) * 15  # samples that were set aside
+    np.testing.assert_allclose(fifteenths, fifteenths.round(), atol=1e-9)
+
+
+def test_own_validation_data():
+    estimator = MLPClassifier(**_SMALL).fit(_X[::2], _Y[::2], validation_data=(_X[1::2], _Y[1::2]))
+    assert len(estimator.validation_loss_curve_) == 8
+    expected = log_loss(_Y[1::2], estimator.predict_proba(_X[1::2]))
+    np.testing.assert_allclose(estimator.validation_loss_curve_[-1], expected, rtol=1e-9)
+    assert estimator.validation_scores_ is None
+    alone = MLPClassifier(**_SMALL).fit(_X[::2], _Y[::2])
+    np.testing.assert_array_equal(estimator.coefs_[0], alone.coefs_[0])
+    assert not hasattr(alone, "validation_loss_curve_")
+
+
+def test_own_validation_data_of_a_regression():
+    estimator = MLPRegressor(**_SMALL).fit(_XR[::2], _YR[::2], validation_data=(_XR[1::2], _YR[1::2]))
+    expected = 0.5 * ((estimator.predict(_XR[1::2]) - _YR[1::2]) ** 2).mean()
+    np.testing.assert_allclose(estimator.validation_loss_curve_[-1], expected, rtol=1e-9)
+
+
+def test_early_stopping_on_own_validation_data():
+    held_out = _X[1::2], _Y[1::2]
+    parameters = {**_SMALL, "max_iter": 300, "learning_rate_init": 0.02, "n_iter_no_change": 5}
+    estimator = MLPClassifier(**parameters, early_stopping=True)
+    estimator.fit(_X[::2], _Y[::2], validation_data=held_out)
+    assert estimator.stopped_
+    assert estimator.t_ == 75 * estimator.n_iter_  # none of the samples was set aside
+    assert estimator.score(*held_out) == estimator.best_validation_score_ == max(estimator.validation_scores_)
+
+
+def test_early_stopping_in_partial_fit():
+    parameters = {**_SMALL, "learning_rate_init": 0.02, "n_iter_no_change": 5, "early_stopping": True}
+    held_out, classes = (_X[1::2], _Y[1::2]), [0, 1, 2]
+    estimator = MLPClassifier(**parameters)
+    calls = 0
+    while not calls or not estimator.stopped_:
+        estimator.partial_fit(_X[::2], _Y[::2], classes=classes, validation_data=held_out)
+        calls += 1
+        assert calls < 300
+    assert calls > 5
+    assert len(estimator.validation_scores_) == len(estimator.validation_loss_curve_) == calls
+    assert estimator.score(*held_out) == max(estimator.validation_scores_)
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
+        estimator.partial_fit(_X, _Y)
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    ["f1_macro", make_scorer(f1_score, average="macro"), lambda e, X, y: f1_score(y, e.predict(X), average="macro")],
+)
+def test_scorer_of_early_stopping(scoring):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(_X, columns=list("abcd"))
+    estimator = MLPClassifier(**_SMALL, early_stopping=True, scoring=scoring)
+    estimator.fit(frame[::2], _Y[::2], validation_data=(frame[1::2], _Y[1::2]))
+    expected = f1_score(_Y[1::2], estimator.predict(frame[1::2]), average="macro")
+    assert estimator.best_validation_score_ == pytest.approx(expected)
+    assert list(estimator.feature_names_in_) == list("abcd")
+
+
+def test_an_optimizer_of_the_engine():
+    optimizer = fastnn.SGD(0.03, momentum=0.8)
+    got = MLPClassifier(**_SMALL, solver=optimizer).fit(_X, _Y)
+    named = MLPClassifier(**_SMALL, solver="sgd", learning_rate_init=0.03, momentum=0.8, nesterovs_momentum=False).fit(
+        _X, _Y
+    )
+    np.testing.assert_array_equal(got.coefs_[0], named.coefs_[0])
+
+
+def test_an_activation_for_each_layer():
+    parameters = {**_SMALL, "hidden_layer_sizes": (5, 4)}
+    same = MLPClassifier(**parameters, activation=["tanh", "tanh"]).fit(_X, _Y)
+    np.testing.assert_array_equal(same.coefs_[0], MLPClassifier(**parameters, activation="tanh").fit(_X, _Y).coefs_[0])
+    mixed = MLPClassifier(**parameters, activation=("logistic", "relu")).fit(_X, _Y)
+    assert mixed.network_.activations == ("sigmoid", "relu", "softmax")
+
+
+def test_callbacks_and_time():
+    seen = []
+
+    def stop_at_three(network, history):
+        seen.append(len(history.epochs))
+        return len(seen) == 3
+
+    estimator = MLPClassifier(**_SMALL, callbacks=[stop_at_three]).fit(_X, _Y)
+    assert seen == [1, 2, 3]
+    assert estimator.n_iter_ == len(estimator.loss_curve_) == 3
+    hurried = MLPClassifier(hidden_layer_sizes=5, max_iter=10**9, tol=0, max_time=0.05, random_state=0).fit(_X, _Y)
+    assert hurried.n_iter_ < 10**9
+    assert hurried.network_.history.stopped_by == "max_time"
+
+
+def test_threads_give_the_same_bits():
+    alone, together = (MLPRegressor(**_SMALL, threads=threads).fit(_XR, _YR) for threads in (1, 2))
+    np.testing.assert_array_equal(together.coefs_[0], alone.coefs_[0])
+
+
+def test_interruption_keeps_what_there_is():
+    def interrupt(network, history):
+        if len(history.epochs) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        estimator = MLPClassifier(**_SMALL, callbacks=[interrupt]).fit(_X, _Y)
+    assert estimator.n_iter_ == 2
+    np.testing.assert_array_equal(estimator.coefs_[0], estimator.network_.weights[0].T)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # in the score
+def test_divergence_is_told_like_theirs():
+    reckless = MLPRegressor(**{**_SMALL, "max_iter": 50}, solver="sgd", learning_rate_init=1e6, activation="identity")
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
+        reckless.fit(_XR, _YR)
+    with pytest.warns(UserWarning, match="diverged"):
+        reckless.set_params(early_stopping=True).fit(_XR, _YR)
+    assert np.isnan(reckless.validation_scores_[-1])
+    assert np.isfinite(reckless.predict(_XR)).all()
+
+
+def test_no_diagnosis_is_warned_of():
+    """The engine warns of inputs far from unit scale; scikit-learn's classes do not."""
+    MLPClassifier(**_SMALL).fit(1000 * _X, _Y)
