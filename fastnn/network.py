@@ -228,9 +228,7 @@ class Network:
     @property
     def _outputs(self) -> Outputs:
         cost = self._cost
-        return Outputs(
-            self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype
-        )
+        return Outputs(self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype)
 
     @property
     def _classifier(self) -> bool:
@@ -423,7 +421,7 @@ class Network:
         class_weight: Any = None,
     ) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing."""
-        reader = self._reader.settled(X, y)
+        reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
         train = self._samples(X, y, sample_weight, class_weight, reader)
         held_out = None
         if validation_data is not None:

@@ -56,6 +56,16 @@ def test_two_parts_are_averaged_by_their_samples(client):
     np.testing.assert_allclose(history.train_cost, [(200 * costs[0] + 201 * costs[1]) / 401])
 
 
+def test_classes_and_scale_are_settled_by_the_first_part(client):
+    names = np.array(list("abcdefghij"))
+    network, alone = make(scale="standard"), make(scale="standard")
+    parts = [(X, names[y]) for X, y in HALVES]
+    fit_distributed(client, network, parts, epochs=2)
+    alone.fit(X[:200], names[y[:200]], epochs=0)
+    assert network.classes.tolist() == list("abcdefghij")
+    assert np.array_equal(network._reader.scaling.unit, alone._reader.scaling.unit)
+
+
 def test_it_learns_from_parts_that_workers_read_themselves(client):
     n = 3
 
