@@ -20,7 +20,9 @@ Array = NDArray[Any]
 
 _HEADER = "fastnn_ensemble"
 _FORMAT = 1
-_BLOCK_BYTES = 1 << 19  # of samples that all members look at before the next ones: they fit into the second-level cache
+# Of samples that all members look at before the next ones, so that their outputs take little memory. Smaller blocks,
+# which would stay in a cache from one member to the next, cost more in calls than that saves.
+_BLOCK_BYTES = 1 << 22
 _FEWEST_ROWS = 128  # the kernels' own blocks
 
 _STEP = float(np.finfo(np.float32).eps) / 2  # outputs whose logarithm is taken are kept off 0 and 1 by so much
