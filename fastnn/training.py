@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastnn import progress, validation
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
-from fastnn.engine import Engine, Memory, Penalty, Seen, Stepping, Stretch, Workers, natural_order
+from fastnn.engine import Engine, LayerStep, Memory, Penalty, Seen, Stepping, Stretch, Workers, natural_order
 from fastnn.formulas.optimizers import Optimizer
 from fastnn.history import History
 from fastnn.interrupts import Hold, held
@@ -84,11 +84,14 @@ class FitSettings(NamedTuple):
     weights_normalised: bool = False  # cost and gradient are divided by the batch's sum of sample weights
     order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
+    layers: tuple[LayerStep, ...] = ()  # how each layer is stepped; empty: all alike
+    penalised: bool = False  # whether the cost is counted with its l2 penalty
+    seed: int = 0  # of dropout
 
-    @property
-    def stepping(self) -> Stepping:
+    def stepping(self, n_layers: int) -> Stepping:
         """How gradients become steps."""
-        return Stepping(self.optimizer.rule, self.penalty)
+        layers = self.layers or (LayerStep(self.penalty),) * n_layers
+        return Stepping(self.optimizer.rule, layers, seed=self.seed, penalised=self.penalised)
 
 
 class FitRequest(NamedTuple):
@@ -158,6 +161,7 @@ class Training:
         # A large batch takes longer than a small one.
         self._paces = {size: Pace(self._threads) for size, _ in settings.batch_sizes}
         self._bar = progress.open_bar(settings.progress, settings.epochs * train.n)
+        self._stepping = settings.stepping(len(engine.layers))
         self._hold = held()  # until there is one that holds: this one does nothing
 
     def _worthwhile_threads(self) -> int:
@@ -196,7 +200,7 @@ class Training:
     def _run_epochs(self, network: Any) -> str:
         """Train to the end of the last epoch, or to what stops it; returns what that was."""
         # Compile or load the kernels, which is no part of the first epoch.
-        self._engine.prepare(self._train.data, self._largest_batch, self._settings.stepping)
+        self._engine.prepare(self._train.data, self._largest_batch, self._stepping)
         self._watch.begin()
         stopped_by = "epochs"
         try:
@@ -324,7 +328,7 @@ class Training:
 
     def _call(self, stretch: Stretch, threads: int, cost: float) -> Seen:
         workers = None if self._pool is None else Workers(self._pool, self._threads, threads)
-        return self._engine.run(self._train.data, stretch, self._settings.stepping, workers, cost)
+        return self._engine.run(self._train.data, stretch, self._stepping, workers, cost)
 
     def _explain(self, batch: int) -> str:
         data = self._train.data
