@@ -511,7 +511,7 @@ class Network:
         metrics: Any = (),
     ) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing."""
-        reader = self._reader.settled(X, y)
+        reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
         train = self._samples(X, y, sample_weight, class_weight, reader)
         train, held_out = self._held_out(reader, train, validation_data, validation_split)
         judge = self._judge(reader, held_out, metrics)
