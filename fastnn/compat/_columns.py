@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
+from fastnn.diagnostics import Wording
 from fastnn.history import History
 from fastnn.inputs.scaling import Scaling
 from fastnn.network import Network
@@ -86,8 +87,9 @@ class ColumnNetwork:
     weights: list[Array]
     biases: list[Array]
 
-    def _attach(self, sizes: tuple[int, ...], cost: str) -> None:
+    def _attach(self, sizes: tuple[int, ...], cost: str, wording: Wording) -> None:
         self._network = Network(sizes, cost=cost, dtype="float64")
+        self._network._wording = wording
         self._remember()
 
     def _samples(self, argument: str, pairs: Any) -> Samples:

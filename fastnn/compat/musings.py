@@ -48,6 +48,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import datasets, persistence, validation
 from fastnn.compat._columns import ColumnNetwork, ListShuffle, Samples
 from fastnn.compat.nielsen import sigmoid_prime
+from fastnn.diagnostics import WORDINGS
 from fastnn.functions import relu, sigmoid
 
 __all__ = [
@@ -183,7 +184,7 @@ class NN(ColumnNetwork):
         if cost not in [*_COSTS]:
             raise TypeError(f"cost must be the class CrossEntropyCost or MSE_cost, got {cost!r}")
         self.n_layers, self.size, self.cost = len(checked), list(checked), cost
-        self._attach(checked, _COSTS[cost])
+        self._attach(checked, _COSTS[cost], WORDINGS["musings"])
 
     # The global generator on purpose: a script that seeds it gets the numbers it always got.
 
