@@ -441,10 +441,16 @@ def test_the_last_cells_of_the_post(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # no mnist.pkl.gz here
     names: dict[str, Any] = {}
-    exec("from fastnn.compat.musings import *" + LAST_CELLS, names)
+    with pytest.warns(fastnn.TrainingWarning, match="eta 3 with batches of 10 is too much to settle") as told:
+        exec("from fastnn.compat.musings import *" + LAST_CELLS, names)
     assert capsys.readouterr().out.count("complete.\n\n") == 30
     assert [len(names[part]) for part in ("training_data", "validation_data", "test_data")] == [50_000, 10_000, 10_000]
-    assert names["learner"].accuracy(names["test_data"]) > 9_000
+    reached = names["learner"].accuracy(names["test_data"])
+    assert reached > 9_000
+    advice = re.search(r"Change: trainer\(..., eta=(0\.\d+)\)$", str(told[0].message))
+    assert advice
+    exec(LAST_CELLS.replace("30, 10, 3.0", f"10, 10, {advice[1]}"), names)  # without a warning: they are errors here
+    assert names["learner"].accuracy(names["test_data"]) > reached + 100
 
 
 def write_book_pickle(path: Path, n: int) -> None:

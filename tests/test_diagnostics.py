@@ -1,6 +1,9 @@
 """Every finding is provoked, its advice is followed and helps, and healthy training is silent."""
 
+import inspect
+import re
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +14,15 @@ from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastnn
-from fastnn import diagnostics
-from fastnn.diagnostics import facts, look, watch
+from fastnn import cli, diagnostics
+from fastnn.activations import ACTIVATIONS
+from fastnn.compat import musings, nielsen
+from fastnn.compat.notebook import FeedForwardNeuralNetwork
+from fastnn.costs import COSTS
+from fastnn.diagnostics import facts, look, rules, watch
+from fastnn.diagnostics.wording import Facts
+from fastnn.initializers import INITIALIZERS
+from fastnn.optimizers import OPTIMIZERS
 
 Array = NDArray[Any]
 X, Y, XT, YT = fastnn.datasets.load_digits()
@@ -86,6 +96,8 @@ CASES = [
          [64, 20, 10], {"cost": "sum_squares"}, optimizer=fastnn.SGD(5), batch_size=1),
     case("learning rate too high", None, "moves the outputs by", {"learning_rate": 0.3},
          [64, 1], {"output": "identity", **QUADRATIC}, optimizer=fastnn.Adam(3.0), y=X @ RNG.normal(size=64)),
+    case("learning rate too high", None, "is too much to settle", {"learning_rate": 0.79}, optimizer=fastnn.SGD(4),
+         epochs=30),
     case("learning rate too low", None, "is too little", {"learning_rate": 0.5}, optimizer=fastnn.SGD(1e-6)),
     case("learning rate too low", None, "is too little", {"learning_rate": 0.01},
          [64, 20, 10], HE, optimizer=fastnn.Adam(1e-7)),
@@ -139,6 +151,107 @@ def test_every_finding(
 
 def test_every_rule_is_provoked() -> None:
     assert {parameters.values[0] for parameters in CASES} == set(diagnostics.RULES)
+
+
+# --- Names ---
+
+
+def test_every_name_in_the_registries_is_known() -> None:
+    assert list(facts.ACTIVATIONS) == list(ACTIVATIONS)
+    assert list(facts.COSTS) == list(COSTS)
+    assert list(facts.OPTIMIZERS) == list(OPTIMIZERS)
+    assert {known.initializer for known in facts.ACTIVATIONS.values()} <= set(INITIALIZERS)
+
+
+@pytest.mark.parametrize("name", [name for name, row in ACTIVATIONS.items() if row.hidden])
+def test_what_is_known_of_an_activation_is_so(name: str) -> None:
+    known = facts.activation(name)
+    Z = np.linspace(-9, 9, 1801)[:, np.newaxis] + 1e-3  # not at a kink
+    A = known.value(Z)
+    np.testing.assert_allclose(A, getattr(fastnn.functions, name)(Z), rtol=1e-12, atol=1e-14)
+    slope = (known.value(Z + 1e-6) - known.value(Z - 1e-6)) / 2e-6
+    np.testing.assert_allclose(known.derivative(Z, A), slope, rtol=1e-6, atol=1e-9)
+    assert known.low <= A.min()
+    assert A.max() <= known.high
+    flat = abs(slope) < facts.FLAT
+    assert flat[abs(Z) > known.flat].all()
+    if np.isfinite(known.flat):
+        assert not flat[abs(Z) < 0.95 * known.flat].any()
+        targets = np.array([[known.low, known.high]])
+        assert abs((A - targets) * slope).max() == pytest.approx(known.largest_delta, rel=1e-3)
+    assert known.dies == bool((A[Z < 0] == 0).all())
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
+@pytest.mark.parametrize("optimizer", [kind() for kind in OPTIMIZERS.values()], ids=OPTIMIZERS)
+@pytest.mark.parametrize("cost", COSTS)
+def test_every_network_can_be_looked_at(cost: str, optimizer: Any) -> None:
+    """Also through the rules that ask for the course of a training."""
+    inputs, labels = X[:300], Y[:300]
+    for output in COSTS[cost].outputs:
+        for activation in (name for name, row in ACTIVATIONS.items() if row.hidden):
+            net = fastnn.Network([64, 8, 6, 10], activation, output, cost)
+            net.fit(inputs, labels, 6, 50, replace(optimizer, learning_rate=1e-3), validation_data=(XT, YT))
+            state = look.look(net._model, look.draw(net._model, net._samples(inputs, labels).data, 300))
+            np.testing.assert_allclose(state.A[-1].sum(), net.forward(inputs).sum(), rtol=0.5)
+            sample = look.draw(net._model, net._samples(inputs, labels).data, 300)
+            history = fastnn.History(train_cost=[1.0] * 9, train_accuracy=[0.1] * 9, val_cost=[1.0] * 4 + [2.0] * 5)
+            e = rules.Evidence(net._model, net._settings, sample, state, state.weights, 9, history)
+            for rule in rules.RULES.values():
+                rule.check(e)
+
+
+def test_the_gradients_of_a_look_are_the_network_s() -> None:
+    for cost, row in COSTS.items():
+        for output in row.outputs:
+            net = fastnn.Network([64, 8, 10], "tanh", output, cost, dtype="float64")
+            sample = look.draw(net._model, net._samples(X[:100], Y[:100]).data, 100)
+            state = look.look(net._model, sample)
+            by_weights, by_biases = net.gradients(X[:100], Y[:100])
+            np.testing.assert_allclose(state.deltas[0].mean(axis=0), by_biases[0], rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(state.deltas[1].T @ state.A[1] / 100, by_weights[1], rtol=1e-9, atol=1e-12)
+
+
+# --- Words ---
+
+
+PLACES = {
+    "library": [fastnn.Network, fastnn.Network.fit, fastnn.SGD],
+    "nielsen": [nielsen.Network.SGD],
+    "musings": [musings.NN.trainer],
+    "notebook": [FeedForwardNeuralNetwork.train],
+    "command": [],
+}
+
+
+@pytest.mark.parametrize("change", [p.values[3] for p in CASES if p.values[3]], ids=str)
+@pytest.mark.parametrize("place", diagnostics.WORDINGS)
+def test_advice_names_what_exists_where_training_was_started(
+    place: str, change: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = diagnostics.WORDINGS[place].advise(change, Facts(fastnn.SGD(0.5), 1000))
+    assert said
+    elsewhere = re.search(r"fastnn\.Network\(.*, which can do what this class cannot|fit\(.*, which can", said)
+    own = said if place == "library" or elsewhere is None else said[: elsewhere.start()]
+    known = {name for call in PLACES[place] for name in inspect.signature(call).parameters}
+    assert set(re.findall(r"(\w+)=", own)) <= known | {"axis"}
+    assert place in ("library", "command") or "--" not in said
+    if place == "command":
+        with pytest.raises(SystemExit):
+            cli.main(["train", "--help"])
+        options = re.findall(r"--[a-z0-9-]+", capsys.readouterr().out)
+        assert set(re.findall(r"--[a-z0-9-]+", said)) <= set(options)
+
+
+@pytest.mark.filterwarnings("ignore:saturated units")
+def test_warnings_of_the_classes_of_old_say_it_in_their_words() -> None:
+    data = [(x[:, np.newaxis] * 255, np.eye(10)[y][:, np.newaxis]) for x, y in zip(X[:200], Y[:200], strict=True)]
+    with pytest.warns(fastnn.TrainingWarning, match="inputs far from unit scale.*Change: divide every x by 255"):
+        nielsen.Network([64, 20, 10]).SGD(data, 1, 10, 0.1)
+    with pytest.warns(
+        fastnn.TrainingWarning, match=r"eta 1e-06 with batches of 10.*Change: trainer\(\.\.\., eta=0.5\)"
+    ):
+        musings.NN([64, 20, 10]).trainer([(x / 255, y) for x, y in data], 8, 10, 1e-6, 0.0)
 
 
 HEALTHY = {

@@ -23,6 +23,7 @@ _MOST = 0.8  # share of the units of a layer, over all samples
 _LARGE_Z, _SMALL_Z = 20.0, 1e-3  # rms of a layer's z at the start, beyond which no step size suits all layers
 _VANISHED, _EXPLODED = 1e-4, 1e3
 _GROWN = 3.0  # times the weights of a layer have grown where steps were too large
+_RESTLESS = 4.0  # how far a step may move an output's z; MNIST is learned best at 1 to 2, and two points worse at 5
 _LEARNED = 0.2  # unexplained share of the targets below which there is nothing to complain of
 
 
@@ -338,8 +339,10 @@ def _kick(e: Evidence) -> float:
 
 def _rate_too_high(e: Evidence) -> Verdict | None:
     costs = e.history.train_cost
-    if len(costs) < 4 or e.unexplained < 0.3:
+    if len(costs) < 4:
         return None
+    if e.unexplained < 0.3:
+        return _restless(e)
     earlier, recent = min(costs[:-3]), sum(costs[-3:]) / 3
     if recent < 0.98 * earlier:
         return None
@@ -355,6 +358,23 @@ def _rate_too_high(e: Evidence) -> Verdict | None:
     else:
         seen += f"a step on one batch moves the outputs by {swing:.0%} of the targets' spread"
     return Verdict(None, seen, {"learning_rate": e.rate(0.1)})
+
+
+def _restless(e: Evidence) -> Verdict | None:
+    """Steps too large to settle, though much is learned; of costs whose gradient does not vanish with the output."""
+    optimizer = e.settings.optimizer
+    plain = facts.cost(e.model.cost).error_factor is None and not facts.optimizer(optimizer).by_sign
+    if not e.hidden or not plain:
+        return None
+    limit = facts.activation(e.model.activations[-2]).flat
+    kick, share = _kick(e), float((abs(e.state.Z[-2]) > limit).mean())
+    if kick < _RESTLESS or share < 0.5:
+        return None
+    seen = (
+        f"{e.steps_text} is too much to settle: one step can move an output's z by {kick:.2g}, and {share:.0%} of the "
+        f"last hidden layer's units have been driven to |z| > {limit:g}, where they learn next to nothing"
+    )
+    return Verdict(None, seen, {"learning_rate": e.rate(1 / kick)})
 
 
 def _rate_too_low(e: Evidence) -> Verdict | None:
