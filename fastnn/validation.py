@@ -323,7 +323,10 @@ def check_pairs(argument: str, pairs: Any, n_in: int, n_out: int) -> tuple[Array
         raise ValueError(
             f"{argument} must hold at least one pair (x, y), got none; a zip or generator can be gone through only once"
         )
-    items = [_check_pair(f"{argument}[{i}]", pair) for i, pair in enumerate(known)]
+    items = [
+        item if type(item) is tuple and len(item) == 2 else _check_pair(f"{argument}[{i}]", item)
+        for i, item in enumerate(known)
+    ]
     X, Y = _stacked([x for x, _ in items], n_in), _stacked([y for _, y in items], n_out)
     if X is None:
         X = np.empty((len(known), n_in))
@@ -340,23 +343,17 @@ def check_pairs(argument: str, pairs: Any, n_in: int, n_out: int) -> tuple[Array
 
 def _check_pair(argument: str, item: Any) -> tuple[Any, Any]:
     """Any item of two elements."""
-    if type(item) is tuple and len(item) == 2:
-        return item
     if isinstance(item, np.ndarray) and item.ndim > 0 and len(item) == 2:
         return item[0], item[1]
     return check_two(argument, item, "(x, y)")
 
 
 def _stacked(columns: list[Any], n: int) -> Array | None:
-    """Columns (n, 1) or flat as rows in float64, if they are arrays of numbers of one kind; else None."""
-    first = columns[0]
-    if type(first) is not np.ndarray or first.shape not in ((n, 1), (n,)) or first.dtype.kind not in "fiub":
+    """Columns (n, 1) or flat as rows in float64, if they are arrays of numbers and of one shape; else None."""
+    if set(map(type, columns)) != {np.ndarray} or {column.shape for column in columns} not in ({(n, 1)}, {(n,)}):
         return None
-    shape, dtype = first.shape, first.dtype
-    if not all(type(column) is np.ndarray and column.shape == shape and column.dtype == dtype for column in columns):
-        return None
-    stacked: Array = np.concatenate(columns, dtype=np.float64, casting="unsafe").reshape(len(columns), n)
-    return stacked
+    stacked = np.concatenate(columns)
+    return stacked.reshape(-1, n).astype(np.float64, copy=False) if stacked.dtype.kind in "fiub" else None
 
 
 def check_matrix(argument: str, values: Any, n: int | None = None) -> Array:

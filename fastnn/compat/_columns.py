@@ -23,6 +23,7 @@ Array = NDArray[Any]
 
 _FLOAT64, _ONE = np.dtype(np.float64), np.array(1.0)  # a number of Python's takes longer to add
 _FAR = 700.0**2  # exp of 700 is still a float64
+_EPOCHS_THAT_PAY = 8  # for looking whether the data are bytes
 _ROWS_CONVERTED = 256  # that fit into a cache
 
 
@@ -99,7 +100,7 @@ class ColumnNetwork:
 
     def _attach(self, sizes: tuple[int, ...], cost: str, wording: Wording) -> None:
         self._network = Network(sizes, cost=cost, dtype="float64")
-        self._network._wording = wording
+        self._network._wording, self._trains = wording, False
         self._shapes = [((n_out, n_in), (n_out, 1), (n_in, 1)) for n_in, n_out in pairwise(sizes)]
         self._remember()
 
@@ -116,9 +117,9 @@ class ColumnNetwork:
     # --- the lists and the engine's network ---
 
     def _push(self) -> Network:
-        """The engine's network, with what the lists hold now."""
+        """The engine's network, with what the lists hold now; while it trains, as it is."""
         network = self._network
-        if not all(map(_equal, (self.weights, self.biases), self._known)):
+        if not self._trains and not all(map(_equal, (self.weights, self.biases), self._known)):
             shapes = [(n_out, 1) for n_out in network.sizes[1:]]
             biases = validation.check_layers("biases", self.biases, shapes, network.dtype)
             network.weights = self.weights
@@ -132,8 +133,9 @@ class ColumnNetwork:
         self.weights, self.biases = ([array.copy() for array in layers] for layers in self._known)
 
     def _remember(self) -> None:
-        network = self._network
-        self._known = [*network.weights], [b[:, np.newaxis] for b in network.biases]
+        engine = self._network._engine
+        layers = [engine.read(i) for i in range(len(engine.layers))]
+        self._known = [W for W, _ in layers], [b[:, np.newaxis] for _, b in layers]
 
     # --- work ---
 
@@ -206,10 +208,9 @@ class ColumnNetwork:
 
         def look(_: Network, history: History) -> None:
             if after_epoch is not None:
-                self._pull()
                 after_epoch(len(history.epochs) - 1)
 
-        network, pixels = self._push(), _as_bytes(samples.X)
+        network, pixels = self._push(), _as_bytes(samples.X) if epochs >= _EPOCHS_THAT_PAY else None
         plain = network._reader
         try:
             if pixels is not None:
@@ -232,9 +233,11 @@ class ColumnNetwork:
             )
         finally:
             network._reader = plain
+        self._trains = True
         try:  # not settled on what Y is: that may change from one call to the next
             network._train(request._replace(reader=None))
         finally:
+            self._trains = False
             self._pull()
 
     def _step(self, samples: Samples, eta: float, l2: float = 0.0) -> None:
