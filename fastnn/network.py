@@ -218,6 +218,8 @@ class Network:
         self.weights = layers[0]
         self.biases = layers[1]
 
+    _wording = diagnostics.LIBRARY  # of what goes wrong in training; others that train here set their own
+
     def _attach_engine(self) -> None:
         self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
         self._fitting = ForkSafeLock()
@@ -745,7 +747,8 @@ class Network:
 
     @property
     def _model(self) -> diagnostics.Model:
-        return diagnostics.Model(self._engine, self._activations, self._cost)
+        scaled = self._reader.wishes.scale is not None
+        return diagnostics.Model(self._engine, self._activations, self._cost, self._wording, scaled)
 
     def _samples(
         self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, reader: Reader | None = None
@@ -950,10 +953,10 @@ class Network:
         nothing found
         >>> for finding in net.diagnose(1000 * X, y):
         ...     print(finding.name, finding.layer, finding.change)
-        inputs far from unit scale None {'X': 'X / 1000'}
-        saturated units 1 {'X': 'X / 1000'}
+        inputs far from unit scale None {'scale': '1000'}
+        saturated units 1 {'scale': '1000'}
         """
-        samples = self._samples(X, y, sample_weight)
+        samples = self._samples(X, y, sample_weight, reader=self._reader.settled(X, y))
         return diagnostics.diagnose(self._model, samples.data, samples.n, self._settings, self.history)
 
     # --- keeping ---

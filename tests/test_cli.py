@@ -160,6 +160,18 @@ def test_max_time_ends_training(run):
     assert "stopped by: max_time" in out
 
 
+@pytest.mark.filterwarnings("default::fastnn.TrainingWarning")
+def test_a_warning_is_one_line_in_the_words_of_the_command(run, tmp_path):
+    code, _, err = run("train", "--data", write_csv(tmp_path / "data.csv", y, np.floor(X * 255)), "--epochs", 1)
+    assert code == 0
+    lines = err.splitlines()
+    assert re.match(r"fastnn: warning: inputs far from unit scale: .* Change: --scale 255$", lines[0])
+    assert all(line.startswith("fastnn: warning: ") for line in lines)
+    code, out, err = run("train", "--data", tmp_path / "data.csv", "--epochs", 3, "--scale", 255, "--quiet")
+    assert (code, err) == (0, "")
+    assert re.match(r"training accuracy 9\d", out)
+
+
 FILES = {
     "csv": lambda folder: write_csv(folder / "data.csv", y, X),
     "csv.gz": lambda folder: write_csv(folder / "data.csv.gz", y, X),
