@@ -16,7 +16,7 @@ from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, Penalty, natural_order, pack_data, plan_first_layer, random_order
 from fastnn.forks import ForkSafeLock
-from fastnn.formulas import activations, costs
+from fastnn.formulas import activations, costs, optimizers
 from fastnn.history import History
 from fastnn.initializers import INITIALIZERS, draw_layers
 from fastnn.inputs.labels import CLASSES, Outputs
@@ -228,9 +228,7 @@ class Network:
     @property
     def _outputs(self) -> Outputs:
         cost = self._cost
-        return Outputs(
-            self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype
-        )
+        return Outputs(self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype)
 
     @property
     def _classifier(self) -> bool:
@@ -791,7 +789,12 @@ class Network:
             states = validation.check_whole(
                 "states", header.get("states", _OLD_STATES.get(header["optimizer"], 0)), at_least=0
             )
-            engine.memory = engine.fresh_memory(str(header["optimizer"]), (0.0,) * states)._replace(steps=steps)
+            kept = optimizers.RULES.get(header["optimizer"])
+            if kept is not None and len(kept.states) != states and "states" in header:
+                raise ValueError(
+                    f"{kept.name} keeps {len(kept.states)} numbers for every parameter, the file says {states}"
+                )
+            engine.memory = engine.fresh_memory(header["optimizer"], (0.0,) * states)._replace(steps=steps)
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
                     engine.write(i, *layer, buffer)

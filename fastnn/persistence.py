@@ -30,7 +30,7 @@ _ZIP_START = b"PK\x03\x04"
 _KEYS = {
     "sizes": list,
     "activations": list,
-    "cost": str,
+    "cost": (str, dict),  # a name, or a formula
     "dtype": str,
     "data": dict,
     "optimizer": str,
