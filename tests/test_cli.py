@@ -384,13 +384,13 @@ def test_a_link_is_followed_not_replaced(run, model, tmp_path):
 def test_info(run):
     code, out, err = run("info")
     assert (code, err) == (0, "")
-    from fastnn.kernels import compile as compiling
+    from fastnn.kernels import store
     from fastnn.kernels.host import WIDTH
 
     rows = dict(re.split(r":\s+", line, maxsplit=1) for line in out.splitlines())
     assert rows["fastnn"] == fastnn.__version__
     assert rows["vector width"].startswith(f"{WIDTH} float32")
-    assert rows["kernel cache"] == str(compiling.cache_folder())
+    assert rows["kernel cache"] == str(store.cache_folder())
 
 
 def test_info_on_a_model(run, model):
@@ -493,7 +493,7 @@ FAILURES = {
     "too few outputs": ["train --data digits --layers 64,30,9", "digits: y must hold 9 different labels", "got 10"],
     "an unknown class": ["train --data digits --test-data more-classes.csv", "more-classes.csv: y must hold", "got 10"],
     "an infinite label": ["train --data inf.csv", "inf.csv: y must be finite, got inf at [1, 0]"],
-    "a label that is NaN": ["train --data nan-label.csv", "nan-label.csv: y must be finite, got nan"],
+    "a label that is NaN": ["train --data nan-label.csv", "nan-label.csv, line 2, column 1", "found 'nan'"],
     "quantities as labels": ["train --data prices.csv", "prices.csv: labels up to 250000", "--layers 1,30,1 --output"],
     "a label beyond all numbers": ["train --data huge.csv", "huge.csv: labels up to 1e+300", "--layers 1,30,1"],
     "saving through links in a circle": ["train --data digits --save loop", "cannot write loop: ", "symbolic links"],
@@ -542,7 +542,7 @@ def test_help_and_version_are_0(arguments, run):
 
 def test_the_help_knows_the_defaults_of_the_library(run):
     text = " ".join(run("train", "--help").out.split())
-    assert f"(default: {SGD().learning_rate} for sgd, {Adam().learning_rate} for adam)" in text
+    assert f"(default: {SGD().learning_rate} for sgd, {Adam().learning_rate} for adam, " in text
     assert "samples per step (default: 10)" in text
 
 
