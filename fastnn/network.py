@@ -36,6 +36,7 @@ from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, e
 Array = NDArray[Any]
 _OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not say how many buffers an optimizer keeps
 _LOOKS_AT_SCHEDULE = 100  # steps whose learning rates are looked at before training
+_MOST_STEPS = 1 << 53  # up to here float64 counts them
 _REBUILT = (
     *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader"),
     *("_settings", "_budget", "_engine", "_fitting", "_entropy", "_waits_for_data", "_training"),
@@ -1053,6 +1054,10 @@ class Network:
                 raise ValueError(
                     f"{kept.name} keeps {len(kept.states)} numbers for every parameter, the file says {states}"
                 )
+            if states > len(arrays):  # each has several: so much memory would be asked for in vain
+                raise ValueError(f"its {states} states are more than it has arrays for")
+            if steps >= _MOST_STEPS:
+                raise ValueError(f"its steps must be < {_MOST_STEPS}, got {steps}")
             engine.memory = engine.fresh_memory(header["optimizer"], (0.0,) * states)._replace(steps=steps)
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
