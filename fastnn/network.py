@@ -14,7 +14,7 @@ from fastnn import diagnostics, metrics, persistence, validation
 from fastnn.callbacks import EarlyStopping, OptunaPruning, check_direction
 from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
-from fastnn.engine import Engine, Penalty, natural_order, pack_data, plan_first_layer, random_order
+from fastnn.engine import Engine, natural_order, pack_data, plan_first_layer, random_order
 from fastnn.forks import ForkSafeLock
 from fastnn.formulas import activations, costs, schedules
 from fastnn.formulas.activations import Activation
@@ -29,6 +29,7 @@ from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
+from fastnn.regularisation import Wishes, layer_steps
 from fastnn.splitting import alone, hold_out
 from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, evaluate
 
@@ -311,8 +312,8 @@ class Network:
         epochs: int = 30,
         batch_size: int | Sequence[int] = 10,
         optimizer: Optimizer | LBFGS | str = "auto",
-        l2: float = 0.0,
-        l1: float = 0.0,
+        l2: float | Sequence[float] = 0.0,
+        l1: float | Sequence[float] = 0.0,
         shuffle: bool | Callable[[int], ArrayLike] = True,
         validation_data: tuple[ArrayLike, ...] | None = None,
         sample_weight: ArrayLike | None = None,
@@ -323,7 +324,12 @@ class Network:
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         *,
         schedule: Schedule | str | Callable[[float], float] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        max_norm: float | Sequence[float | None] | None = None,
+        weights_rate: float | Sequence[float] = 1.0,
+        biases_rate: float | Sequence[float] = 1.0,
         clip_value: float | None = None,
+        clip_norm: float | None = None,
         weight_average: float | None = None,
         drop_last: bool = False,
         validation_split: float | None = None,
@@ -354,8 +360,8 @@ class Network:
             ``LBFGS``, what ``fastnn.optimizer`` made, or one of their names. Rprop and LBFGS want all samples in one
             batch. Its memory (momentum and so on) carries over between calls while it stays of the same kind. "auto"
             is ``SGD(0.5)`` for outputs that are bounded (sigmoid, softmax, tanh), else ``Adam(0.003)``.
-        l2, l1 : float, default 0.0
-            Strengths of the penalties, >= 0.
+        l2, l1 : float or sequence of float, default 0.0
+            Strengths of the penalties, >= 0; one for all layers, or one for each.
         shuffle : bool or callable, default True
             Take the samples in a fresh random order every epoch. A function is asked before every epoch for an order
             of your own: ``shuffle(n)`` returns the numbers from 0 to n - 1, each once.
@@ -382,8 +388,20 @@ class Network:
             "cosine(period=5)" or "plateau(patience=3)", or a function of the share of training done, in [0, 1], to what
             the optimizer's learning rate is multiplied by. It runs from the first step of this call to the last that
             ``epochs`` allows. Callbacks may read and set ``network.learning_rate``.
+        dropout : float or sequence of float, default 0.0
+            Share of a hidden layer's units that is left out of a step by chance, in [0, 1); what is kept is scaled up
+            (Srivastava et al. 2014). Or a share for the inputs and for each hidden layer. Which are left out depends on
+            the network's seed, the step and the sample, not on threads.
+        max_norm : float or sequence of float or None, optional
+            The largest norm that the incoming weights of a hidden unit may have after a step, > 0; or one for each
+            layer, the output's last, None for no limit.
+        weights_rate, biases_rate : float or sequence of float, default 1.0
+            Factor of the learning rate for weights and for biases, >= 0; one for all layers, or one for each.
         clip_value : float, optional
             Bring every number of the gradient into [-clip_value, clip_value], > 0, before penalties are added.
+        clip_norm : float, optional
+            Scale the gradient down where its norm over all weights and biases is larger, > 0, before penalties are
+            added. The whole gradient is then kept in memory, which makes small batches slower.
         weight_average : float, optional
             Keep an exponential moving average of weights and biases over the steps, with this decay, in (0, 1), such as
             0.999; ``averaged`` gives a network that has it. The average begins anew, as does the optimizer's memory,
@@ -450,7 +468,12 @@ class Network:
             threads,
             class_weight,
             schedule,
+            dropout,
+            max_norm,
+            weights_rate,
+            biases_rate,
             clip_value,
+            clip_norm,
             weight_average,
             drop_last,
             validation_split,
@@ -476,25 +499,30 @@ class Network:
         threads: Any,
         class_weight: Any = None,
         schedule: Any = None,
+        dropout: Any = 0.0,
+        max_norm: Any = None,
+        weights_rate: Any = 1.0,
+        biases_rate: Any = 1.0,
         clip_value: Any = None,
+        clip_norm: Any = None,
         weight_average: Any = None,
         drop_last: Any = False,
         validation_split: Any = None,
         metrics: Any = (),
     ) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing."""
-        reader = self._reader.settled(X, y)
+        reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
         train = self._samples(X, y, sample_weight, class_weight, reader)
         train, held_out = self._held_out(reader, train, validation_data, validation_split)
         judge = self._judge(reader, held_out, metrics)
         steps = self._check_optimizer(optimizer)
+        layers = layer_steps(Wishes(l1, l2, dropout, max_norm, weights_rate, biases_rate), len(self.sizes) - 1)
         settings = FitSettings(
             epochs=validation.check_whole("epochs", epochs, at_least=0),
             batch_sizes=validation.check_batches(batch_size, drop_last, train.n),
             optimizer=steps,
-            penalty=Penalty(
-                validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
-            ),
+            penalty=layers[0].penalty,
+            layers=layers,
             order=validation.check_shuffle(shuffle, partial(random_order, self._generator), natural_order),
             order_is_theirs=callable(shuffle),
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
@@ -502,9 +530,8 @@ class Network:
             progress=None if progress is None else validation.check_flag("progress", progress),
             threads=validation.check_threads(threads),
             schedule=None if schedule is None else schedules.resolve(schedule),
-            clip_value=float("inf")
-            if clip_value is None
-            else validation.check_number("clip_value", clip_value, above=0),
+            clip_value=validation.check_limit("clip_value", clip_value),
+            clip_norm=validation.check_limit("clip_norm", clip_norm),
             average_decay=None
             if weight_average is None
             else validation.check_number("weight_average", weight_average, above=0, below=1),
@@ -590,6 +617,9 @@ class Network:
                 "l1": settings.penalty.l1 > 0,
                 "schedule": schedule is not None,
                 "clip_value": settings.clip_value < float("inf"),
+                "clip_norm": settings.clip_norm < float("inf"),
+                "dropout": any(layer.dropout for layer in settings.layers),
+                "max_norm": any(layer.max_norm < float("inf") for layer in settings.layers),
                 "weight_average": settings.average_decay is not None,
             }
             for name, given in unknown.items():
@@ -624,6 +654,8 @@ class Network:
         if self._waits_for_data and settings.epochs:
             scale_layers(self._engine, self._activations, train)
             self._waits_for_data = False
+        if any(layer.dropout for layer in settings.layers) and not settings.seed:
+            settings = settings._replace(seed=int(self._generator.integers(1, 1 << 62)))
         plan = plan_first_layer(train.judged(self.sizes[0]), self.sizes[0], settings.batch_sizes[0][0])
         train = train._replace(data=train.data._replace(blocks=plan.blocks))
         self.history = History(first_layer=plan.reason, held_out=held_out.n if split and held_out else 0)

@@ -18,7 +18,7 @@ from fastnn import lbfgs, metrics, progress, validation
 from fastnn.callbacks import EarlyStopping
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
-from fastnn.engine import Engine, Memory, Penalty, Seen, Stepping, Stretch, Workers, natural_order
+from fastnn.engine import Engine, LayerStep, Memory, Penalty, Seen, Stepping, Stretch, Workers, natural_order
 from fastnn.formulas.averaging import Averaged
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.history import History
@@ -87,10 +87,19 @@ class FitSettings(NamedTuple):
     weights_normalised: bool = False  # cost and gradient are divided by the batch's sum of sample weights
     order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
+    layers: tuple[LayerStep, ...] = ()  # how each layer is stepped; empty: all alike
+    penalised: bool = False  # whether the cost is counted with its l2 penalty
+    seed: int = 0  # of dropout
     schedule: Schedule | None = None  # None: the learning rate is the optimizer's
     larger_is_better: bool = False  # of the figure that a ReduceOnPlateau monitors
     clip_value: float = float("inf")  # the largest that a number in a gradient may be
     average_decay: float | None = None  # of a moving average of the parameters; None: there is none
+    clip_norm: float = float("inf")  # the largest norm of the whole gradient
+
+    def stepping(self, n_layers: int) -> Stepping:
+        """How gradients become steps."""
+        layers = self.layers or (LayerStep(self.penalty),) * n_layers
+        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed, self.penalised)
 
     @property
     def steps(self) -> Any:
@@ -227,6 +236,7 @@ class Training:
         # A large batch takes longer than a small one.
         self._paces = {size: Pace(self._threads) for size, _ in settings.batch_sizes}
         self._bar = progress.open_bar(settings.progress, settings.epochs * self._n)
+        self._stepping = settings.stepping(len(engine.layers))
         self._first_step = 0  # how many steps the optimizer had taken before
         self._own_rate: float | None = None  # that a callback has set in place of the optimizer's
         schedule, rises = settings.schedule, settings.larger_is_better
@@ -300,11 +310,6 @@ class Training:
         self._watch.after_epoch()
         if self._is_enough(network):
             raise _Stop("callback")
-
-    @property
-    def _stepping(self) -> Stepping:
-        """How gradients become steps."""
-        return Stepping(self._steps.rule, self._settings.penalty, self._settings.clip_value)
 
     def _descend(self, network: Any, method: lbfgs.LBFGS) -> str:
         """All iterations of L-BFGS; returns what ended them."""

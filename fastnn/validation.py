@@ -88,6 +88,11 @@ def check_whole(argument: str, value: Any, *, at_least: int | None = 1) -> int:
     return int(value)
 
 
+def check_limit(argument: str, value: Any) -> float:
+    """A number above 0; infinite where there is none."""
+    return float("inf") if value is None else check_number(argument, value, above=0)
+
+
 def check_flag(argument: str, value: Any) -> bool:
     """``value`` as a bool."""
     if not isinstance(value, (bool, np.bool_)):
@@ -258,7 +263,7 @@ def cast(argument: str, array: Array, dtype: np.dtype[Any]) -> Array:
         result = np.ascontiguousarray(array)
         check_finite(argument, result)
         return result
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):  # whatever the user has set: what matters is looked at here
         result = np.ascontiguousarray(array, dtype=dtype)
     try:
         check_finite(argument, result)

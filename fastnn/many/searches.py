@@ -27,10 +27,6 @@ _OF_POPULATION = [
 ]
 
 
-def _count(X: Any) -> int:
-    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
-
-
 def _strata(y: Any) -> NDArray[np.int64] | None:
     """The class of every sample; None where y holds quantities."""
     array = np.asarray(y)
@@ -139,7 +135,7 @@ def cross_validate(
     >>> bool(result.scores["val_accuracy"].mean() > 0.8)
     True
     """
-    n = _count(X)
+    n = checks.count_samples(X)
     folds = validation.check_whole("folds", folds, at_least=2)
     if folds > n:
         raise ValueError(f"folds must be at most the number of samples, {n}, got {folds}")
@@ -343,7 +339,7 @@ def search(
     factor = validation.check_whole("factor", factor, at_least=2)
     seed = validation.check_whole("seed", seed, at_least=0)
     _check_space(space, arguments)
-    n = _count(X)
+    n = checks.count_samples(X)
     held_out = checks.check_rows("validation_rows", validation_rows, n)
     if held_out is None:
         held_out = np.flatnonzero(deal(y, n, 5, np.random.default_rng(seed)) == 0)
