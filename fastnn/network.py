@@ -512,9 +512,11 @@ class Network:
         drop_last: Any = False,
         validation_split: Any = None,
         metrics: Any = (),
+        reader: Reader | None = None,
     ) -> FitRequest:
-        """What ``fit`` was asked for, checked and converted; changes nothing."""
-        reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
+        """What ``fit`` was asked for, checked and converted; changes nothing. A ``reader`` has read X already."""
+        if reader is None:
+            reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
         train = self._samples(X, y, sample_weight, class_weight, reader)
         train, held_out = self._held_out(reader, train, validation_data, validation_split)
         judge = self._judge(reader, held_out, metrics)
@@ -617,7 +619,10 @@ class Network:
             )
         if isinstance(method, LBFGS):
             unknown = {
-                "l1": settings.penalty.l1 > 0,
+                "l1": any(layer.penalty.l1 for layer in settings.layers),
+                "weights_rate or biases_rate": any(
+                    (layer.weights_rate, layer.biases_rate) != (1, 1) for layer in settings.layers
+                ),
                 "schedule": schedule is not None,
                 "clip_value": settings.clip_value < float("inf"),
                 "clip_norm": settings.clip_norm < float("inf"),

@@ -236,7 +236,8 @@ class Training:
         # A large batch takes longer than a small one.
         self._paces = {size: Pace(self._threads) for size, _ in settings.batch_sizes}
         self._bar = progress.open_bar(settings.progress, settings.epochs * self._n)
-        self._stepping = settings.stepping(len(engine.layers))
+        if not isinstance(settings.optimizer, lbfgs.LBFGS):
+            self._stepping = settings.stepping(len(engine.layers))
         self._first_step = 0  # how many steps the optimizer had taken before
         self._own_rate: float | None = None  # that a callback has set in place of the optimizer's
         schedule, rises = settings.schedule, settings.larger_is_better
@@ -317,9 +318,8 @@ class Training:
     def _descend(self, network: Any, method: lbfgs.LBFGS) -> str:
         """All iterations of L-BFGS; returns what ended them."""
         engine, train = self._engine, self._train
-        objective = lbfgs.Objective(
-            engine, train.data, train.n, self._settings.penalty.l2, lambda: evaluate(engine, train, self._check_clock)
-        )
+        l2 = [layer.penalty.l2 for layer in self._settings.layers]
+        objective = lbfgs.Objective(engine, train.data, train.n, l2, lambda: evaluate(engine, train, self._check_clock))
         accepted, began = objective.read(), time.perf_counter()
         if not np.isfinite(objective.look(accepted).loss):
             raise DivergenceError("the cost is infinite or NaN before the first step: scale X and y to about unit size")
