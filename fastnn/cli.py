@@ -25,6 +25,7 @@ from fastnn._version import __version__
 from fastnn.datasets import readers
 from fastnn.formulas.activations import ROWS as ACTIVATIONS
 from fastnn.formulas.costs import ROWS as COSTS
+from fastnn.history import History
 from fastnn.initializers import INITIALIZERS
 from fastnn.interrupts import held
 from fastnn.network import Network, load
@@ -394,27 +395,32 @@ def _run_train(args: argparse.Namespace) -> None:
     network = Network(args.layers or _deduced_sizes(train), **options)
     _check_data(network, *((train, test) if test else (train,)))
     try:
-        _train_and_save(network, train, test, optimizer, args)
-    finally:  # whoever reads this may go away: it comes after saving
-        if not args.quiet and network.history is not None:
-            print(network.history)
-    assert network.history is not None
+        history = _train_and_save(network, train, test, optimizer, args)
+    except (KeyboardInterrupt, DivergenceError):
+        _print_history(network.history, args)
+        raise
+    _print_history(history, args)  # after saving: whoever reads may go away
     measured = test or train
     cost, accuracy = _scores(network, measured)
     print(
         f"{'test' if test else 'training'} {accuracy or cost} ({len(measured.X):,} samples), "
-        f"{sum(network.history.seconds):.2f} s of training"
+        f"{sum(history.seconds):.2f} s of training"
     )
+
+
+def _print_history(history: History | None, args: argparse.Namespace) -> None:
+    if not args.quiet and history is not None:
+        print(history)
 
 
 def _train_and_save(
     network: Network, train: _Data, test: _Data | None, optimizer: Any, args: argparse.Namespace
-) -> None:
+) -> History:
     """Train, and save what came of it, also of a training that broke off; no interrupt comes in between."""
     with held() as hold:
         try:
             with hold.released():
-                network.fit(
+                history = network.fit(
                     train.X,
                     train.y,
                     epochs=args.epochs,
@@ -427,6 +433,7 @@ def _train_and_save(
             _save(network, args.save)
             raise
         _save(network, args.save)
+    return history
 
 
 def _run_evaluate(args: argparse.Namespace) -> None:

@@ -88,6 +88,11 @@ def check_whole(argument: str, value: Any, *, at_least: int | None = 1) -> int:
     return int(value)
 
 
+def check_limit(argument: str, value: Any) -> float:
+    """A number above 0; infinite where there is none."""
+    return float("inf") if value is None else check_number(argument, value, above=0)
+
+
 def check_flag(argument: str, value: Any) -> bool:
     """``value`` as a bool."""
     if not isinstance(value, (bool, np.bool_)):
@@ -258,7 +263,7 @@ def cast(argument: str, array: Array, dtype: np.dtype[Any]) -> Array:
         result = np.ascontiguousarray(array)
         check_finite(argument, result)
         return result
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):  # whatever the user has set: what matters is looked at here
         result = np.ascontiguousarray(array, dtype=dtype)
     try:
         check_finite(argument, result)
@@ -353,6 +358,14 @@ def check_two(argument: str, values: Any, expected: str) -> tuple[Any, Any]:
     return values[0], values[1]
 
 
+def check_held_out(argument: str, values: Any) -> tuple[Any, Any, Any]:
+    """X, y and the weights of validation data, None where there are none."""
+    if not isinstance(values, (tuple, list)) or len(values) not in (2, 3):
+        raise TypeError(f"{argument} must be (X, y) or (X, y, sample_weight), got {type(values).__name__}")
+    X, y, *weights = values
+    return X, y, weights[0] if weights else None
+
+
 def check_shuffle(
     shuffle: Any, random: Callable[[int], Array], natural: Callable[[int], Array]
 ) -> Callable[[int], Array]:
@@ -424,3 +437,14 @@ def check_batch_size(batch_size: Any, n: int) -> tuple[tuple[int, int], ...]:
             f"batch_size must be one number, or sizes that sum to the {n} samples, got a sum of {sum(sizes)}"
         )
     return tuple((size, sum(run)) for size, run in itertools.groupby(sizes))
+
+
+def check_batches(batch_size: Any, drop_last: Any, n: int) -> tuple[tuple[int, int], ...]:
+    """The same, without the samples of a smaller last batch where that is to be dropped."""
+    sizes = check_batch_size(batch_size, n)
+    if not check_flag("drop_last", drop_last):
+        return sizes
+    if np.ndim(batch_size):
+        raise ValueError("drop_last does not go with a list of batch sizes, which says what every batch holds")
+    ((size, _),) = sizes
+    return ((size, n - n % size),)

@@ -26,9 +26,12 @@ def _for_each_vector(builder: Any, rows: Any, vectors: Any, emit: Any) -> None:
     with builder.if_else(builder.icmp_signed("==", vectors, _I64(1))) as (one, more):
         with one, cgutils.for_range(builder, rows, intp=_I64) as r:
             emit(r.index, _I64(0))
-        with more, cgutils.for_range(builder, rows, intp=_I64) as r:
-            with cgutils.for_range(builder, vectors, intp=_I64) as v:
-                emit(r.index, v.index)
+        with (
+            more,
+            cgutils.for_range(builder, rows, intp=_I64) as r,
+            cgutils.for_range(builder, vectors, intp=_I64) as v,
+        ):
+            emit(r.index, v.index)
 
 
 def _place(builder: Any, vector: VectorType, start: Any, stride: Any, r: Any, v: Any) -> Any:
