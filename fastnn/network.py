@@ -16,7 +16,7 @@ from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, natural_order, pack_data, plan_first_layer, random_order
 from fastnn.forks import ForkSafeLock
-from fastnn.formulas import activations, costs, schedules
+from fastnn.formulas import activations, costs, optimizers, schedules
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.averaging import keeps_average
 from fastnn.formulas.costs import Cost
@@ -217,6 +217,8 @@ class Network:
         self._attach_engine()
         self.weights = layers[0]
         self.biases = layers[1]
+
+    _wording = diagnostics.LIBRARY  # of what goes wrong in training; others that train here set their own
 
     def _attach_engine(self) -> None:
         self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
@@ -745,7 +747,8 @@ class Network:
 
     @property
     def _model(self) -> diagnostics.Model:
-        return diagnostics.Model(self._engine, self._activations, self._cost)
+        scaled = self._reader.wishes.scale is not None
+        return diagnostics.Model(self._engine, self._activations, self._cost, self._wording, scaled)
 
     def _samples(
         self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, reader: Reader | None = None
@@ -950,10 +953,10 @@ class Network:
         nothing found
         >>> for finding in net.diagnose(1000 * X, y):
         ...     print(finding.name, finding.layer, finding.change)
-        inputs far from unit scale None {'X': 'X / 1000'}
-        saturated units 1 {'X': 'X / 1000'}
+        inputs far from unit scale None {'scale': '1000'}
+        saturated units 1 {'scale': '1000'}
         """
-        samples = self._samples(X, y, sample_weight)
+        samples = self._samples(X, y, sample_weight, reader=self._reader.settled(X, y))
         return diagnostics.diagnose(self._model, samples.data, samples.n, self._settings, self.history)
 
     # --- keeping ---
@@ -1045,7 +1048,12 @@ class Network:
             states = validation.check_whole(
                 "states", header.get("states", _OLD_STATES.get(header["optimizer"], 0)), at_least=0
             )
-            engine.memory = engine.fresh_memory(str(header["optimizer"]), (0.0,) * states)._replace(steps=steps)
+            kept = optimizers.RULES.get(header["optimizer"])
+            if kept is not None and len(kept.states) != states and "states" in header:
+                raise ValueError(
+                    f"{kept.name} keeps {len(kept.states)} numbers for every parameter, the file says {states}"
+                )
+            engine.memory = engine.fresh_memory(header["optimizer"], (0.0,) * states)._replace(steps=steps)
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
                     engine.write(i, *layer, buffer)
