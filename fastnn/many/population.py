@@ -188,9 +188,10 @@ def _member(
             raise ValueError("validation_data and validation_rows cannot both be given")
         held_out = train._replace(rows=checks.check_rows("validation_rows", data.validation_rows, n))
     elif data.validation_data is not None:
-        pair = validation.check_two("validation_data", data.validation_data, "(X, y)")
+        X, y, own_weights = validation.check_held_out("validation_data", data.validation_data)
         try:
-            held_out = Reference(datasets.place(network, reader, *pair))
+            held_out = Reference(datasets.place(network, reader, X, y))
+            held_out = datasets.weigh(held_out, reader, own_weights, None)
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
     train = datasets.weigh(train, reader, data.sample_weight, data.class_weight)
