@@ -439,7 +439,7 @@ fastnn.fit_many([make(0)], X[:10], y[:10], epochs=1, validation_rows=[np.arange(
 networks, sent = [make(i) for i in range(4)], []
 
 def interrupt():
-    while not all(network.history for network in networks[:2]):
+    while not all(network._engine.memory.steps for network in networks[:2]):  # both have begun
         time.sleep(0.01)
     time.sleep(0.2)
     sent.append(time.perf_counter())
