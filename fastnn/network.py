@@ -16,7 +16,7 @@ from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, natural_order, pack_data, plan_first_layer, random_order
 from fastnn.forks import ForkSafeLock
-from fastnn.formulas import activations, costs, schedules
+from fastnn.formulas import activations, costs, optimizers, schedules
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.averaging import keeps_average
 from fastnn.formulas.costs import Cost
@@ -1048,7 +1048,12 @@ class Network:
             states = validation.check_whole(
                 "states", header.get("states", _OLD_STATES.get(header["optimizer"], 0)), at_least=0
             )
-            engine.memory = engine.fresh_memory(str(header["optimizer"]), (0.0,) * states)._replace(steps=steps)
+            kept = optimizers.RULES.get(header["optimizer"])
+            if kept is not None and len(kept.states) != states and "states" in header:
+                raise ValueError(
+                    f"{kept.name} keeps {len(kept.states)} numbers for every parameter, the file says {states}"
+                )
+            engine.memory = engine.fresh_memory(header["optimizer"], (0.0,) * states)._replace(steps=steps)
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
                     engine.write(i, *layer, buffer)

@@ -13,6 +13,7 @@ import pytest
 
 import fastnn
 from fastnn import SGD, Adam, Network, cli
+from fastnn.formulas.optimizers import OPTIMIZERS
 from fastnn.training import Training
 
 X, y, Xt, yt = fastnn.datasets.load_digits()
@@ -396,13 +397,13 @@ def test_a_link_is_followed_not_replaced(run, model, tmp_path):
 def test_info(run):
     code, out, err = run("info")
     assert (code, err) == (0, "")
-    from fastnn.kernels import compile as compiling
+    from fastnn.kernels import store
     from fastnn.kernels.host import WIDTH
 
     rows = dict(re.split(r":\s+", line, maxsplit=1) for line in out.splitlines())
     assert rows["fastnn"] == fastnn.__version__
     assert rows["vector width"].startswith(f"{WIDTH} float32")
-    assert rows["kernel cache"] == str(compiling.cache_folder())
+    assert rows["kernel cache"] == str(store.cache_folder())
 
 
 def test_info_on_a_model(run, model):
@@ -554,7 +555,8 @@ def test_help_and_version_are_0(arguments, run):
 
 def test_the_help_knows_the_defaults_of_the_library(run):
     text = " ".join(run("train", "--help").out.split())
-    assert f"(default: {SGD().learning_rate} for sgd, {Adam().learning_rate} for adam)" in text
+    rates = [f"{kind().learning_rate} for {name}" for name, kind in OPTIMIZERS.items()]
+    assert f"(default: {', '.join(rates)})" in text
     assert "samples per step (default: 10)" in text
 
 
@@ -625,7 +627,7 @@ def test_an_interrupt_before_anything_happened(run, monkeypatch):
 # Says when it is in the middle of training, so that the signal does not come too early.
 ANNOUNCED = """
 import functools, sys
-from fastnn import Network, cli
+from fastnn import SGD, Adam, Network, cli
 fit = Network.fit
 @functools.wraps(fit)
 def announced(*args, **kwargs):
