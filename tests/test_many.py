@@ -88,7 +88,7 @@ def as_sparse(data):
 
 
 @pytest.mark.parametrize("form", [np.asarray, as_pixels, as_sparse, lambda data: data.tolist()])
-def test_rows_are_as_if_X_were_cut(form):
+def test_rows_are_as_if_samples_were_cut(form):
     rng = np.random.default_rng(0)
     repeated = rng.integers(0, len(X), 150)
     rows = [repeated, np.arange(len(X)) % 3 != 0, None, [5, 1, 1], np.arange(300)[::-1]]
@@ -96,8 +96,8 @@ def test_rows_are_as_if_X_were_cut(form):
     networks, alone, data = motley(), motley(), form(X)
     histories = fit_many(networks, data, y, epochs=2, rows=rows, validation_rows=held_out, n_jobs=2)
     array = data if hasattr(data, "shape") else np.array(data)
-    for network, other, history, mine, measured in zip(networks, alone, histories, rows, held_out, strict=True):
-        mine = slice(None) if mine is None else mine
+    for network, other, history, chosen, measured in zip(networks, alone, histories, rows, held_out, strict=True):
+        mine = slice(None) if chosen is None else chosen
         pair = None if measured is None else (array[measured], y[measured])
         assert_same_course(history, other.fit(array[mine], y[mine], epochs=2, validation_data=pair))
         assert_same(network, other)
