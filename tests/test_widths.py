@@ -80,8 +80,8 @@ net = fastnn.Network([70, 7, 3], dtype="float64", seed=0)
 cost = [net.fit(X, y, 2, 7, "adam").train_cost[-1], net.fit(X[:, :], y, 2, 50).train_cost[-1]]
 print(host.WIDTH, host.HAS_FMA, *cost, net.evaluate(X, y)["cost"], float(fastnn.functions.tanh(0.5)))
 """
-NARROW = {"NUMBA_CPU_NAME": "generic"}, {"NUMBA_ENABLE_AVX": "0"}, {"NUMBA_CPU_FEATURES": ""}
-SAME = {"NUMBA_OPT": "0"}, {"NUMBA_BOUNDSCHECK": "1"}, {"NUMBA_DEBUGINFO": "1"}
+NARROW = {"NUMBA_CPU_NAME": "generic"}, {"NUMBA_ENABLE_AVX": "0"}
+SAME = ({"NUMBA_OPT": "0"},)
 
 
 @pytest.fixture(scope="module")
