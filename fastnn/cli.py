@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,9 +24,12 @@ from numpy.typing import NDArray
 from fastnn import datasets, persistence, validation
 from fastnn._version import __version__
 from fastnn.datasets import readers
+from fastnn.diagnostics import WORDINGS
 from fastnn.formulas.activations import ROWS as ACTIVATIONS
 from fastnn.formulas.costs import ROWS as COSTS
+from fastnn.history import History
 from fastnn.initializers import INITIALIZERS
+from fastnn.inputs.scaling import SCALES
 from fastnn.interrupts import held
 from fastnn.network import Network, load
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam
@@ -64,6 +68,13 @@ def _names(text: str) -> str | list[str]:
     return text.split(",") if "," in text else text
 
 
+def _scale(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _threads(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
@@ -78,6 +89,7 @@ _NETWORK_OPTIONS = (
     _Option("output", str, f"activation of the output layer: {_listed(ACTIVATIONS)}"),
     _Option("cost", str, f"what training minimises: {_listed(COSTS)}"),
     _Option("initializer", str, f"how the weights start: {_listed(INITIALIZERS)}"),
+    _Option("scale", _scale, f"how inputs are scaled: a number that divides them, or {_listed(SCALES)}"),
     _Option("dtype", str, f"of the weights and the arithmetic: {_listed(validation.DTYPES)}"),
     _Option("seed", int, "start of the random numbers"),
 )
@@ -85,6 +97,7 @@ _FIT_OPTIONS = (
     _Option("batch_size", int, "samples per step"),
     _Option("l1", float, "strength of the l1 penalty"),
     _Option("l2", float, "strength of the l2 penalty"),
+    _Option("class_weight", str, "balanced: all classes weigh the same"),
     _Option("max_time", float, "stop after so many seconds"),
     _Option("threads", _threads, "threads that train together, or auto"),
 )
@@ -108,7 +121,8 @@ def _default_text(name: str, owners: Sequence[Callable[..., Any]]) -> str:
     """The default of a parameter for the help: one value, or one for each owner that has it."""
     found = [(owner.__name__.lower(), _defaults(owner)[name]) for owner in owners if name in _defaults(owner)]
     if len(found) == 1:
-        return "no limit" if found[0][1] is None else str(found[0][1])
+        none = "no limit" if name == "max_time" else "none"
+        return none if found[0][1] is None else str(found[0][1])
     return ", ".join(f"{value} for {owner}" for owner, value in found)
 
 
@@ -387,34 +401,40 @@ def _run_train(args: argparse.Namespace) -> None:
         count = validation.check_whole("samples", args.samples)
         train = _Data(train.source, train.X[:count], train.y[:count])
     options = _given(args, _option_names(_NETWORK_OPTIONS))
-    if train.X.dtype == validation.UINT8:
+    if train.X.dtype == validation.UINT8 and "scale" not in options:
         options["scale"] = 255
         if not args.quiet:
             print("images of bytes: pixels are divided by 255")
     network = Network(args.layers or _deduced_sizes(train), **options)
+    network._wording = WORDINGS["command"]
     _check_data(network, *((train, test) if test else (train,)))
     try:
-        _train_and_save(network, train, test, optimizer, args)
-    finally:  # whoever reads this may go away: it comes after saving
-        if not args.quiet and network.history is not None:
-            print(network.history)
-    assert network.history is not None
+        history = _train_and_save(network, train, test, optimizer, args)
+    except (KeyboardInterrupt, DivergenceError):
+        _print_history(network.history, args)
+        raise
+    _print_history(history, args)  # after saving: whoever reads may go away
     measured = test or train
     cost, accuracy = _scores(network, measured)
     print(
         f"{'test' if test else 'training'} {accuracy or cost} ({len(measured.X):,} samples), "
-        f"{sum(network.history.seconds):.2f} s of training"
+        f"{sum(history.seconds):.2f} s of training"
     )
+
+
+def _print_history(history: History | None, args: argparse.Namespace) -> None:
+    if not args.quiet and history is not None:
+        print(history)
 
 
 def _train_and_save(
     network: Network, train: _Data, test: _Data | None, optimizer: Any, args: argparse.Namespace
-) -> None:
+) -> History:
     """Train, and save what came of it, also of a training that broke off; no interrupt comes in between."""
     with held() as hold:
         try:
             with hold.released():
-                network.fit(
+                history = network.fit(
                     train.X,
                     train.y,
                     epochs=args.epochs,
@@ -427,6 +447,7 @@ def _train_and_save(
             _save(network, args.save)
             raise
         _save(network, args.save)
+    return history
 
 
 def _run_evaluate(args: argparse.Namespace) -> None:
@@ -510,6 +531,13 @@ def _flush_stdout() -> None:
         sys.stdout.flush()
 
 
+def _warn(
+    message: Any, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """A warning in one line; where the program stands that shows it is of no interest."""
+    print("fastnn: warning:", " ".join(str(message).splitlines()), file=sys.stderr)
+
+
 def _settle_stdout() -> None:
     """Drop what stdout cannot take, or Python's flush at exit would fail once more, with a traceback."""
     try:
@@ -548,7 +576,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _occupy_descriptors()
     args = _parser().parse_args(argv)
     try:
-        args.run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            args.run(args)
         _flush_stdout()
     except KeyboardInterrupt:
         return _complain("interrupted", 130)

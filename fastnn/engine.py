@@ -19,7 +19,6 @@ from fastnn.formulas.costs import Cost
 from fastnn.formulas.optimizers import Optimizer, Rule
 from fastnn.kernels.buffers import (
     ABORT,
-    FACTOR_NUMBERS,
     HYPER_SIZE,
     N_TOTALS,
     PARTS,
@@ -51,6 +50,7 @@ _SPARSE_INPUTS = 64
 _BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
 _BLOCK_ENTRIES = 16  # in a block of a sample's list: what a list costs by itself should not show
 _MOST_BLOCK_INPUTS = 1 << 15  # while a list of bytes is made, an input's number has 16 bits beside those of two samples
+_ROOMS_KEPT = 2  # scratch for training, and for validation in between
 _PRODUCTS_PER_CALL = 1 << 29  # multiply-adds: some hundredths of a second
 _MOST_CHUNKS_PER_CALL = 64
 _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread's waiting
@@ -63,17 +63,47 @@ class Penalty(NamedTuple):
     l2: float
 
 
+class LayerStep(NamedTuple):
+    """How a layer is stepped, and held small."""
+
+    penalty: Penalty
+    weights_rate: float = 1.0  # times the learning rate
+    biases_rate: float = 1.0
+    max_norm: float = float("inf")  # of the weights of a unit
+    dropout: float = 0.0  # the share of the inputs that is left out of a step
+
+
 class Stepping(NamedTuple):
     """How gradients become steps."""
 
     rule: Rule
-    penalty: Penalty
+    layers: tuple[LayerStep, ...]
     clip: float = float("inf")  # the largest that a gradient of a weight may be
+    clip_norm: float = float("inf")  # the largest norm of the whole gradient
+    seed: int = 0  # of what is dropped
+    penalised: bool = False  # whether the cost is counted with its l2 penalty
 
     @property
     def in_place(self) -> bool:
         """Whether a step only adds to weights and shrinks them, so that a sparse first layer need not see them all."""
-        return self.rule.name == "sgd" and self.penalty.l1 == 0 and self.clip == float("inf")
+        first, none = self.layers[0], float("inf")
+        return self.rule.name == "sgd" and first.penalty.l1 == 0 and self.clip == none and first.max_norm == none
+
+    def keeps_gradient(self, batch_size: int) -> bool:
+        """Whether the gradient must be complete before the first weight is stepped."""
+        return batch_size > layout.MAX_ROWS or self.clip_norm < float("inf")
+
+    @property
+    def dropped(self) -> tuple[bool, ...]:
+        """Of which layers inputs are dropped; empty if of none."""
+        found = tuple(layer.dropout > 0 for layer in self.layers)
+        return found if any(found) else ()
+
+    @property
+    def variant(self) -> tuple[bool, bool, bool]:
+        """What comes to every gradient: l1, l2, clipping."""
+        l1, l2 = (any(getattr(layer.penalty, name) > 0 for layer in self.layers) for name in ("l1", "l2"))
+        return l1, l2, self.clip < float("inf")
 
 
 class Memory(NamedTuple):
@@ -111,13 +141,21 @@ class Stretch(NamedTuple):
     last: int  # one past the last batch
     steps: Array  # (last - first, k) float64 with the numbers of every batch's step, or (1, k) where all are the same
 
-    @property
-    def packed(self) -> Batches:
-        """As the kernels see it."""
+    def packed(self, seed: int, step: int) -> Batches:
+        """As the kernels see it, with the seed of dropout and the number of the first step."""
         rows, columns = self.steps.shape
         own = columns - STEP_NUMBERS
         return Batches(
-            self.order, self.order.size, self.size, self.first, self.last, self.steps, columns * (rows > 1), own
+            order=self.order,
+            n=self.order.size,
+            size=self.size,
+            first=self.first,
+            last=self.last,
+            steps=self.steps,
+            step_columns=columns * (rows > 1),
+            numbers=own,
+            seed=seed,
+            step=step,
         )
 
 
@@ -294,8 +332,9 @@ class Engine:
         self.layers = plan.layers
         self.params = layout.aligned_zeros(plan.params_size, dtype)
         self.memory = Memory("sgd", 0, layout.aligned_zeros(0, dtype), 0)
-        self._room, self._apart = layout.Room(), False
-        self._places = self._make_places(self._room, 1)
+        self._scales = np.ones(len(plan.layers) * self.lanes, dtype)
+        self._places: dict[tuple[layout.Room, bool], list[Place]] = {}  # the last ones made
+        self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
         self._data: tuple[Data, Packed] | None = None
         self._alone = Packed(self._new_team(0, 1))
@@ -329,29 +368,39 @@ class Engine:
                 lists=lists,
                 code=self.program.code,
                 softmax=self.program.softmax,
+                scales=self._scales,
                 unit_constants=self.program.unit_constants,
             )
             places.append(Place(table, work, scratch, lists, Packed(net)))
         return places
 
     def _places_for(self, room: layout.Room, apart: bool = False) -> list[Place]:
-        """For every thread the network with scratch for exactly that; the last ones made are kept.
+        """For every thread the network with scratch for exactly that; the last two ones made are kept.
 
         All threads work on the same rows, unless they go ``apart``.
         """
-        if (self._room, self._apart) != (room, apart):
+        if (room, apart) not in self._places:
+            while len(self._places) >= _ROOMS_KEPT:
+                del self._places[next(iter(self._places))]
             if apart:
-                places = [self._make_places(room._replace(threads=1), 1)[0] for _ in range(room.threads)]
+                self._places[room, apart] = [
+                    self._make_places(room._replace(threads=1), 1)[0] for _ in range(room.threads)
+                ]
             else:
-                places = self._make_places(room, room.threads)
-            self._places, self._room, self._apart = places, room, apart
-        return self._places
+                self._places[room, apart] = self._make_places(room, room.threads)
+        return self._places[room, apart]
+
+    @property
+    def latest(self) -> list[Place]:
+        """The scratch that was made last."""
+        return list(self._places.values())[-1]
 
     def _require(self, *names: str) -> None:
         """Have code compiled or loaded, and known to the kernels."""
         if self.program.require(names):
-            for place in self._places:
-                self.program.fill(place.table)
+            for places in self._places.values():
+                for place in places:
+                    self.program.fill(place.table)
 
     def _entry(self, name: str) -> Callable[..., Any]:
         """An entry's machine code."""
@@ -433,24 +482,53 @@ class Engine:
             self._prepare(data, batch_size, stepping)
 
     def _prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
-        self._require(*TRAINING, "first_sparse" if data.blocks else "first_dense")
+        wanted = [*TRAINING, "first_sparse" if data.blocks else "first_dense"]
         if data.blocks:
-            self._require("update_lists")
-        if batch_size > layout.MAX_ROWS:
-            self._require("large_batch")
+            wanted.append("update_lists")
+        if stepping.keeps_gradient(batch_size):
+            wanted.append("large_batch")
+        if stepping.dropped:
+            wanted += ["drop_row", "drop_sparse"] if data.blocks and stepping.dropped[0] else ["drop_row"]
+        if any(layer.max_norm < float("inf") for layer in stepping.layers):
+            wanted.append("limit_norms")
+        if stepping.penalised:
+            wanted.append("weigh_layers")
+        self._require(*wanted)
         self._entry("run")
 
-    def _stepper(self, stepping: Stepping, data: Data, batch_size: int) -> Stepper:
+    def _set_layers(self, stepping: Stepping, places: list[Place]) -> Array:
+        """Tell the layers which of the stepper's numbers they go by; returns those, a row for each kind of layer."""
+        if self._stepped and self._stepped[0] is stepping and self._stepped[1] is places:
+            factors: Array = self._stepped[2]
+            return factors
+        rule, kinds = stepping.rule, {}  # type: Rule, dict[tuple[float, ...], int]
+
+        def kind(penalty: Penalty, rate: float, weights: bool) -> int:
+            own = [1.0 if weights or name not in rule.weights_only else 0.0 for name in rule.numbers]
+            return kinds.setdefault((*penalty, rate, *own[1:]), len(kinds))
+
+        for i, layer in enumerate(stepping.layers):
+            scale = 1 / (1 - layer.dropout)
+            self._scales[i * self.lanes : (i + 1) * self.lanes] = scale
+            words = {
+                "hyper": kind(layer.penalty, layer.weights_rate, True),
+                "hyper_biases": kind(Penalty(0.0, 0.0), layer.biases_rate, False),
+                "dropout": int(layer.dropout * 2**32),
+            }
+            for place in places:
+                for name, word in words.items():
+                    place.table[i, Layer._fields.index(name)] = word
+                floats = place.table.view(np.float64)
+                floats[i, Layer._fields.index("dropout_scale")] = scale
+                floats[i, Layer._fields.index("max_norm")] = layer.max_norm
+        self._stepped = stepping, places, np.array(list(kinds))
+        return self._stepped[2]
+
+    def _stepper(self, stepping: Stepping, data: Data, batch_size: int, factors: Array) -> Stepper:
         """The optimizer as kernels see it, but for what each thread has of its own."""
-        rule, penalty = (stepping.rule, _variant(stepping)), stepping.penalty
-        step, large = self.program.step, batch_size > layout.MAX_ROWS
-        by_blocks = data.blocks > 0 and not stepping.in_place and not large
-        numbers = len(stepping.rule.numbers)
-        factors = np.ones((2, FACTOR_NUMBERS + numbers))
-        factors[0, :FACTOR_NUMBERS] = penalty
-        factors[1, :FACTOR_NUMBERS] = 0
-        for name in stepping.rule.weights_only:
-            factors[1, FACTOR_NUMBERS + stepping.rule.numbers.index(name)] = 0
+        rule, step = (stepping.rule, stepping.variant), self.program.step
+        whole = stepping.keeps_gradient(batch_size)
+        by_blocks = data.blocks > 0 and not stepping.in_place and not whole
         return Stepper(
             state=self.memory.state,
             gradient=self._gradient[0],
@@ -460,12 +538,16 @@ class Engine:
             factor_columns=factors.shape[1],
             blocks=len(factors),
             clip=stepping.clip,
+            clip_norm=stepping.clip_norm,
+            whole=whole,
+            limited=any(layer.max_norm < float("inf") for layer in stepping.layers),
+            penalised=stepping.penalised,
             shrink=_empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
             update=step("update", rule),
-            step=step("step", rule) if large else 0,
+            step=step("step", rule) if whole else 0,
             step_and_clear=step("step_and_clear", rule) if by_blocks else 0,
-            add=step("add", None) if large else 0,
+            add=step("add", None) if whole else 0,
         )
 
     def run(
@@ -483,11 +565,12 @@ class Engine:
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock:
             self._prepare(data, stretch.size, stepping)
-            apart = stretch.size > layout.MAX_ROWS
-            places = self._places_for(layout.Room(layout.rows_for(stretch.size), most, data.blocks), apart)
+            apart = stepping.keeps_gradient(stretch.size)
+            room = layout.Room(layout.rows_for(stretch.size), most, data.blocks, stepping.dropped)
+            places = self._places_for(room, apart)
             gradients = self._room_for_gradients(data, stretch.size, stepping, most)
-            stepper = self._stepper(stepping, data, stretch.size)
-            batches = Packed(stretch.packed)
+            stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places))
+            batches = Packed(stretch.packed(stepping.seed if stepping.dropped else 0, self.memory.steps + 1))
             team, totals = self._new_team(0, threads), np.zeros((threads, N_TOTALS))
             totals[:, TOTAL_COST] = cost
             shrinks = np.full((threads, layout.CACHE_LINE // 8), self.memory.shrink)
@@ -516,7 +599,7 @@ class Engine:
 
         What is for a block of a sparse first layer is at zero; a large batch's buffers are cleared in their turn.
         """
-        large = batch_size > layout.MAX_ROWS
+        large = stepping.keeps_gradient(batch_size)
         if large:
             size, own = self.params.size * min(PARTS, -(-batch_size // layout.CHUNK_ROWS)), 1
         elif data.blocks > 0 and not stepping.in_place:
@@ -574,10 +657,10 @@ class Engine:
         """A stepper that only adds up a gradient."""
         nothing = _empty(self.dtype)
         hyper = layout.aligned_zeros(2 * HYPER_SIZE, self.dtype)
-        stepper = Stepper(
-            nothing, gradient, gradient.size, hyper, np.zeros((2, FACTOR_NUMBERS)), FACTOR_NUMBERS, 0, 0.0, np.ones(1),
-            1, 0, 0, 0, self.program.step("add", None),
-        )  # fmt: skip
+        numbers = dict.fromkeys(Stepper._fields, 0)
+        numbers |= {"gradient_size": gradient.size, "in_place": 1, "add": self.program.step("add", None)}
+        arrays = {"state": nothing, "gradient": gradient, "hyper": hyper, "factors": np.zeros(1), "shrink": np.ones(1)}
+        stepper = Stepper(**{**numbers, **arrays})
         return Packed(stepper)
 
     def worthwhile_threads(self, batch_size: int) -> int:
@@ -589,8 +672,3 @@ class Engine:
     def lanes(self) -> int:
         """Numbers in one register."""
         return lanes_of(self.dtype.itemsize)
-
-
-def _variant(stepping: Stepping) -> tuple[bool, bool, bool]:
-    """What comes to every gradient: l1, l2, clipping."""
-    return stepping.penalty.l1 > 0, stepping.penalty.l2 > 0, stepping.clip < float("inf")

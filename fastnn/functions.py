@@ -193,7 +193,9 @@ def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
     work = _blocks(values, targets, values)[0]
     lists = Lists(out, 0, out, 0, 0, 0)
     net = Packed(
-        Net(pack_table(plan.layers), 1, work, 0, work, plan.scratch, lists, program.code, program.softmax, work[:0])
+        Net(
+            pack_table(plan.layers), 1, work, 0, work, plan.scratch, lists, program.code, program.softmax, out, work[:0]
+        )
     )
     program.entry("apply_cost")(net.address, out.size, address_of(out))
     limit = np.finfo(values.dtype).max  # a true cost beyond the range of the dtype comes out as its largest number

@@ -71,6 +71,7 @@ class Room(NamedTuple):
     rows: int = 1  # samples at a time
     threads: int = 1  # that share it
     blocks: int = 0  # of the inputs, where zeros are skipped
+    dropped: tuple[bool, ...] = ()  # of the layers whose inputs are dropped now and then; empty: of none
 
 
 def block_size(n_in: int, blocks: int) -> int:
@@ -109,7 +110,10 @@ def _spread(size: int, itemsize: int) -> int:
 
 def plan_layout(sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype: np.dtype[Any]) -> Layout:
     """The layout of a network of ``sizes``, in which the ``sloped`` layers keep f'(Z) beside their outputs."""
-    rows, threads, blocks = room
+    rows, threads, blocks, dropped = room
+    # What is dropped must be known on the way back.
+    kept = zip(sloped, [*dropped[1:], False] if dropped else [False] * len(sloped), strict=True)
+    sloped = [own or after for own, after in kept]
     lanes = lanes_of(dtype.itemsize)
     panel = PANEL_VECTORS * lanes
     work = _Cursor(CACHE_LINE // dtype.itemsize)
@@ -141,6 +145,9 @@ def plan_layout(sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype:
             derivative=0,
             hyper=0,
             hyper_biases=1,
+            dropout=0,
+            dropout_scale=1.0,
+            max_norm=float("inf"),
         )
         for i, (n_in, n_out) in enumerate(pairwise(sizes))
     )

@@ -18,9 +18,9 @@ from fastnn.kernels.records import Packed
 Array = NDArray[Any]
 _LAYER_FIELDS = {name: i for i, name in enumerate(Layer._fields)}
 
-FORWARD = ("product", "activate", "later_layers")
-MEASURE = ("unit", "measure")
-TRAINING = (*FORWARD, *MEASURE, "activate_sloped", "derivative", "recursion", "update")
+FORWARD = ("product", "activate", "by_rows")
+MEASURE = ("unit",)
+TRAINING = (*FORWARD, *MEASURE, "activate_sloped", "derivative", "update")
 
 
 class Program:
@@ -59,7 +59,6 @@ class Program:
         self.sloped = [a.expression is not None and a.output_derivative is None for a in activations[:-1]] + [False]
         self.unit_constants = np.repeat(np.asarray(cost.units, dtype), lanes_of(dtype.itemsize))
         self.code = Packed(Code(*[0] * len(Code._fields)))
-        self._layers = [dict.fromkeys(("activate", "activate_sloped", "derivative"), 0) for _ in activations]
         self._has: set[str] = set()
         self._rules: dict[Any, int] = {}
 
@@ -67,10 +66,7 @@ class Program:
         """Have the code of these names; returns whether any of it is new."""
         missing = [name for name in dict.fromkeys(names) if name not in self._has]
         for name in missing:
-            if name in _LAYER_FIELDS:
-                for layer, activation in zip(self._layers, self._activations, strict=True):
-                    layer[name] = self._of_layer(name, activation)
-            else:
+            if name not in _LAYER_FIELDS:
                 self.code.words[Code._fields.index(name)] = self._of_network(name)
             self._has.add(name)
         return bool(missing)
@@ -81,45 +77,39 @@ class Program:
         return parts.address(part, self._kind)
 
     def _of_network(self, name: str) -> int:
-        from fastnn.kernels import epoch, formula_parts, outputs, tiles
+        from fastnn.kernels import dropout, epoch, formula_parts, tiles
 
         if name == "product":
             return self._address(tiles.PRODUCT)
         if name == "unit":
             a = variable("a") if self.softmax else self._unit.output
             return self._address(formula_parts.unit_part(a, self._unit.cost, self._unit.slope))
-        stages = {
-            "measure": outputs.measure,
-            "update": epoch.update_dense,
-            **{stage.name: stage for stage in (epoch.first_dense, epoch.first_sparse, epoch.later_layers)},
-            **{stage.name: stage for stage in (epoch.recursion, epoch.update_lists, epoch.large_batch)},
-        }
-        return stages[name].address(self._kind)
+        if name == "drop_row":
+            return self._address(dropout.DROP_ROW)
+        stages = (epoch.first_dense, epoch.first_sparse, epoch.by_rows, epoch.update_lists, epoch.large_batch)
+        stages += (epoch.drop_sparse, epoch.limit_norms, epoch.weigh_layers)
+        by_name = {"update": epoch.update_dense, **{stage.name: stage for stage in stages}}
+        return by_name[name].address(self._kind)
 
-    def _of_layer(self, name: str, activation: Activation) -> int:
+    def _of_layer(self, name: str, activation: Activation, sloped: bool) -> int:
         """Address of a part, 0 where there is nothing to do."""
         from fastnn.kernels.formula_parts import activation_part, derivative_part
 
-        if activation.expression is None or activation.derivative is None:  # softmax, which is no layer's alone
+        value, slope, by_output = activation.expression, activation.derivative, activation.output_derivative
+        if value is None or slope is None:  # softmax, which is no layer's alone
             return 0
         if name == "derivative":
-            a = variable("a")
-            return self._address(
-                derivative_part(a if activation.output_derivative is None else activation.output_derivative)
-            )
+            return self._address(derivative_part(variable("a") if sloped or by_output is None else by_output))
         if name == "activate_sloped":
-            if activation.output_derivative is not None:
-                return 0
-            return self._address(activation_part(activation.expression, activation.derivative))
-        if activation.expression is variable("z"):
-            return 0
-        return self._address(activation_part(activation.expression))
+            return self._address(activation_part(value, slope)) if sloped else 0
+        return 0 if value is variable("z") else self._address(activation_part(value))
 
     def fill(self, table: Array) -> None:
-        """Write the layers' addresses into a table of ``Layer`` records."""
-        for row, layer in zip(table, self._layers, strict=True):
-            for name, address in layer.items():
-                row[_LAYER_FIELDS[name]] = address
+        """Write the addresses of the layers' parts, as far as they are wanted, into a table of ``Layer`` records."""
+        for row, activation in zip(table, self._activations, strict=True):
+            sloped = bool(row[_LAYER_FIELDS["slope"]] != row[_LAYER_FIELDS["output"]])
+            for name in self._has & _LAYER_FIELDS.keys():
+                row[_LAYER_FIELDS[name]] = self._of_layer(name, activation, sloped)
 
     def step(self, kind: str, rule: "tuple[Rule, tuple[bool, bool, bool]] | None") -> int:
         """Address of a part that steps: "update", "step", "step_and_clear" of an optimizer's rule, or "add"."""

@@ -161,6 +161,18 @@ def test_max_time_ends_training(run):
     assert "stopped by: max_time" in out
 
 
+@pytest.mark.filterwarnings("default::fastnn.TrainingWarning")
+def test_a_warning_is_one_line_in_the_words_of_the_command(run, tmp_path):
+    code, _, err = run("train", "--data", write_csv(tmp_path / "data.csv", y, np.floor(X * 255)), "--epochs", 1)
+    assert code == 0
+    lines = err.splitlines()
+    assert re.match(r"fastnn: warning: inputs far from unit scale: .* Change: --scale 255$", lines[0])
+    assert all(line.startswith("fastnn: warning: ") for line in lines)
+    code, out, err = run("train", "--data", tmp_path / "data.csv", "--epochs", 3, "--scale", 255, "--quiet")
+    assert (code, err) == (0, "")
+    assert re.match(r"training accuracy 9\d", out)
+
+
 FILES = {
     "csv": lambda folder: write_csv(folder / "data.csv", y, X),
     "csv.gz": lambda folder: write_csv(folder / "data.csv.gz", y, X),
@@ -223,6 +235,60 @@ def test_a_failed_write_after_training(run, tmp_path, monkeypatch):
     assert code == 1
     assert err == f"fastnn: error: cannot write {tmp_path / 'net'}: No space left on device\n"
     assert list(tmp_path.iterdir()) == []
+
+
+# --- what is read is not written over ---
+
+
+@pytest.fixture
+def place(tmp_path, model, monkeypatch):
+    """Data, a model, and other names for them."""
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "d.csv", y[:50], X[:50])
+    write_csv(tmp_path / "t.csv", yt[:50], Xt[:50])
+    write_idx(tmp_path, X[:50].reshape(-1, 8, 8) * 255, y[:50])
+    (tmp_path / "m.npz").write_bytes(model.read_bytes())
+    (tmp_path / "link.csv").symlink_to("d.csv")
+    (tmp_path / "linked").symlink_to(tmp_path)
+    os.link(tmp_path / "d.csv", tmp_path / "hard.csv")
+    return tmp_path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train --data d.csv --save d.csv",
+        "train --data d.csv --save ./d.csv",
+        "train --data d.csv --save link.csv",
+        "train --data link.csv --save d.csv",
+        "train --data d.csv --save hard.csv",
+        "train --data d.csv --save linked/d.csv",
+        "train --data d.csv --test-data t.csv --save t.csv",
+        "train --data digits --test-data t.csv --save t.csv",
+        "train --data some-images-idx3-ubyte --save some-images-idx3-ubyte",
+        "train --data some-images-idx3-ubyte --save some-labels-idx1-ubyte",
+        "predict m.npz --data t.csv --output t.csv",
+        "predict m.npz --data t.csv --output m.npz",
+        "predict m.npz --data digits --output linked/m.npz",
+        "predict linked/m.npz --data link.csv --output hard.csv",
+    ],
+)
+def test_what_is_read_is_not_written_over(command, run, place, monkeypatch):
+    monkeypatch.setattr(Training, "run", lambda *_: pytest.fail("trained first"))
+    before = {path: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    code, out, err = run(*command.split())
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"fastnn: error: --(save|output) \S+ would replace \S+, which is read: .*\n", err)
+    assert {path: path.read_bytes() for path in place.iterdir() if path.is_file()} == before
+
+
+def test_another_file_is_written_over(run, place):
+    """It is there to be replaced: the network of yesterday."""
+    assert run("train", "--data", "d.csv", "--save", "m.npz", "--epochs", 1).code == 0
+    assert fastnn.load("m.npz").sizes == (64, 30, 10)
+    assert run("predict", "m.npz", "--data", "d.csv", "--output", "t.csv").code == 0
+    assert len((place / "t.csv").read_text().splitlines()) == 50
 
 
 # --- evaluate ---
@@ -383,6 +449,8 @@ USAGE = {
     "an unknown data set": ["train --data mnits", "did you mean 'mnist'?"],
     "a single layer": ["train --data digits --layers 64", "sizes must hold at least"],
     "no threads": ["train --data digits --threads 0", "threads must be >= 1, got 0"],
+    "too many threads": ["train --data digits --threads 3000", "threads must be <= 1024, got 3000"],
+    "a comma as dtype": ["train --data digits --dtype ,", "dtype must be one of", "got ','"],
     "threads that are no number": ["train --data digits --threads all", "threads must be one of ['auto']"],
     "a negative penalty": ["train --data digits --l2 -0.1", "l2 must be >= 0"],
 }
@@ -408,6 +476,12 @@ def folder(tmp_path_factory, model):
     write_csv(folder / "more-classes.csv", y + 1, X)
     write_csv(folder / "negative.csv", -1 - y, X)
     (folder / "text.csv").write_text("1,2,3\n4,five,6\n")
+    (folder / "inf.csv").write_text("0,1\ninf,2\n1,3\n")
+    (folder / "nan-label.csv").write_text("0,1\nnan,2\n1,3\n")
+    (folder / "prices.csv").write_text("250000,1\n180000,2\n")
+    (folder / "huge.csv").write_text("1e300,1\n0,2\n")
+    for name in ("loop", "loop.csv"):
+        (folder / name).symlink_to(name)
     (folder / "empty.csv").write_text("")
     np.savez(folder / "nothing.npz", X=np.empty((0, 64)), y=np.empty(0))
     (folder / "data.txt").write_text("1 2 3\n")
@@ -425,12 +499,19 @@ FAILURES = {
     "no samples in the file": ["train --data nothing.npz", "nothing.npz: expected at least one sample"],
     "no known format": ["train --data data.txt", "data.txt", ".npz"],
     "a folder": ["train --data .", "."],
-    "NaN": ["train --data nan.csv", "nan.csv: X must be finite, got nan at [1436, 63]"],
-    "NaN in the test data": ["train --data digits --test-data nan.csv", "nan.csv: X must be finite"],
+    "NaN": ["train --data nan.csv", "nan.csv, line 1437, column 65: expected a number, found 'nan'"],
+    "NaN in the test data": ["train --data digits --test-data nan.csv", "nan.csv, line 1437, column 65: expected"],
     "another width": ["train --data digits --test-data narrow.csv", "narrow.csv: X must have shape (n, 64)"],
     "layers for other data": ["train --data digits --layers 784,30,10", "digits: X must have shape (n, 784)"],
     "too few outputs": ["train --data digits --layers 64,30,9", "digits: y must hold 9 different labels", "got 10"],
     "an unknown class": ["train --data digits --test-data more-classes.csv", "more-classes.csv: y must hold", "got 10"],
+    "an infinite label": ["train --data inf.csv", "inf.csv: y must be finite, got inf at [1, 0]"],
+    "a label that is NaN": ["train --data nan-label.csv", "nan-label.csv: y must be finite, got nan"],
+    "quantities as labels": ["train --data prices.csv", "prices.csv: labels up to 250000", "--layers 1,30,1 --output"],
+    "a label beyond all numbers": ["train --data huge.csv", "huge.csv: labels up to 1e+300", "--layers 1,30,1"],
+    "saving through links in a circle": ["train --data digits --save loop", "cannot write loop: ", "symbolic links"],
+    "predicting through links in a circle": ["predict net --data digits --output loop", "cannot write loop: "],
+    "data through links in a circle": ["train --data loop.csv", "loop.csv", "symbolic links"],
     "negative labels": ["train --data negative.csv", "negative.csv: y must hold", "different labels"],
     "divergence": [
         "train --data digits --activation identity --output identity --cost quadratic --learning-rate 1e6",
@@ -444,7 +525,7 @@ FAILURES = {
     "evaluate other data": ["evaluate net --data narrow.csv", "narrow.csv: X must have shape (n, 64), got (1437, 5)"],
     "predict without a model": ["predict nowhere --data digits", "nowhere", "No such file"],
     "predict other data": ["predict net --data narrow.csv", "narrow.csv: X must have shape (n, 64)"],
-    "predict NaN": ["predict net --data nan.csv", "nan.csv: X must be finite"],
+    "predict NaN": ["predict net --data nan.csv", "nan.csv, line 1437, column 65: expected"],
     "predict into no folder": ["predict net --data digits --output nowhere/labels", "cannot write nowhere/labels"],
     "info without a model": ["info nowhere", "nowhere", "No such file"],
     "info on no model": ["info foreign", "cannot load 'foreign'"],
@@ -477,6 +558,51 @@ def test_the_help_knows_the_defaults_of_the_library(run):
     rates = [f"{kind().learning_rate} for {name}" for name, kind in OPTIMIZERS.items()]
     assert f"(default: {', '.join(rates)})" in text
     assert "samples per step (default: 10)" in text
+
+
+def test_no_more_threads(run, monkeypatch):
+    def none_left(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Training, "run", none_left)
+    assert run("train", *QUICK) == (1, "", "fastnn: error: can't start new thread\n")
+
+
+def test_a_path_of_windows_is_no_name(monkeypatch):
+    monkeypatch.setattr(os, "altsep", "/")
+    monkeypatch.setattr(os, "sep", "\\")
+    assert not cli._is_name("folder/data")
+    assert not cli._is_name("folder\\data")
+    assert cli._is_name("data")
+
+
+# Which streams there are, and what happens to the output.
+STREAMS = {"<&- 2>&-": (0, True), ">&- 2>&-": (1, False)}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX")
+@pytest.mark.parametrize("closed", STREAMS, ids=str)
+def test_streams_that_are_closed(closed, model, tmp_path):
+    """A file that is written must not get the number of a closed stream, and whatever is written to that."""
+    code, prints = STREAMS[closed]
+    fastnn_ = f"{sys.executable} -m fastnn"
+    script = (
+        f"({fastnn_} train --data digits --epochs 1 --save {tmp_path}/net) {closed}; echo train $?\n"
+        f"({fastnn_} predict {model} --data digits --output {tmp_path}/labels) {closed}; echo predict $?\n"
+        f"({fastnn_} evaluate {model} --data digits) {closed}; echo evaluate $?\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
+    run = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=True)
+    lines = run.stdout.splitlines()
+    assert [line for line in lines if " " in line and line.split()[-1].isdigit() and len(line.split()) == 2] == [
+        "train 0",
+        "predict 0",
+        f"evaluate {code}",
+    ]
+    assert any(line.startswith("cost") for line in lines) == prints
+    assert fastnn.load(tmp_path / "net").sizes == (64, 30, 10)
+    assert len((tmp_path / "labels").read_text().splitlines()) == 360
+    assert "Traceback" not in run.stderr
 
 
 def test_a_network_that_diverged_is_saved_too(run, tmp_path):

@@ -2,16 +2,20 @@
 
 import contextlib
 import copy
+import gc
+import io
 import json
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import interrupting
 import numpy as np
 import pytest
 from scipy import sparse
@@ -109,6 +113,45 @@ found = {
 }
 print(json.dumps(found))
 """
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupt_at_any_line_of_a_fit(threads):
+    """Whichever line it is: it comes out, nothing is left locked, and training goes on. All lines: scripts/stress."""
+    fit, interrupts = interrupting.ShortFit(threads), 0
+    fit()
+    for place in range(1, interrupting.count_places(fit), 23):
+        outcome = interrupting.interrupt_at(fit, place)
+        if outcome is not None:  # waiting for threads takes more or fewer lines
+            assert fit.problems(outcome) == []
+            interrupts += 1
+    assert interrupts > 25
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_an_interrupt_while_a_callback_waits():
+    def wait(*_):
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("waited on")
+
+    net = network()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, y, epochs=2, callbacks=[wait])
+    assert net.history.stopped_by == "interrupt"
+    assert_usable(net)
+
+
+def test_an_interrupt_while_a_users_shuffle_is_at_work():
+    def wait(_):
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("waited on")
+
+    net = network()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, y, epochs=2, shuffle=wait)
+    assert net.history.stopped_by == "interrupt"
+    assert net.history.epochs == []
+    assert_usable(net)
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
@@ -360,19 +403,33 @@ def test_callbacks_see_every_epoch_in_their_order():
     assert seen == [(name, True, True, epoch, epoch) for epoch in (1, 2, 3) for name in ("first", "second")]
 
 
-def test_a_callback_that_returns_true_stops_but_all_are_asked():
+@pytest.mark.parametrize("true", [True, np.True_], ids=["bool", "NumPy's"])
+def test_a_callback_that_returns_true_stops_but_all_are_asked(true):
     asked = []
     history = network().fit(
-        X, y, epochs=9, callbacks=[lambda *_: True, lambda *_: asked.append(1), lambda *_: np.bool_(False)]
+        X, y, epochs=9, callbacks=[lambda *_: true, lambda *_: asked.append(1), lambda *_: np.bool_(False)]
     )
     assert history.stopped_by == "callback"
     assert history.epochs == [1]
     assert asked == [1]
 
 
-@pytest.mark.parametrize("verdict", [None, False, 0, "", [], np.zeros(3), np.ones(3)], ids=repr)
-def test_what_else_a_callback_returns_does_not_matter(verdict):
+@pytest.mark.parametrize("verdict", [None, False, np.False_], ids=repr)
+def test_training_goes_on_while_no_callback_objects(verdict):
     assert network().fit(X, y, epochs=2, callbacks=[lambda *_: verdict]).epochs == [1, 2]
+
+
+@pytest.mark.parametrize("verdict", [0, 1, 1.0, "", "stop", [], np.ones(1), np.zeros(100), np.int64(1)], ids=repr)
+def test_what_else_a_callback_returns_is_refused(verdict):
+    """It might mean anything, and is more often a mistake than a wish."""
+    net, plain = network(), network()
+    with pytest.raises(TypeError, match=r"callbacks\[1\] must return True, False or None, got .+") as caught:
+        net.fit(X, y, epochs=2, callbacks=[lambda *_: None, lambda *_: verdict])
+    assert len(str(caught.value)) < 120
+    assert net.history.epochs == [1]
+    assert net.history.stopped_by == "error"
+    plain.fit(X, y, epochs=1)
+    assert same(net, plain)
 
 
 def test_an_exception_in_a_callback_comes_through():
@@ -546,6 +603,55 @@ def test_progress_on_demand(capfd):
     assert re.search(r"epoch=2, cost=\d\.\d{4}, val accuracy=\d+\.\d\d%", err)
 
 
+@pytest.mark.parametrize("progress", [None, True])
+@pytest.mark.parametrize("stream", ["None", "closed"])
+def test_no_stream_no_bar(stream, progress, monkeypatch):
+    """In a service, or under pythonw, there is no stderr."""
+    broken = None if stream == "None" else io.StringIO()
+    if broken is not None:
+        broken.close()
+    monkeypatch.setattr(sys, "stderr", broken)
+    assert network().fit(X, y, epochs=2, progress=progress).epochs == [1, 2]
+
+
+class Full(io.StringIO):
+    """A stream that takes a little, and then no more."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error, self.writes = error, 0
+
+    def write(self, text):
+        self.writes += 1
+        if self.writes > 3:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space"), ValueError("closed")])
+def test_a_stream_that_breaks_takes_the_bar_along_and_nothing_else(error, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Full(error))
+    assert network().fit(X, y, epochs=30, progress=True).stopped_by == "epochs"
+    gc.collect()
+
+
+def test_no_bar_leaves_a_thread_behind():
+    code = (
+        "import threading, fastnn; X, y, _, _ = fastnn.datasets.load_digits()\n"
+        "for progress in None, False, True: fastnn.Network([64, 10]).fit(X, y, epochs=2, progress=progress)\n"
+        "print([thread.name for thread in threading.enumerate()])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert run.stdout == "['MainThread']\n"
+
+
 def test_progress_ends_with_training(capfd):
     with pytest.raises(DivergenceError):
         network(**LINEAR).fit(X, y, optimizer=SGD(1e6), progress=True)
@@ -710,6 +816,68 @@ def test_a_copy_goes_on_bit_for_bit_and_by_itself(make, optimizer):
     assert same(twin, net)
     assert first.train_cost == second.train_cost
     assert twin.evaluate(Xt, yt) == net.evaluate(Xt, yt)
+
+
+class Mine(Network):
+    __slots__ = ("__secret", "tag")
+
+    def __init__(self, sizes, name):
+        super().__init__(sizes)
+        self.name, self.tag = name, "of mine"
+        self.__secret = [name]
+
+    def secret(self):
+        return self.__secret
+
+
+@pytest.mark.parametrize("make", COPIES.values(), ids=COPIES.keys())
+def test_a_copy_has_the_history_and_all_attributes(make):
+    net = Mine([64, 10], "first")
+    net.classes = ["zero", "one"]
+    with pytest.warns(fastnn.TrainingWarning):
+        net.fit(1000 * X, y, epochs=2)
+    twin = make(net)
+    assert type(twin) is Mine
+    assert twin.history == net.history
+    assert [str(finding) for finding in twin.history.findings] == [str(finding) for finding in net.history.findings]
+    assert twin.history.findings
+    assert (twin.name, twin.tag, twin.secret(), twin.classes) == ("first", "of mine", ["first"], ["zero", "one"])
+    assert same(twin, net)
+    twin.fit(X, y, epochs=1)
+    assert len(net.history.epochs) == 2  # its own
+
+
+def test_a_deep_copy_shares_nothing():
+    net = network()
+    net.notes = {"seen": []}
+    net.fit(X, y, epochs=1)
+    twin = net.copy()
+    twin.notes["seen"].append(1)
+    twin.history.train_cost.append(0.0)
+    assert net.notes == {"seen": []}
+    assert len(net.history.train_cost) == 1
+
+
+def test_what_a_copy_cannot_copy_is_named():
+    net = network()
+    net.lock = threading.Lock()
+    with pytest.raises(TypeError, match="lock"):
+        net.copy()
+
+
+def test_the_attributes_that_are_not_copied_are_those_that_come_back_by_themselves():
+    net = network()
+    assert set(vars(net)) - {"history"} == set(fastnn.network._REBUILT)
+
+
+def test_a_pickle_of_an_earlier_version_is_read():
+    """It held what a file holds, and no more."""
+    net = network()
+    net.fit(X, y, epochs=1)
+    twin = Network.__new__(Network)
+    twin.__setstate__(pickle.loads(pickle.dumps(net._to_record())))
+    assert same(twin, net)
+    assert twin.history is None
 
 
 def test_a_copy_made_during_training_can_be_trained():

@@ -694,3 +694,12 @@ def test_costs_need_one_target_per_output(name):
 def test_data_sets_are_suggested_by_name():
     with refused(ValueError, ["unknown data set 'mnits'", "did you mean 'mnist'?"]):
         fastnn.datasets.load("mnits")
+
+
+def test_what_numpy_is_told_to_raise_does_not_matter():
+    """Tiny numbers underflow where float64 becomes float32, which is as it should be."""
+    net = Network([3, 2])
+    tiny = np.full((N, 3), 1e-300)
+    with np.errstate(all="raise"):
+        assert net.fit(tiny, [0, 1] * (N // 2), epochs=1).epochs == [1]
+        assert np.isfinite(net.forward(tiny)).all()

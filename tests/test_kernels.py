@@ -202,7 +202,7 @@ def test_padding_of_parameters_stays_zero(sizes: list[int], name: str, batch_siz
 
 def poison(net: fastnn.Network, value: float) -> None:
     """Fill the scratch buffer, but for its constant: a run of zeros."""
-    place = net._engine._places[0]
+    place = net._engine.latest[0]
     place.work[:] = value
     place.work[place.scratch.zeros : place.scratch.zeros + PANEL_VECTORS * net._engine.lanes] = 0
     place.lists.indices[:] = net.sizes[0] - 1  # lists of inputs that are not zero
@@ -267,7 +267,7 @@ def test_a_list_of_inputs_stays_within_its_row(dtype: str) -> None:
     X[:20, :lanes] = 5
     X[20] = 7  # alone in the last batch: the second row still holds the list of the batch before
     assert net.fit(X, labels(net, 21), 1, 20, shuffle=False).first_layer.startswith("sparse")
-    layer, work = net._engine._places[0].layers[0], net._engine._places[0].work
+    layer, work = net._engine.latest[0].layers[0], net._engine.latest[0].work
     second = layer.input + layer.input_stride
     np.testing.assert_array_equal(work[layer.input : layer.input + net.sizes[0]], 7)
     np.testing.assert_array_equal(work[second : second + lanes], 5)

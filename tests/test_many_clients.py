@@ -47,8 +47,8 @@ def assert_same(networks, histories, trained):
         assert history.train_cost == course.train_cost
         assert history.val_accuracy == course.val_accuracy
         assert network.history is history
-        for name, array in expected.__getstate__().arrays.items():
-            assert np.array_equal(network.__getstate__().arrays[name], array)
+        for name, array in expected._to_record().arrays.items():
+            assert np.array_equal(network._to_record().arrays[name], array)
         # the generator and the optimizer's memory came along
         assert network.fit(X, y, epochs=1).train_cost == expected.copy().fit(X, y, epochs=1).train_cost
 

@@ -1,13 +1,17 @@
 """A saved network is whole, safe to open, and goes on training bit for bit."""
 
+import copy
+import io
 import json
 import os
 import pickle
 import stat
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,16 +119,16 @@ def test_a_file_does_not_depend_on_the_vector_width(width, saved):
         "import fastnn, sys; from fastnn.kernels.host import WIDTH; net = fastnn.load(sys.argv[1]); "
         "net.save(sys.argv[2]); print(WIDTH)"
     )
-    copy = path.with_name("copy")
+    written = path.with_name("copy")
     environment = {**os.environ, "FASTNN_SIMD_WIDTH": str(width)}
     run = subprocess.run(
-        [sys.executable, "-c", code, path, copy], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, path, written], env=environment, capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == [str(width)]
-    with np.load(path) as one, np.load(copy) as other:
+    with np.load(path) as one, np.load(written) as other:
         assert one.files == other.files
         assert all(np.array_equal(one[name], other[name]) for name in one.files)
-    assert state(fastnn.load(copy)) == state(net)
+    assert state(fastnn.load(written)) == state(net)
 
 
 # --- the file ---
@@ -234,9 +238,161 @@ def test_a_write_that_fails_leaves_the_old_file_alone(broken, how, error, saved,
 
 
 def test_a_folder_that_does_not_exist(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        Network([3, 2]).save(tmp_path / "nowhere" / "net")
+    """The error names what was given, and not a temporary file that nobody knows."""
+    path = tmp_path / "nowhere" / "net"
+    with pytest.raises(FileNotFoundError) as caught:
+        Network([3, 2]).save(path)
+    assert caught.value.filename == str(path)
     assert files(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+def test_links_that_lead_in_a_circle(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(OSError, match="symbolic links"):
+        Network([3, 2]).save(tmp_path / "a")
+    with pytest.raises(OSError, match="symbolic links"):
+        fastnn.load(tmp_path / "a")
+    assert files(tmp_path) == ["a", "b"]
+
+
+def test_a_name_as_long_as_names_may_be(tmp_path):
+    """Not only the name itself: that of the temporary file too."""
+    path = tmp_path / ("n" * 255)
+    Network([3, 2]).save(path)
+    assert fastnn.load(path).sizes == (3, 2)
+    with pytest.raises(OSError, match="too long") as caught:
+        Network([3, 2]).save(f"{path}n")
+    assert caught.value.filename == f"{path}n"
+
+
+@pytest.mark.parametrize("wrong", [3, True, None, 1.5, ["net"], np.int64(3)], ids=repr)
+def test_a_path_that_is_none(wrong):
+    for action in (Network([3, 2]).save, fastnn.load):
+        with pytest.raises(TypeError, match="path must be a str or a path, got"):
+            action(wrong)
+
+
+def test_a_descriptor_stays_open(tmp_path):
+    with (tmp_path / "mine").open("wb") as file:
+        for action in (Network([3, 2]).save, fastnn.load):
+            with pytest.raises(TypeError, match="path must be"):
+                action(file.fileno())
+        assert file.write(b"still open") == 10
+
+
+def test_a_path_of_bytes(saved):
+    net, path = saved
+    net.save(os.fsencode(path))
+    assert same(fastnn.load(os.fsencode(path)), net)
+
+
+# --- what writers leave behind that are killed ---
+
+KILLED = """
+import os, signal, sys
+import fastnn, numpy as np
+savez = np.savez
+def killed(file, **arrays):
+    savez(file, **arrays)
+    print("writing", flush=True)
+    sys.stdin.readline() if sys.argv[2] == "waits" else os.kill(os.getpid(), signal.SIGKILL)
+np.savez = killed
+fastnn.Network([3, 2]).save(sys.argv[1])
+"""
+
+
+def writer(path, how):
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, path, how],
+        env={**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def leftovers(folder):
+    return [name for name in files(folder) if name.startswith(".fastnn-")]
+
+
+@pytest.mark.skipif(persistence.fcntl is None, reason="where files cannot be locked, only time tells")
+def test_the_next_save_removes_what_a_killed_one_left(tmp_path):
+    with writer(tmp_path / "one", "is killed") as process:
+        process.wait(60)
+    assert len(leftovers(tmp_path)) == 1
+    Network([3, 2]).save(tmp_path / "another")
+    assert files(tmp_path) == ["another"]
+
+
+@pytest.mark.skipif(persistence.fcntl is None, reason="where files cannot be locked, only time tells")
+def test_what_another_process_is_writing_is_let_alone(tmp_path):
+    with writer(tmp_path / "one", "waits") as process:
+        Network([3, 2]).save(tmp_path / "another")
+        assert len(leftovers(tmp_path)) == 1
+        process.communicate("go on\n", timeout=60)
+    assert process.returncode == 0
+    assert files(tmp_path) == ["another", "one"]
+    assert fastnn.load(tmp_path / "one").sizes == (3, 2)
+
+
+def test_what_another_thread_is_writing_is_let_alone(tmp_path):
+    def write(file):
+        Network([3, 2]).save(tmp_path / "another")
+        assert len(leftovers(tmp_path)) == 1
+        file.write(b"whole")
+
+    persistence.write_atomically(tmp_path / "one", write)
+    assert files(tmp_path) == ["another", "one"]
+
+
+@pytest.mark.parametrize("lock", ["none at all", "refused"])
+def test_where_files_cannot_be_locked_old_ones_go(lock, tmp_path, monkeypatch):
+    class Refusing:
+        LOCK_EX = LOCK_NB = 0
+
+        def flock(self, *_):
+            raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(persistence, "fcntl", None if lock == "none at all" else Refusing())
+    young, old = tmp_path / ".fastnn-young.tmp", tmp_path / ".fastnn-old.tmp"
+    for path in (young, old):
+        path.write_bytes(b"half of it")
+    os.utime(old, (0, 0))
+    Network([3, 2]).save(tmp_path / "net")
+    assert files(tmp_path) == [young.name, "net"]
+    assert fastnn.load(tmp_path / "net").sizes == (3, 2)
+
+
+def test_what_is_not_ours_stays(tmp_path):
+    """Whatever its name."""
+    for name in (".net.abcdefgh.tmp", "fastnn-1.tmp", ".fastnn-1", ".fastnn-1.tmp.bak"):
+        (tmp_path / name).write_text("somebody else's")
+    (tmp_path / ".fastnn-folder.tmp").mkdir()
+    (tmp_path / ".fastnn-link.tmp").symlink_to(tmp_path / "fastnn-1.tmp")
+    before = files(tmp_path)
+    Network([3, 2]).save(tmp_path / "net")
+    assert files(tmp_path) == sorted([*before, "net"])
+
+
+def test_a_file_that_is_taken_for_left_over_is_made_anew(tmp_path, monkeypatch):
+    """In the moment between its making and its locking."""
+    lock, taken = persistence._lock, []
+
+    def late(file):
+        if not taken:
+            taken.append(file.name)
+            (leftover,) = leftovers(tmp_path)
+            os.unlink(tmp_path / leftover)
+        return lock(file)
+
+    monkeypatch.setattr(persistence, "_lock", late)
+    Network([3, 2]).save(tmp_path / "net")
+    assert files(tmp_path) == ["net"]
+    assert taken
 
 
 def test_a_folder_in_the_place_of_the_file(tmp_path):
@@ -308,6 +464,53 @@ def test_a_pickle_is_not_run(tmp_path):
     with (tmp_path / "net").open("wb") as file:
         np.savez(file, fastnn_network=np.array([Bomb()], dtype=object))
     assert_refused(tmp_path / "net")
+
+
+def growth(action):
+    """Bytes of memory that a call needs at its peak."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def compressed(path):
+    np.savez_compressed(path, fastnn_network=np.array("{}"), weights0=np.zeros(20_000_000))
+
+
+def shared(path):
+    """A hundred members made of the same bytes."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("weights0.npy", bytes(1_000_000))
+        (member,) = file.filelist
+        for number in range(100):
+            other = copy.copy(member)
+            other.filename = f"weights{number}.npy"
+            file.filelist.append(other)
+
+
+def promising(path):
+    """A header of an array as large as the world."""
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(content, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)})
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("weights0.npy", content.getvalue())
+
+
+@pytest.mark.parametrize("write", [compressed, shared, promising])
+def test_a_small_file_that_takes_much_memory_is_refused_before_it_does(write, tmp_path):
+    path = tmp_path / "net.npz"
+    write(path)
+    needed = growth(lambda: assert_refused(path))
+    assert needed < 4 * path.stat().st_size + 1_000_000
+
+
+def test_reading_takes_little_more_than_the_file(tmp_path):
+    net, path = Network([1000, 1000, 10]), tmp_path / "net"
+    net.save(path)
+    assert growth(lambda: persistence.read(path)) < 2.5 * path.stat().st_size
 
 
 def test_every_truncation_is_noticed(saved):

@@ -133,7 +133,7 @@ def test_blocks_of_inputs_agree_with_naive(n_in: int, batch_size: int, kind: str
     start = [list(net.weights), list(net.biases)]
     data = {"bytes": pixels, "numbers": X, "csr": scipy.sparse.csr_array(X)}[kind]
     net.fit(data, y, epochs=2, batch_size=batch_size, optimizer=fastnn.SGD(0.05), shuffle=False)
-    assert net._engine._places[0].lists.blocks > 1
+    assert net._engine.latest[0].lists.blocks > 1
     weights, biases, _ = naive.train(
         *start,
         net.activations,

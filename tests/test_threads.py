@@ -59,7 +59,7 @@ def test_same_bits_where_threads_own_blocks_of_inputs(batch_size: int, optimizer
     nets = [fastnn.Network([1000, 70, 10], scale=255) for _ in range(3)]
     for threads, net in enumerate(nets, 1):
         net.fit(pixels, Y[:211], 2, batch_size, optimizer, l2=1e-4, threads=threads)
-    assert nets[0]._engine._places[0].lists.blocks > 1
+    assert nets[0]._engine.latest[0].lists.blocks > 1
     assert same_bits(nets[0], nets[1])
     assert same_bits(nets[0], nets[2])
 

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import fastnn
 from fastnn import diagnostics, functions, validation
+from fastnn.diagnostics.wording import scaled_inputs
 from fastnn.history import Finding, History
 from fastnn.initializers import INITIALIZERS, draw_layers
 
@@ -292,20 +293,25 @@ class FeedForwardNeuralNetwork:
         if not weights:
             raise ValueError("network must hold weights: call train, or initialize, first")
         layers = [np.asarray(weights[layer]).T for layer in range(1, len(weights) + 1)]
-        return fastnn.Network(
+        network = fastnn.Network(
             [layers[0].shape[1], *(len(W) for W in layers)],
             cost="sum_squares",
             initializer=(layers, [biases[layer] for layer in range(1, len(layers) + 1)]),
             dtype="float64",
         )
+        network._wording = diagnostics.WORDINGS["notebook"]
+        return network
 
 
 def _advise(findings: Sequence[Finding], given: dict[str, Any]) -> None:
     """Warn with the whole call, where other arguments than those given would help."""
     arguments = {"X": "X", "Y": "Y", **{name: repr(value) for name, value in given.items()}}
-    change = {name: str(source) for found in findings for name, source in found.change.items() if name in arguments}
+    found = {name: str(source) for finding in findings for name, source in finding.change.items()}
+    change = {name: source for name, source in found.items() if name in arguments}
+    if "scale" in found:
+        change["X"] = scaled_inputs(found["scale"])
     if change:
         data, *others = (arguments | change).items()
         call = ", ".join([data[1], "Y", *(f"{name}={source}" for name, source in others if name != "Y")])
-        names = ", ".join(found.name for found in findings)
+        names = ", ".join(finding.name for finding in findings)
         diagnostics.warn(f"training was held back by {names}. Call instead: FFNN.train({call})")

@@ -31,9 +31,11 @@ Missing = float | str | None
 # Text parsed at a time: large enough to hide the cost of the NumPy calls, small enough to stay in cache.
 _CHUNK = 1 << 18
 
-_SAMPLE, _FEW = 100, 20  # lines looked at to find out how the file is written, and those for its separator
+# Lines looked at to find out how the file is written, those for its separator, and where to stop if they are long.
+_SAMPLE, _FEW, _SAMPLE_SIZE = 100, 20, 1 << 20
 _SEPARATORS = {b"\t": "tabs", b";": "semicolons", b",": "commas"}  # a comma may also stand in a number
 
+_MAX_GUESSES = 1000  # names looked at to suggest one
 _MAX_INDENT = 8  # spaces before a quote
 
 _NEWLINE, _ZERO, _DOT, _MINUS = b"\n0.-"
@@ -78,8 +80,8 @@ def read_csv(
 
     The first line is a header if
 
-    - its numbers are 0, 1, 2 ..., in all of its fields (three at least), or in two at least and the others are names
-      or empty: pandas numbers columns that have no names; or
+    - its numbers are 0, 1, 2 ..., in all of its fields (three at least), or in two at least and the others are empty or
+      text that is not found again below: pandas numbers columns that have no names; or
     - there is text in it above numbers, and no number; or
     - there is text above numbers in its first or last field, or in that of the label.
 
@@ -168,7 +170,7 @@ def read_table(
         text = _without_quoted_marks(path, text, separator)
         records = _sample(text)
     table = _found_table(path, text, separator, records, label_column, header, n_features)
-    X, fields, kind, notes = _parse(path, table, missing is not None)
+    X, fields, bounds, notes = _parse(path, table, missing is not None)
     y, task, classes = None, None, None
     notes = [*table.notes, *notes, *_fill(path, table, X, missing)]
     if table.label is not None and n_features is None:
@@ -176,7 +178,7 @@ def read_table(
         task, task_notes = task_of(y, table.title(table.label))
         classes = np.unique(y) if task == "classes" else None
         notes += task_notes
-    scale = pixel_scale(*kind, X.shape[1])
+    scale = pixel_scale(*bounds, X.shape[1]) if bounds else None
     notes += scale_note(scale)
     return Dataset(X, y, table.feature_names(), table.label_name(), task, classes, scale, tuple(notes))
 
@@ -254,6 +256,10 @@ def _lines(text: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
         start = stop + 1
 
 
+def _line_number(text: bytes, position: int) -> int:
+    return 1 + text.count(b"\n", 0, position) + text.count(_QUOTED_NEWLINE, 0, position)
+
+
 def _first_line(text: bytes) -> int:
     """Where the first line starts that is not blank."""
     blank = re.match(rb"[\s,;]*", text)
@@ -262,8 +268,13 @@ def _first_line(text: bytes) -> int:
 
 def _sample(text: bytes) -> list[bytes]:
     """The first lines that are not blank."""
-    first = (line for _, line in islice(_lines(text, _first_line(text)), 2 * _SAMPLE))
-    return list(islice((line for line in first if _holds_something(line)), _SAMPLE))
+    found: list[bytes] = []
+    for start, line in islice(_lines(text, _first_line(text)), 2 * _SAMPLE):
+        if len(found) == _SAMPLE or (len(found) > 1 and start > _SAMPLE_SIZE):
+            break
+        if _holds_something(line):
+            found.append(line)
+    return found
 
 
 def _holds_something(line: bytes) -> bool:
@@ -302,7 +313,7 @@ def _without_quoted_marks(path: PathLike, text: bytes, separator: bytes) -> byte
     if len(places) % 2 and not odd.size:
         odd = places[-1:]
     if odd.size:
-        line = 1 + text.count(b"\n", 0, int(odd.min()))
+        line = _line_number(text, int(odd.min()))
         raise DataFileError(
             f"{path}, line {line}: expected quotes around whole fields, found one in a field or never closed"
         )
@@ -349,10 +360,6 @@ class _Table(NamedTuple):
             return None
         return (self.names and self.names[self.label]) or self.label - self.first
 
-    def line(self, position: int) -> int:
-        """Number of the line at a place in the text."""
-        return 1 + self.text.count(b"\n", 0, position) + self.text.count(_QUOTED_NEWLINE, 0, position)
-
 
 def _found_table(
     path: PathLike,
@@ -370,13 +377,13 @@ def _found_table(
         start += len(records[0]) + 1
     rows = lines[1:] if has_header else lines
     if not rows:
-        line = 1 + text.count(b"\n", 0, start)
+        line = _line_number(text, start)
         raise DataFileError(f"{path}, line {line}: expected a line of numbers, found the end of the file")
     columns = len(rows[0])
-    last = columns - _empty_columns(rows, columns)
+    last = min(_full_columns(rows), columns)
     names, notes = None, []
     if has_header:
-        names = _names(path, lines[0], separator, last, columns)
+        names = _names(f"{path}, line {_line_number(text, start - 1)}", lines[0], separator, last, columns)
         notes += _header_notes(lines[0], names)
         last = max(last, *(i + 1 for i, name in enumerate(names) if name), 1)
     if separator != b",":
@@ -432,14 +439,14 @@ def _kind_below(rows: list[list[bytes]], column: int) -> str:
     return next((kind for kind in kinds if kind != "nothing"), "nothing")
 
 
-def _names(path: PathLike, fields: list[bytes], separator: bytes, least: int, columns: int) -> tuple[str, ...]:
+def _names(place: str, fields: list[bytes], separator: bytes, least: int, columns: int) -> tuple[str, ...]:
     """Names of all columns; those at the end, that are empty, may lack theirs."""
     names = [_decoded(field, separator) for field in fields]
     names[0] = re.sub(r"^#\s*", "", names[0])  # numpy.savetxt writes a header as a comment
     while len(names) > columns and not names[-1]:
         names.pop()
     if not least <= len(names) <= columns:
-        raise DataFileError(f"{path}, line 1: expected {least} names, as many as fields below, found {len(names)}")
+        raise DataFileError(f"{place}: expected {least} names, as many as fields below, found {len(names)}")
     return (*names, *[""] * (columns - len(names)))
 
 
@@ -451,12 +458,9 @@ def _header_notes(first: list[bytes], names: tuple[str, ...] | None) -> list[str
     return [f"the first line is taken for the names of the columns: {shown}"]
 
 
-def _empty_columns(rows: list[list[bytes]], columns: int) -> int:
-    """How many columns at the end are empty, as lines that end in commas make them."""
-    found = 0
-    while found < columns - 1 and not any(b"".join(row[columns - found - 1 :]).strip() for row in rows):
-        found += 1
-    return found
+def _full_columns(rows: list[list[bytes]]) -> int:
+    """How many columns there are up to the last that is not empty; lines that end in commas make more."""
+    return max(next((i for i in range(len(row), 0, -1) if row[i - 1].strip()), 1) for row in rows)
 
 
 def _is_index(names: tuple[str, ...], rows: list[list[bytes]]) -> bool:
@@ -472,19 +476,17 @@ def _is_index(names: tuple[str, ...], rows: list[list[bytes]]) -> bool:
 def _label(path: PathLike, table: _Table, label_column: LabelColumn, n_features: int | None) -> int | None:
     """The label's column, None if there is none."""
     count = table.last - table.first
-    if label_column is None or count == n_features:
+    names = table.names[table.first : table.last] if table.names else ()
+    if isinstance(label_column, str) and label_column in names:
+        wanted = names.index(label_column)
+    elif label_column is None or (n_features is not None and count != n_features + 1):
         return None
-    wanted = label_column
-    if isinstance(wanted, str):
-        if table.names and wanted in table.names[table.first : table.last]:
-            return table.names.index(wanted, table.first)
-        if not re.fullmatch(r"-?\d+", wanted):
-            if n_features is not None:
-                return None
-            raise DataFileError(f"{path}: {_no_such_name(table, wanted)}")
-        wanted = int(wanted)
-    if n_features is not None and count != n_features + 1:
-        return None
+    elif isinstance(label_column, str) and not re.fullmatch(r"-?\d{1,9}", label_column):
+        if n_features is not None:
+            return None
+        raise DataFileError(f"{path}: {_no_such_name(names, label_column)}")
+    else:
+        wanted = int(label_column)
     if count < 2:
         raise DataFileError(f"{path}: expected a label and at least one feature, found a single column")
     if not -count <= wanted < count:
@@ -508,11 +510,10 @@ def _label_note(table: _Table, label_column: LabelColumn) -> list[str]:
     ]
 
 
-def _no_such_name(table: _Table, wanted: str) -> str:
-    if not table.names:
+def _no_such_name(names: tuple[str, ...], wanted: str) -> str:
+    if not names:
         return f"expected a header with the label column {wanted!r}, found none; give the column's number, from 0"
-    names = table.names[table.first : table.last]
-    nearest = difflib.get_close_matches(wanted, names, n=1, cutoff=0.0)
+    nearest = difflib.get_close_matches(wanted, names[:_MAX_GUESSES], n=1, cutoff=0.0)
     return f"expected a label column {wanted!r}, found none; did you mean {nearest[0]!r}?"
 
 
@@ -528,13 +529,13 @@ class _Parsed(NamedTuple):
 
     X: Array  # (n, features)
     labels: list[bytes]  # fields
-    kind: tuple[bool, float, float]  # whether all features are whole, the lowest and the highest
+    bounds: tuple[float, float] | None  # the lowest and the highest feature, where all are whole and not negative
     notes: list[str]
 
 
 def _parse(path: PathLike, table: _Table, may_miss: bool) -> _Parsed:
     text, width = table.text, len(table.features)
-    X = np.empty((_most_rows(table), width))
+    X = np.empty((_most_rows(table, may_miss), width))
     labels: list[bytes] = []
     row, start, skipped = 0, table.start, 0
     is_whole, lowest, highest = True, np.inf, -np.inf
@@ -545,21 +546,25 @@ def _parse(path: PathLike, table: _Table, may_miss: bool) -> _Parsed:
             values, fields, left = _parse_block(text[start:stop], table, may_miss)
         except _Fault:
             raise DataFileError(f"{path}, {_first_fault(table, start, stop, may_miss)}") from None
+        start, skipped = stop, skipped + left
+        if not values.size:  # blank lines
+            continue
         X[row : row + len(values)] = values
         labels += fields
+        row += len(values)
         if is_whole := is_whole and values.dtype.kind == "u":
             lowest, highest = min(lowest, values.min()), max(highest, values.max())
-        start, row, skipped = stop, row + len(values), skipped + left
     notes = [f"{skipped:,} lines that hold separators alone are left out"] if skipped else []
-    return _Parsed(X[:row], labels, (is_whole, lowest, highest), notes)
+    return _Parsed(X[:row], labels, (lowest, highest) if is_whole else None, notes)
 
 
-def _most_rows(table: _Table) -> int:
-    """How many full lines there can be at most; a field and what ends it take at least one byte.
+def _most_rows(table: _Table, may_miss: bool) -> int:
+    """How many full lines there can be at most.
 
     Lines alone would not do: a wide one and many short ones ask for far more numbers than the file holds.
     """
-    return min(table.text.count(b"\n", table.start), (len(table.text) - table.start) // table.columns)
+    least = table.columns + (0 if may_miss else len(table.features))  # bytes in a line
+    return min(table.text.count(b"\n", table.start), (len(table.text) - table.start) // least)
 
 
 def _parse_block(block: bytes, table: _Table, may_miss: bool) -> tuple[Array, list[bytes], int]:
@@ -572,6 +577,8 @@ def _parse_block(block: bytes, table: _Table, may_miss: bool) -> tuple[Array, li
         if len(full) == len(lines):
             raise
     skipped = sum(bool(line.strip()) for line in lines) - len(full)
+    if not full:
+        return np.empty((0, len(table.features))), [], skipped
     return *_parse_lines(b"".join(full), table, may_miss), skipped
 
 
@@ -645,9 +652,10 @@ def _pixels(block: bytes, count: int) -> Array | None:
     if len(ends) != count or is_empty_or_long:
         return None
     digits *= is_digit
-    values = digits.astype(np.uint16)
-    values[1:] += digits[:-1] * np.uint16(10)
-    values[2:] += (digits[:-2] * is_digit[1:-1]) * np.uint16(100)  # a digit that another one follows
+    ones = digits.astype(np.uint16)
+    values = ones.copy()
+    values[1:] += ones[:-1] * 10
+    values[2:] += ones[:-2] * is_digit[1:-1] * 100  # a digit that another one follows
     return values[ends - 1]
 
 
@@ -717,7 +725,7 @@ def _first_fault(table: _Table, start: int, stop: int, may_miss: bool) -> str:
         if not _holds_something(text):
             continue
         fields = text.split(table.separator)
-        line = f"line {table.line(position)}"
+        line = f"line {_line_number(table.text, position)}"
         for column in table.features:
             problem = _field_problem(table, column, fields[column], may_miss) if column < len(fields) else None
             if problem:
@@ -777,25 +785,39 @@ def _fill(path: PathLike, table: _Table, X: Array, missing: Missing) -> list[str
 
 def _labels(path: PathLike, table: _Table, fields: list[bytes]) -> Array:
     """Labels as int64 if all are whole numbers, float64 if they are numbers, else as text."""
-    plain = [field.strip().strip(b'"').strip() for field in fields]
-    if table.separator != b",":
-        plain = [field.replace(b",", b".") for field in plain]
-    is_number = [_is_number(field) for field in plain]
-    numbers = sum(is_number)
-    for i, field in enumerate(plain):
-        if field.lower() in _MISSING:
-            found = _shown(field) if field else "an empty field"
-            raise DataFileError(f"{_place(path, table, i)}: expected a label, found {found}")
-    if numbers == len(plain):
-        y = np.fromiter(map(float, plain), np.float64, len(plain))
-        is_whole = bool(np.all(y == np.floor(y)) and np.all(np.abs(y) <= _EXACT))
-        return y.astype(np.int64) if is_whole else y
-    if numbers > _STRAY_LABELS * len(plain):
+    y = _label_numbers(fields)
+    if y is None:
+        plain = [field.strip().strip(b'"').strip() for field in fields]
+        for i, field in enumerate(plain):
+            if field.lower() in _MISSING:
+                found = _shown(field) if field else "an empty field"
+                raise DataFileError(f"{_place(path, table, i)}: expected a label, found {found}")
+        if table.separator != b",":
+            plain = [field.replace(b",", b".") for field in plain]
+        y = _label_numbers(plain)
+        if y is None:
+            _check_stray_labels(path, table, fields, [_is_number(field) for field in plain])
+            return _names_of_classes(path, table, fields)
+    is_whole = bool(np.all(y == np.floor(y)) and np.all(np.abs(y) <= _EXACT))
+    return y.astype(np.int64) if is_whole else y
+
+
+def _label_numbers(fields: list[bytes]) -> Array | None:
+    """Fields as numbers, None if some are not."""
+    try:
+        y = np.fromiter(map(float, fields), np.float64, len(fields))
+    except ValueError:
+        return None
+    return None if np.isnan(y).any() or b"_" in b",".join(fields) else y
+
+
+def _check_stray_labels(path: PathLike, table: _Table, fields: list[bytes], is_number: list[bool]) -> None:
+    """Refuse text among numbers."""
+    if sum(is_number) > _STRAY_LABELS * len(fields):
         i = is_number.index(False)
         raise DataFileError(
             f"{_place(path, table, i)}: expected a number, as nearly all labels are, found {_shown(fields[i])}"
         )
-    return _names_of_classes(path, table, fields)
 
 
 def _names_of_classes(path: PathLike, table: _Table, fields: Sequence[bytes]) -> Array:
@@ -813,4 +835,4 @@ def _place(path: PathLike, table: _Table, row: int) -> str:
     assert table.label is not None
     lines = (position for position, line in _lines(table.text, table.start) if _holds_something(line))
     position = next(islice(lines, row, None))
-    return f"{path}, line {table.line(position)}, {table.title(table.label)}"
+    return f"{path}, line {_line_number(table.text, position)}, {table.title(table.label)}"

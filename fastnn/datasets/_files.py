@@ -228,17 +228,18 @@ def check_shapes(path: PathLike, X: tuple[int, ...], y: tuple[int, ...] | None) 
         raise DataFileError(f"{path}: expected as many labels as samples, found X {X} and y {y}")
 
 
-def pixel_scale(is_whole: bool, lowest: float, highest: float, features: int) -> float | None:
-    """What to divide by if this looks like images of bytes."""
-    looks_like_it = is_whole and lowest >= 0 and _BRIGHT <= highest <= _PIXEL_MAX and features >= _MIN_PIXELS
+def pixel_scale(lowest: float, highest: float, features: int) -> float | None:
+    """What to divide whole numbers within these bounds by if they look like images of bytes."""
+    looks_like_it = lowest >= 0 and _BRIGHT <= highest <= _PIXEL_MAX and features >= _MIN_PIXELS
     return float(_PIXEL_MAX) if looks_like_it else None
 
 
 def scale_of(X: Array) -> float | None:
     """What to divide an array by if it looks like images of bytes."""
-    if X.size == 0 or X.dtype.kind not in "iu":
+    if X.size == 0 or X.dtype.kind == "b":
         return None
-    return pixel_scale(True, X.min(), X.max(), X.shape[1])
+    scale = pixel_scale(X.min(), X.max(), X.shape[1])
+    return None if scale and X.dtype.kind == "f" and (np.floor(X) != X).any() else scale
 
 
 def scale_note(scale: float | None) -> tuple[str, ...]:

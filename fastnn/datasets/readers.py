@@ -109,6 +109,13 @@ def read_file(
     TypeError, ValueError
         If another argument is wrong; see `read_csv`.
 
+    Notes
+    -----
+    Memory is bounded by what the file can honestly hold. A compressed file, or a part of an archive, may unpack to 100
+    times its size, and to 64 MB in any case; what wants more is refused while it is unpacked, or before where a header
+    says so, and can be given unpacked. Of what came out, `X` takes 4 times the size from text and once from the other
+    formats, and reading it a few times that.
+
     Examples
     --------
     >>> import tempfile

@@ -36,6 +36,9 @@ class Layer(NamedTuple):
     derivative: int  # delta *= f'(Z)
     hyper: int  # which of the stepper's blocks of numbers the weights go by
     hyper_biases: int
+    dropout: int  # of the inputs: the share of 2^32 that is dropped; 0 for none
+    dropout_scale: float  # 1 over the share that is kept
+    max_norm: float  # that a unit's weights may have; infinite for none
 
 
 class Scratch(NamedTuple):
@@ -77,16 +80,18 @@ class Code(NamedTuple):
     """Addresses of what a network runs beside its activations."""
 
     product: int  # part, see tiles.py
+    drop_row: int  # part, see dropout.py
     unit: int  # part: cost and delta of one output, see formulas.py
     # Stages, see epoch.py; 0 until a use of the network comes to them.
     first_dense: int
     first_sparse: int
-    later_layers: int
-    measure: int
-    recursion: int
+    by_rows: int
     update: int
     update_lists: int
+    drop_sparse: int
     large_batch: int
+    limit_norms: int
+    weigh_layers: int
 
 
 class Net(NamedTuple):
@@ -101,6 +106,7 @@ class Net(NamedTuple):
     lists: Lists
     code: Code
     softmax: int  # whether the outputs are one distribution
+    scales: Numbers  # (depth * lanes,) the layers' ``dropout_scale`` in every lane
     unit_constants: Numbers  # (padded n_out * lanes): a number per output, in every lane; for costs that have them
 
 
@@ -133,6 +139,8 @@ class Batches(NamedTuple):
     steps: Float64s  # a row of numbers for every batch from ``first`` on, see STEP_SCALE
     step_columns: int  # from one row to the next; 0 where all are the same
     numbers: int  # of the optimizer's own
+    seed: int  # of dropout
+    step: int  # number of the first batch's step, from 1
 
 
 # Places in a row of ``Batches.steps``.
@@ -162,7 +170,11 @@ class Stepper(NamedTuple):
     factors: Float64s  # (blocks, factor_columns): of l1, l2, and each of the optimizer's own numbers
     factor_columns: int
     blocks: int
-    clip: float  # the largest a gradient may be
+    clip: float  # the largest a gradient of a weight may be
+    clip_norm: float  # the largest norm of the whole gradient
+    whole: int  # whether the gradient is kept in memory, and stepped by when it is complete
+    limited: int  # whether some layer has a ``max_norm``
+    penalised: int  # whether the cost is counted with its l2 penalty
     shrink: Float64s  # (1,) factor between a sparse first layer's weights and what is stored, see epoch.run
     in_place: int  # whether a sparse first layer's gradient goes straight into the weights
     # Addresses of parts, see steps.py.

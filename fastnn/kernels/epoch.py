@@ -46,18 +46,29 @@ from fastnn.kernels.buffers import (
 )
 from fastnn.kernels.compile import caller, entry, inlined, kernel, stage, woven
 from fastnn.kernels.control import flush_subnormals, restore_subnormals
-from fastnn.kernels.forward import forward_later, forward_layer, rows_in_place, sums_are_finite, weighted_of_first
+from fastnn.kernels.dropout import batch_key, drop_lists
+from fastnn.kernels.forward import (
+    drop_inputs,
+    forward_later,
+    forward_layer,
+    panel_vectors,
+    rows_in_place,
+    sums_are_finite,
+    weighted_of_first,
+)
+from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.lists import Inputs, group_of, list_inputs
-from fastnn.kernels.outputs import Block, activate_outputs, call_measure, cost_block, softmax_block
+from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure, softmax_block
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
 from fastnn.kernels.rows import gather_input, sample_at
-from fastnn.kernels.simd import lane_count, splat, store
+from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
 from fastnn.kernels.sparse import join_sums, my_blocks, scale_weights, sum_lists, update_sparse
 from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
-from fastnn.kernels.update import step_layer, update_layer
+from fastnn.kernels.update import limit_columns, step_layer, update_layer
 
+PREDICT, EVALUATE, TRAIN = range(3)
 SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before they lose range
 
 
@@ -67,13 +78,16 @@ SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before t
 
 @stage
 def first_dense(
-    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, shrink: float, team: Team
-) -> int:
+    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, shrink: float, key: int,
+    team: Team,
+) -> int:  # fmt: skip
     """Gather the rows, and multiply."""
     layer, rows = net.layers[0], Rows(order, start, first, end)
     for r in range(first, end):
         at = layer.input + r * layer.input_stride
         gather_input(data, sample_at(rows, r), layer.n_in, net.work, at)
+    if key != 0 and layer.dropout != 0:
+        drop_inputs(net, 0, first, end - first, start, key)
     inputs = Matrix(net.work, layer.input + first * layer.input_stride, layer.input_stride)
     sums = Matrix(net.work, weighted_of_first(net) + first * layer.stride, layer.stride)
     forward_layer(net, layer, inputs, sums, first, end - first, False, False)
@@ -81,13 +95,25 @@ def first_dense(
 
 
 @stage
+def drop_sparse(net: Net, data: Data, start: int, samples: int, first: int, end: int, key: int) -> None:
+    """Leave out some inputs of a sparse first layer, in the blocks ``first`` to ``end``."""
+    drop_lists(net, data, Rows(nothing(net.lists.counts), start, 0, samples), Inputs(first, end), key)
+
+
+call_drop_sparse = caller(drop_sparse)
+
+
+@stage
 def first_sparse(
-    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, shrink: float, team: Team
-) -> int:
+    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, shrink: float, key: int,
+    team: Team,
+) -> int:  # fmt: skip
     """List what is not zero, and add up; a thread of several its blocks of inputs of the whole batch, then join."""
     blocks = Inputs(0, net.lists.blocks) if team.size == 1 else my_blocks(net.lists, team)
     batch = Rows(order, start, 0, samples)
     list_inputs(data, batch, net.layers[0], net, blocks)
+    if key != 0 and net.layers[0].dropout != 0:
+        call_drop_sparse(net.code.drop_sparse, net, data, start, samples, blocks.first, blocks.end, key)
     sum_lists(net, samples, group_of(data), number(net.work, shrink), blocks, team.size)
     if team.size == 1:
         return 1
@@ -100,29 +126,30 @@ _call_first = caller(first_dense)
 
 
 @kernel
-def forward_first(net, data, order, start, samples, first, end, shrink, team):
+def forward_first(net, data, order, start, samples, first, end, shrink, key, team):
     """The first layer, whichever way it goes."""
     code = net.code.first_sparse if data.blocks else net.code.first_dense
-    return _call_first(code, net, data, order, start, samples, first, end, shrink, team)
+    return _call_first(code, net, data, order, start, samples, first, end, shrink, key, team)
 
 
 @stage
-def later_layers(net: Net, first: int, rows: int, sloped: int) -> None:
-    """The first layer's activation, and all layers after it but the output activation."""
-    forward_later(net, first, rows, sloped)
+def by_rows(
+    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, scale: float, use: int,
+    key: int, totals: Float64s,
+) -> None:  # fmt: skip
+    """What follows the first layer's sums, row by row, for one ``use`` or another: PREDICT, EVALUATE or TRAIN."""
+    rows = end - first
+    forward_later(net, first, rows, use == TRAIN, start, key)
+    if use == PREDICT:
+        activate_outputs(net, rows)
+        return
+    measure(net, data, Rows(order, start, first, end), samples, scale, totals)
+    if use == TRAIN:
+        for index in range(net.depth - 1, 0, -1):
+            recur(net, net.layers[index], net.layers[index - 1], first, rows)
 
 
-call_later = caller(later_layers)
-
-
-@stage
-def recursion(net: Net, first: int, rows: int) -> None:
-    """The deltas of all layers below the last one."""
-    for index in range(net.depth - 1, 0, -1):
-        recur(net, net.layers[index], net.layers[index - 1], first, rows)
-
-
-call_recursion = caller(recursion)
+call_by_rows = caller(by_rows)
 
 
 @kernel
@@ -143,20 +170,16 @@ def batch_at(order, n, start, samples):
 
 
 @kernel
-def pass_over(net, data, order, start, samples, scale, shrink, team, totals):
+def pass_over(net, data, order, start, samples, scale, shrink, key, team, totals):
     """Everything that goes sample by sample: forward, cost, and the deltas of all layers; returns the summed cost.
 
     Every thread takes some rows. The cost of a team that was called off is NaN.
     """
     share = share_out(samples, team.size)
     first, end = part_start(share, team.member), part_start(share, team.member + 1)
-    if not forward_first(net, data, order, start, samples, first, end, shrink, team):
+    if not forward_first(net, data, order, start, samples, first, end, shrink, key, team):
         return np.nan
-    if net.depth > 1:
-        call_later(net.code.later_layers, net, first, end - first, 1)
-    call_measure(net.code.measure, net, data, order, start, samples, first, end, scale, totals)
-    if net.depth > 1:
-        call_recursion(net.code.recursion, net, first, end - first)
+    call_by_rows(net.code.by_rows, net, data, order, start, samples, first, end, scale, TRAIN, key, totals)
     if not wait_for_all(team):
         return np.nan
     return sum_costs(net, samples, team.member, team.size)
@@ -200,7 +223,7 @@ call_update_lists = caller(update_lists)
 
 @stage
 def large_batch(
-    net: Net, data: Data, order: Int64s, n: int, first: int, samples: int, scale: float, stepper: Stepper,
+    net: Net, data: Data, order: Int64s, n: int, first: int, samples: int, scale: float, key: int, stepper: Stepper,
     team: Team, alone: Team, totals: Float64s,
 ) -> float:  # fmt: skip
     """Set ``stepper.gradient`` to ``scale`` times the gradient, summed over the samples; returns their cost.
@@ -223,7 +246,7 @@ def large_batch(
         cost = 0.0
         for start in range(first + part_start(chunks, part) * chunk, end, chunk):
             rows = min(chunk, end - start)
-            cost += pass_over(net, data, order, start, rows, scale, 1.0, alone, totals)
+            cost += pass_over(net, data, order, start, rows, scale, 1.0, key, alone, totals)
             following = start + rows if start + rows < my_end else my_first + samples  # in the next batch
             call_update(
                 net.code.update, stepper.add, net, data, buffer, rows, stepper, order, n, following, chunk, alone
@@ -267,6 +290,74 @@ def write_out_shrink(net, stepper, team):
         wait_for_all(team)
 
 
+@kernel
+def clip_gradient(net, stepper):
+    """Add up the parts of the gradient, and scale it down if its norm is larger than allowed; l1 and l2 left out."""
+    gradient, size, lanes = stepper.gradient, net.params_size, lane_count(net.params)
+    squares = 0.0
+    for i in range(0, size, lanes):
+        total = load(gradient, i)
+        for part in range(size, stepper.gradient_size, size):
+            total = total + load(gradient, part + i)
+            store(gradient, part + i, splat(gradient, 0))
+        store(gradient, i, total)
+        squares += lane_sum(total * total)
+    if squares > stepper.clip_norm * stepper.clip_norm:
+        factor = splat(gradient, stepper.clip_norm / math.sqrt(squares))
+        for i in range(0, size, lanes):
+            store(gradient, i, load(gradient, i) * factor)
+
+
+@stage
+def limit_norms(net: Net, team: Team) -> None:
+    """Scale down the weights of every unit whose norm is larger than its layer allows; a thread takes some columns."""
+    lanes = lane_count(net.params)
+    for index in range(net.depth):
+        layer = net.layers[index]
+        mine = share_out((layer.n_out + lanes - 1) // lanes, team.size)
+        for column in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
+            if layer.max_norm < math.inf:
+                limit_columns(net, layer, column * lanes)
+
+
+call_limit_norms = caller(limit_norms)
+
+
+@stage
+def weigh_layers(net: Net, stepper: Stepper) -> float:
+    """``sum l2 ||W||^2`` over the layers."""
+    total, lanes = 0.0, lane_count(net.params)
+    for index in range(net.depth):
+        layer, squares = net.layers[index], 0.0
+        for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
+            width = panel_vectors(layer.n_out - column, lanes) * lanes
+            at = layer.weights + column * (layer.n_in + 1)
+            for i in range(at, at + layer.n_in * width):
+                squares += np.float64(net.params[i]) * np.float64(net.params[i])
+        if index == 0:
+            squares *= stepper.shrink[0] * stepper.shrink[0]
+        total += stepper.factors[layer.hyper * stepper.factor_columns + FACTOR_L2] * squares
+    return total
+
+
+call_weigh_layers = caller(weigh_layers)
+
+
+@kernel
+def penalty_of(net, batches, batch, samples, stepper, team):
+    """The l2 penalty of a batch, as its cost counts it: summed over the samples, before the step."""
+    wait_for_all(team)
+    total = call_weigh_layers(net.code.weigh_layers, net, stepper)
+    wait_for_all(team)
+    return 0.5 * samples * numbers_of(batches, batch)[STEP_PENALTY] * total
+
+
+@inlined
+def key_of(batches, batch):
+    """The key of a batch's dropout; 0 where nothing is dropped."""
+    return batch_key(batches.seed, batches.step + batch - batches.first) | 1 if batches.seed != 0 else 0
+
+
 @inlined
 def numbers_of(batches, batch):
     """The row of a batch's numbers."""
@@ -304,7 +395,8 @@ def shrink_weights(net, batches, batch, stepper, team):
 def run_small(net, data, batches, batch, first, samples, stepper, team, totals):
     """One batch whose samples all fit into ``work``; returns its cost."""
     scale = prepare_step(batches, batch, stepper) / samples
-    cost = pass_over(net, data, batches.order, first, samples, scale, stepper.shrink[0], team, totals)
+    key = key_of(batches, batch)
+    cost = pass_over(net, data, batches.order, first, samples, scale, stepper.shrink[0], key, team, totals)
     if math.isfinite(cost):
         order, n, following, size = batches.order, batches.n, first + samples, batches.size
         call_update(
@@ -330,8 +422,14 @@ def run_large(net, data, batches, batch, first, samples, stepper, team, alone, t
     """One batch that is taken in chunks; returns its cost."""
     scale = prepare_step(batches, batch, stepper) / samples
     cost = call_large(
-        net.code.large_batch, net, data, batches.order, batches.n, first, samples, scale, stepper, team, alone, totals
+        net.code.large_batch, net, data, batches.order, batches.n, first, samples, scale, key_of(batches, batch),
+        stepper, team, alone, totals,
     )  # fmt: skip
+    if stepper.clip_norm < math.inf:
+        if team.member == 0:
+            clip_gradient(net, stepper)
+        if not wait_for_all(team):
+            return np.nan
     if math.isfinite(cost):
         for index in range(net.depth):
             step_layer(net, net.layers[index], stepper, team)
@@ -345,14 +443,20 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
     """See ``run``."""
     for batch in range(batches.first, batches.last):
         first = batch * batches.size
-        samples = min(batches.size, batches.n - first)
-        if batches.size <= net.scratch.rows:
+        samples, penalty = min(batches.size, batches.n - first), 0.0
+        if stepper.penalised:
+            penalty = penalty_of(net, batches, batch, samples, stepper, team)
+        if not stepper.whole:
             cost = run_small(net, data, batches, batch, first, samples, stepper, team, totals)
         else:
             cost = run_large(net, data, batches, batch, first, samples, stepper, team, alone, totals)
         if not math.isfinite(cost):
             return
-        totals[TOTAL_COST] += cost
+        if stepper.limited:
+            wait_for_all(team)
+            call_limit_norms(net.code.limit_norms, net, team)
+            wait_for_all(team)
+        totals[TOTAL_COST] += cost * numbers_of(batches, batch)[STEP_SCALE] + penalty
         totals[TOTAL_BATCHES] += 1
     if batches.last * batches.size >= batches.n:
         write_out_shrink(net, stepper, team)
@@ -380,7 +484,7 @@ def gradient(net: Net, data: Data, order: Int64s, n: int, stepper: Stepper, alon
     """Set ``stepper.gradient`` to the mean gradient of n samples."""
     word = flush_subnormals()
     totals[TOTAL_COST] = call_large(
-        net.code.large_batch, net, data, order, n, 0, n, 1.0 / n, stepper, alone, alone, totals
+        net.code.large_batch, net, data, order, n, 0, n, 1.0 / n, 0, stepper, alone, alone, totals
     )
     restore_subnormals(word)
 
@@ -391,10 +495,8 @@ def evaluate(net: Net, data: Data, order: Int64s, first: int, end: int, alone: T
     word = flush_subnormals()
     for start in range(first, end, net.scratch.rows):
         samples = min(net.scratch.rows, end - start)
-        forward_first(net, data, order, start, samples, 0, samples, 1.0, alone)
-        if net.depth > 1:
-            call_later(net.code.later_layers, net, 0, samples, 0)
-        call_measure(net.code.measure, net, data, order, start, samples, 0, samples, 1.0, totals)
+        forward_first(net, data, order, start, samples, 0, samples, 1.0, 0, alone)
+        call_by_rows(net.code.by_rows, net, data, order, start, samples, 0, samples, 1.0, EVALUATE, 0, totals)
         totals[TOTAL_COST] += sum_costs(net, samples, 0, 1)
     restore_subnormals(word)
 
@@ -406,16 +508,14 @@ def predict_rows(net, data, first, samples, out, alone):
     Returns whether the weighted inputs of the first layer are finite, see ``sums_are_finite``.
     """
     below, last = net.layers[0], net.layers[net.depth - 1]
+    order, totals = nothing(net.lists.counts), nothing(alone.costs)
     if data.blocks:
-        order = nothing(net.lists.counts)
-        forward_first(net, data, order, first, samples, 0, samples, 1.0, alone)
+        forward_first(net, data, order, first, samples, 0, samples, 1.0, 0, alone)
     else:
         sums = Matrix(net.work, weighted_of_first(net), below.stride)
         forward_layer(net, below, rows_in_place(net, data, first, samples), sums, 0, samples, False, False)
     finite = sums_are_finite(net, samples)
-    if net.depth > 1:
-        call_later(net.code.later_layers, net, 0, samples, 0)
-    activate_outputs(net, samples)
+    call_by_rows(net.code.by_rows, net, data, order, first, samples, 0, samples, 1.0, PREDICT, 0, totals)
     for r in range(samples):
         for j in range(last.n_out):
             out[(first + r) * last.n_out + j] = net.work[net.scratch.weighted + r * last.stride + j]

@@ -3,9 +3,10 @@
 import math
 
 from fastnn.kernels.compile import inlined, kernel
+from fastnn.kernels.dropout import drop_row, row_key
 from fastnn.kernels.formula_parts import activate
 from fastnn.kernels.host import PANEL_VECTORS
-from fastnn.kernels.pointers import moved
+from fastnn.kernels.pointers import moved, nothing
 from fastnn.kernels.rows import gather_input
 from fastnn.kernels.simd import lane_count
 from fastnn.kernels.tiles import Matrix, TileShape, product
@@ -46,7 +47,26 @@ def forward_layer(net, layer, inputs, out, first, rows, activated, sloped):
 
 
 @kernel
-def forward_layers(net, first, rows, index, inputs, sloped):
+def drop_inputs(net, index, first, rows, start, key):
+    """Leave out some inputs of a layer, see dropout.py; row ``first`` holds the sample at place ``start + first``."""
+    layer = net.layers[index]
+    if index == 0:
+        at, stride, slope = layer.input, layer.input_stride, layer.input
+    else:
+        below = net.layers[index - 1]
+        at, stride, slope = below.output, below.stride, below.slope
+    lanes = lane_count(net.work)
+    vectors = (layer.n_in + lanes - 1) // lanes
+    for r in range(first, first + rows):
+        slopes = nothing(net.work) if index == 0 else moved(net.work, slope + r * stride)
+        drop_row(
+            net.code.drop_row, vectors, moved(net.work, at + r * stride), slopes, row_key(key, index, start + r),
+            layer.dropout, moved(net.scales, index * lanes),
+        )  # fmt: skip
+
+
+@kernel
+def forward_layers(net, first, rows, index, inputs, sloped, start, key):
     """Rows of ``work`` from ``first`` on through the layers from ``index`` on, which is given ``inputs``.
 
     The output activation is left out, because softmax has to wait for the whole row: the weighted outputs are in
@@ -54,6 +74,8 @@ def forward_layers(net, first, rows, index, inputs, sloped):
     """
     for i in range(index, net.depth):
         layer = net.layers[i]
+        if sloped and layer.dropout != 0:
+            drop_inputs(net, i, first, rows, start, key)
         hidden = i < net.depth - 1
         place = layer.output if hidden else net.scratch.weighted
         out = Matrix(net.work, place + first * layer.stride, layer.stride)
@@ -68,7 +90,7 @@ def weighted_of_first(net):
 
 
 @kernel
-def forward_later(net, first, rows, sloped):
+def forward_later(net, first, rows, sloped, start, key):
     """The activation of the first layer, if it is not the last one, and the layers after it."""
     layer = net.layers[0]
     hidden = Matrix(net.work, layer.output + first * layer.stride, layer.stride)
@@ -76,7 +98,7 @@ def forward_later(net, first, rows, sloped):
         slopes = Matrix(net.work, layer.slope + first * layer.stride, layer.stride)
         vectors = (layer.n_out + lane_count(net.work) - 1) // lane_count(net.work)
         activate_columns(layer, hidden, slopes, rows, vectors, sloped)
-        forward_layers(net, first, rows, 1, hidden, sloped)
+        forward_layers(net, first, rows, 1, hidden, sloped, start, key)
 
 
 @kernel

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.kernels.backward import transpose_block
-from fastnn.kernels.buffers import TOTAL_HITS, Data, Net, Rows
-from fastnn.kernels.compile import caller, kernel, stage, woven
+from fastnn.kernels.buffers import TOTAL_HITS
+from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.elementary import count_from, exp_difference, if_equal, if_larger, keep_first, log1p
 from fastnn.kernels.formula_parts import activate, output_units
 from fastnn.kernels.pointers import moved
-from fastnn.kernels.records import Float64s, Int64s
 from fastnn.kernels.rows import gather_target, sample_at
 from fastnn.kernels.simd import lane_count, lane_sum, load, lowest_number, splat, store
 from fastnn.kernels.tiles import Matrix
@@ -225,24 +224,16 @@ def measure_blocks(net, data, first_row, end_row, scale, totals):
         turn_out(work, delta_at(block), block.n, deltas, samples)
 
 
-@stage
-def measure(
-    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, scale: float, totals: Float64s
-) -> None:
-    """Costs and output deltas ``scale * w * dC/dZ`` of rows ``first`` to ``end`` of a batch; adds hits to ``totals``.
-
-    Row r holds sample ``order[start + r]``.
-    """
-    rows, last = Rows(order, start, first, end), net.layers[net.depth - 1]
-    for r in range(first, end):
+@kernel
+def measure(net, data, rows, samples, scale, totals):
+    """Costs and output deltas ``scale * w * dC/dZ`` of some rows of a batch of ``samples``; adds hits to ``totals``."""
+    last = net.layers[net.depth - 1]
+    for r in range(rows.first, rows.end):
         gather_target(data, sample_at(rows, r), last.n_out, net, r, net.scratch.targets + r * last.stride)
-    if samples == 1 and first < end and not net.softmax and not net.unit_constants:
-        measure_row(net, data, first, scale, totals)
+    if samples == 1 and rows.first < rows.end and not net.softmax and not net.unit_constants:
+        measure_row(net, data, rows.first, scale, totals)
     else:
-        measure_blocks(net, data, first, end, scale, totals)
-
-
-call_measure = caller(measure)
+        measure_blocks(net, data, rows.first, rows.end, scale, totals)
 
 
 @kernel

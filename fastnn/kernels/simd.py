@@ -264,6 +264,12 @@ multiply_add = vector_function(fma)
 """``x * y + z``, rounded once; in compiled kernels."""
 
 
+@vector_function
+def square_root(x: Vector) -> Vector:
+    """The square root of every lane."""
+    return x.call("sqrt")
+
+
 @intrinsic
 def load(_, array, index):
     """The vector starting at ``array[index]``; in compiled kernels."""

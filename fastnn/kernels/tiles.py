@@ -57,6 +57,10 @@ class Pointer:
         """The matrix without the rows above."""
         return Pointer(self.builder, self.vector, self.element(row, _I64(0)), self.stride)
 
+    def afresh(self) -> "Pointer":
+        """The same, see ``afresh``."""
+        return Pointer(self.builder, self.vector, self.start, afresh(self.builder, self.stride))
+
 
 def matrix_pointer(builder: Any, kind: Any, value: Any) -> Pointer:
     """The pointer to a kernel's ``Matrix``."""
@@ -96,6 +100,15 @@ def for_each_tile(builder: Any, rows: Any, most_rows: int, emit: Callable[[Any, 
 
 def _is_zero(builder: Any, x: Any) -> Any:
     return builder.icmp_signed("==", x, x.type(0))
+
+
+def afresh(builder: Any, number: Any) -> Any:
+    """The same number, of which LLVM does not know that it is.
+
+    Of a stride it would otherwise prepare every multiple that some tile may want, before it knows which tile is next.
+    """
+    kind = ir.FunctionType(number.type, [number.type])
+    return builder.asm(kind, "", "=r,0", [number], False)
 
 
 def keep_rolled(builder: Any) -> None:
@@ -176,9 +189,8 @@ def _emit_product(builder: Any, vector: VectorType, rows: Any, vectors: Any, dep
     target = Pointer(builder, vector, out, out_stride)
 
     def tile(first: Any, count: Any) -> None:
-        a, s, c = (matrix.from_row(first) for matrix in (*whole, target))
-
         def emit(r_count: int, v_count: int) -> None:
+            a, s, c = (matrix.from_row(first).afresh() for matrix in (*whole, target))
             b = Pointer(builder, vector, right, _I64(v_count * vector.lanes))
             slots = [
                 [

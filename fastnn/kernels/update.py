@@ -2,11 +2,12 @@
 
 from fastnn.kernels.buffers import HYPER_SIZE
 from fastnn.kernels.compile import kernel
+from fastnn.kernels.elementary import if_larger
 from fastnn.kernels.forward import panel_vectors
 from fastnn.kernels.host import PANEL_VECTORS, UPDATE_ROWS
 from fastnn.kernels.pointers import moved
 from fastnn.kernels.rows import fetch_inputs
-from fastnn.kernels.simd import lane_count
+from fastnn.kernels.simd import lane_count, lane_sum, load, multiply_add, splat, square_root, store
 from fastnn.kernels.steps import Run, step_run, update_weights
 from fastnn.kernels.team import part_start, share_out
 from fastnn.kernels.tiles import Matrix, TileShape
@@ -52,12 +53,10 @@ def update_layer(code, net, layer, target, samples, stepper, data, ahead, team):
     panels = (layer.n_out + panel_width - 1) // panel_width
     tiles = (layer.n_in + UPDATE_ROWS) // UPDATE_ROWS  # of a panel, its biases with the last inputs
     mine = share_out(panels * tiles, team.size)
-    tile, last = part_start(mine, team.member), part_start(mine, team.member + 1)
-    while tile < last:
-        panel = tile // tiles
-        end_tile = min(last, (panel + 1) * tiles)
-        first, end = (tile - panel * tiles) * UPDATE_ROWS, (end_tile - panel * tiles) * UPDATE_ROWS
-        end = min(end, layer.n_in + 1)
+    first_tile, end_tile = part_start(mine, team.member), part_start(mine, team.member + 1)
+    for panel in range(panels):
+        first = max(first_tile, 0) * UPDATE_ROWS
+        end = min(min(end_tile, tiles) * UPDATE_ROWS, layer.n_in + 1)
         while first < end:
             stop = end
             if panel == 0 and ahead.end > 0:
@@ -67,7 +66,7 @@ def update_layer(code, net, layer, target, samples, stepper, data, ahead, team):
                 fetch_inputs(data, ahead, layer.n_in, first, min(stop, layer.n_in))
             update_panel(code, net, layer, target, panel * panel_width, first, stop, samples, stepper)
             first = stop
-        tile = end_tile
+        first_tile, end_tile = first_tile - tiles, end_tile - tiles
 
 
 @kernel
@@ -90,3 +89,22 @@ def step_layer(net, layer, stepper, team):
             stepper.step, Run(1, width), moved(net.params, at), moved(gradient, at), parts, net.params_size,
             moved(stepper.state, at), net.params_size, moved(stepper.hyper, biases),
         )  # fmt: skip
+
+
+@kernel
+def limit_columns(net, layer, column):
+    """``w *= min(1, max_norm / ||w||)`` for the incoming weights of a register of units."""
+    params, lanes = net.params, lane_count(net.params)
+    panel = column - column % (PANEL_VECTORS * lanes)
+    width = panel_vectors(layer.n_out - panel, lanes) * lanes
+    at = layer.weights + panel * (layer.n_in + 1) + column - panel
+    squares, one, limit = splat(params, 0), splat(params, 1), splat(params, layer.max_norm)
+    for i in range(at, at + layer.n_in * width, width):
+        w = load(params, i)
+        squares = multiply_add(w, w, squares)
+    most = limit * limit
+    too_large = if_larger(squares, most, one, splat(params, 0))
+    if lane_sum(too_large) > 0:
+        factor = if_larger(squares, most, limit / square_root(if_larger(squares, most, squares, one)), one)
+        for i in range(at, at + layer.n_in * width, width):
+            store(params, i, load(params, i) * factor)

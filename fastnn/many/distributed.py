@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import persistence, validation
 from fastnn.history import History
+from fastnn.inputs.reader import Reader
 from fastnn.many import checks
-from fastnn.many.clients import check_client, is_dask_client
+from fastnn.many.clients import check_client, is_dask_client, scatter
 from fastnn.network import Network
 from fastnn.training import Company, DivergenceError, Samples
 
@@ -47,10 +48,18 @@ class _Copy(NamedTuple):
     accuracy: float
 
 
-def _load(source: Any, network: Network) -> Samples:
+def _pair(source: Any) -> tuple[Any, Any]:
+    return validation.check_two("a part", source() if callable(source) else source, "(X, y)")
+
+
+def _settle(source: Any, reader: Reader) -> Reader:
+    """What a network will know of its data after a first fit on this part."""
+    return reader.settled(*_pair(source))
+
+
+def _load(source: Any, network: Network, reader: Reader) -> Samples:
     """On a worker: its part, checked and converted."""
-    X, y = validation.check_two("a part", source() if callable(source) else source, "(X, y)")
-    return network._samples(X, y)
+    return network._samples(*_pair(source), reader=reader)
 
 
 def _size(samples: Samples) -> int:
@@ -76,6 +85,9 @@ def _mean(copies: Sequence[_Copy], generator: Any) -> persistence.Record:
     largest = max(copies, key=lambda copy: copy.samples).record
     arrays = {}
     for name, array in largest.arrays.items():
+        if all(np.array_equal(copy.record.arrays[name], array) for copy in copies):
+            arrays[name] = array  # such as the scale of the inputs: a mean would change the last bit
+            continue
         parts = (copy.samples / total * copy.record.arrays[name].astype(np.float64) for copy in copies)
         arrays[name] = sum(parts, np.zeros(array.shape)).astype(array.dtype)
     return largest._replace(header={**largest.header, "generator": generator}, arrays=arrays)
@@ -86,21 +98,35 @@ class _Parts:
 
     def __init__(self, client: Any, network: Network, sources: Sequence[Any]) -> None:
         self._client, self._network, self._sources = client, network, sources
-        self._workers = sorted(client.nthreads())
-        if not self._workers:
+        if not client.nthreads():
             raise ValueError("client must have at least one worker, got none")
+        self.reader = self._settled(network._reader)
         self._held = [self._place(i) for i in range(len(sources))]
 
+    def _settled(self, reader: Reader) -> Reader:
+        """What the network will know of its data: by the first part, which may be for a worker to read."""
+        first = self._sources[0]
+        try:
+            if not callable(first):
+                return _settle(first, reader)
+            settled: Reader = self._client.submit(_settle, first, reader, pure=False).result()
+            return settled
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"parts[0]: {error}") from None
+
     def _home(self, i: int) -> dict[str, Any]:
-        """The worker that a part is for, as long as it lives."""
-        return {"workers": [self._workers[i % len(self._workers)]], "allow_other_workers": True, "pure": False}
+        """The worker that a part is sent to; tasks go where their part is, by Dask's own choice.
+
+        They are not bound to a worker: one that is waits for ever where all workers died and others came.
+        """
+        workers = sorted(self._client.nthreads())
+        return {"workers": [workers[i % len(workers)]] if workers else None}
 
     def _place(self, i: int) -> Any:
         source = self._sources[i]
         if not callable(source):
-            self._workers = sorted(self._client.nthreads()) or self._workers
-            source = self._client.scatter([source], workers=self._home(i)["workers"], hash=False)[0]
-        return self._client.submit(_load, source, self._network, **self._home(i))
+            source = scatter(self._client, source, lambda: self._home(i))
+        return self._client.submit(_load, source, self._network, self.reader, pure=False)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -112,7 +138,7 @@ class _Parts:
         return [self._result(i, future, function, own[i]) for i, future in enumerate(start)]
 
     def _submit(self, i: int, function: Callable[..., Any], arguments: Any) -> Any:
-        return self._client.submit(function, self._held[i], *arguments, **self._home(i))
+        return self._client.submit(function, self._held[i], *arguments, pure=False)
 
     def _result(self, i: int, future: Any, function: Callable[..., Any], arguments: Any) -> Any:
         for _ in range(_TRIES):
@@ -155,7 +181,8 @@ def fit_distributed(
         It stands where all copies' mean stands, after every epoch.
     parts : sequence of (X, y) or of functions
         For every worker its samples, as for ``Network.fit``, or a function without arguments that the worker calls to
-        get them, so that they never are on this machine. With more parts than workers, a worker holds several.
+        get them, so that they never are on this machine. With more parts than workers, a worker holds several. What a
+        first ``fit`` settles (classes, a scale that is learned, names of columns) is settled by the first part.
     epochs : int, default 30
         Passes over all parts, >= 0.
     averages : int, default 1
@@ -214,12 +241,13 @@ def fit_distributed(
     for name in fit:
         validation.check_name("an argument", name, _PASSED_ON)
     held_out = None if validation_data is None else validation.check_two("validation_data", validation_data, "(X, y)")
-    if held_out is not None:
-        network.evaluate(*held_out)
     held = _Parts(client, network.copy(), parts)
     smallest = min(held.run(_size))
     if smallest < averages:
         raise ValueError(f"averages must be at most the samples of the smallest part, {smallest}, got {averages}")
+    if held_out is not None:
+        network._samples(*held_out, reader=held.reader)
+    network._reader = held.reader
     history = network.history = History(first_layer="on the workers")
     deadline = time.perf_counter() + seconds
     run = _Run(network, held, fit, shuffle, averages)

@@ -4,6 +4,7 @@ What a network trains on is a reference, the number of a data set and some of it
 population is small and can be sent to where the data are.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,17 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import validation
+from fastnn.inputs import weights
+from fastnn.inputs.reader import Reader
 from fastnn.kernels.buffers import Data
 from fastnn.many import checks
 from fastnn.network import Network
 from fastnn.training import Company, FitRequest, Samples
+from fastnn.validation import Targets
+
+Array = NDArray[Any]
 
 
 class Reference(NamedTuple):
     """What to train on, or to measure."""
 
     dataset: int
-    rows: NDArray[np.int64] | None
+    rows: NDArray[np.int64] | None = None  # None: all
+    weights: Array | None = None  # of all samples of the data set; those of rows alone mean something
+
+    def samples(self, datasets: Sequence[Samples]) -> Samples:
+        """The data as a training takes them."""
+        found = datasets[self.dataset]
+        if self.weights is not None:
+            found = found._replace(data=found.data._replace(sample_weight=self.weights))
+        return found if self.rows is None else found._replace(n=len(self.rows), rows=self.rows)
 
 
 class Member(NamedTuple):
@@ -30,25 +44,19 @@ class Member(NamedTuple):
     place: int
     network: Network
     arguments: dict[str, Any]  # of ``fit``, without data
+    reader: Reader  # what the network knows of its data from then on
     train: Reference
     held_out: Reference | None
     work: float  # multiply-adds, roughly: the longest tasks go first
 
     def request(self, datasets: Sequence[Samples], seconds: float, company: Company | None) -> FitRequest:
         """What to do, checked like a user's own call of ``fit``."""
-        held_out = None if self.held_out is None else (_taken(self.held_out, datasets, weighted=False), None)
-        request = self.network._request(
-            **{
-                **self.arguments,
-                "X": _taken(self.train, datasets),
-                "y": None,
-                "sample_weight": None,
-                "validation_data": held_out,
-                "max_time": None,
-                "progress": False,
-            }
-        )
-        return request._replace(settings=request.settings._replace(max_time=seconds, company=company))
+        held_out = None if self.held_out is None else (self.held_out.samples(datasets), None)
+        data = dict.fromkeys(checks.DATA_ARGUMENTS)
+        own = {"X": self.train.samples(datasets), "validation_data": held_out, "max_time": None, "progress": False}
+        request = self.network._request(**{**self.arguments, **data, "y": None, **own})
+        settings = request.settings._replace(max_time=seconds, company=company)
+        return request._replace(settings=settings, reader=self.reader)
 
 
 class Population(NamedTuple):
@@ -59,21 +67,21 @@ class Population(NamedTuple):
 
 
 class DataArguments(NamedTuple):
-    """Where the samples come from: for every argument one value per network."""
+    """Where the samples come from: of one network, or for every argument one value per network."""
 
-    X: Sequence[Any]
-    y: Sequence[Any]
-    sample_weight: Sequence[Any]
-    validation_data: Sequence[Any]
-    rows: Sequence[Any]
-    validation_rows: Sequence[Any]
+    X: Any
+    y: Any
+    sample_weight: Any
+    class_weight: Any
+    validation_data: Any
+    rows: Any
+    validation_rows: Any
 
 
-def _taken(reference: Reference, datasets: Sequence[Samples], weighted: bool = True) -> Samples:
-    samples, rows = datasets[reference.dataset], reference.rows
-    if not weighted:  # validation has no weights
-        samples = samples._replace(data=samples.data._replace(sample_weight=samples.data.sample_weight[:0]))
-    return samples if rows is None else Samples(samples.data, len(rows), rows)
+def _fingerprint(reader: Reader) -> tuple[Any, ...]:
+    """The same for two networks that read data alike."""
+    arrays = (array.tobytes() for array in reader.to_arrays().values())
+    return reader.n_in, reader.outputs, json.dumps(reader.to_header()), *arrays
 
 
 class _Datasets:
@@ -82,18 +90,28 @@ class _Datasets:
     def __init__(self) -> None:
         self.found: list[Samples] = []
         self._places: dict[tuple[Any, ...], int] = {}
-        self._converted: dict[tuple[Any, ...], Any] = {}
+        self._settled: dict[tuple[Any, ...], Reader] = {}
+        self._weights: dict[tuple[Any, ...], Reference] = {}
 
-    def place(self, network: Network, X: Any, y: Any, sample_weight: Any) -> int:
-        """The number of these data in the form that this network takes."""
-        inputs = id(X), network.dtype, network.sizes[0]
-        key = *inputs, id(y), id(sample_weight), network.sizes[-1], network.cost
+    def settle(self, network: Network, X: Any, y: Any, rows: NDArray[np.int64] | None) -> Reader:
+        """What the network will know of its data.
+
+        Which classes there are is told from all of y, but a scale is learned from the network's own samples alone:
+        those that it is measured on must not have a part in it.
+        """
+        reader = network._reader
+        learns = reader.scaling is None and rows is not None
+        key = id(X), id(y), _fingerprint(reader), id(rows) if learns else None
+        if key not in self._settled:
+            self._settled[key] = reader.settled(checks.cut_samples(X, rows) if learns and rows is not None else X, y)
+        return self._settled[key]
+
+    def place(self, network: Network, reader: Reader, X: Any, y: Any) -> int:
+        """The number of these data in the form that this network takes; without weights."""
+        key = id(X), id(y), _fingerprint(reader)
         if key not in self._places:
-            samples = network._samples(self._converted.get(inputs, X), y, sample_weight)
-            data = self._share(samples.data)
-            if not data.starts.size and not data.pixels.size:  # for networks that differ in y or cost alone
-                self._converted[inputs] = data.features.reshape(samples.n, -1)
-            self.found.append(samples._replace(data=data))
+            samples = network._samples(X, y, reader=reader)
+            self.found.append(samples._replace(data=self._share(samples.data)))
             self._places[key] = len(self.found) - 1
         return self._places[key]
 
@@ -106,17 +124,51 @@ class _Datasets:
                 twins[name] = next((other for other in known if _same(mine, other)), mine)
         return data._replace(**twins)
 
+    def weigh(self, reference: Reference, reader: Reader, sample_weight: Any, class_weight: Any) -> Reference:
+        """The same samples with weights, which ``fit`` on these rows alone would give them; without those of zero."""
+        if sample_weight is None and class_weight is None:
+            return reference
+        key = reference.dataset, id(reference.rows), id(sample_weight), id(class_weight)
+        if key not in self._weights:
+            self._weights[key] = self._weighed(reference, reader, sample_weight, class_weight)
+        return self._weights[key]
 
-def _same(array: NDArray[Any], other: NDArray[Any]) -> bool:
+    def _weighed(self, reference: Reference, reader: Reader, sample_weight: Any, class_weight: Any) -> Reference:
+        samples, rows, own = self.found[reference.dataset], reference.rows, None
+        places = np.arange(samples.n) if rows is None else rows
+        if sample_weight is not None:
+            weights.check_sample_weight(sample_weight, samples.n)
+            own = weights.check_sample_weight(np.asarray(sample_weight)[places], len(places))
+        if class_weight is not None:
+            assert reader.task is not None
+            own = weights.apply_class_weight(class_weight, reader.task, _targets(samples, places), own)
+        assert own is not None
+        if not own.all():
+            kept = np.flatnonzero(own)
+            own, places = weights.with_mean_one(own[kept]), places[kept]
+            rows = places
+        spread = np.zeros(samples.n, reader.outputs.dtype)
+        spread[places] = own
+        return reference._replace(rows=rows, weights=spread)
+
+
+def _targets(samples: Samples, places: NDArray[np.int64]) -> Targets:
+    data = samples.data
+    if data.labels.size:
+        return Targets(data.labels[places], data.targets, bool(data.classify))
+    return Targets(data.labels, data.targets.reshape(samples.n, -1)[places], bool(data.classify))
+
+
+def _same(array: Array, other: Array) -> bool:
     return array.dtype == other.dtype and array.shape == other.shape and np.array_equal(array, other)
 
 
-def populate(networks: Sequence[Network], data: DataArguments, arguments: Sequence[dict[str, Any]]) -> Population:
+def populate(networks: Sequence[Network], data: Sequence[DataArguments], arguments: Any) -> Population:
     """Check everything, before anything is trained."""
     datasets, members = _Datasets(), []
     for i, network in enumerate(networks):
         try:
-            members.append(_member(i, network, DataArguments(*(column[i] for column in data)), arguments[i], datasets))
+            members.append(_member(i, network, data[i], arguments[i], datasets))
             members[-1].request(datasets.found, 1.0, None)
         except (ValueError, TypeError) as error:
             raise type(error)(f"networks[{i}]: {error}") from None
@@ -126,21 +178,22 @@ def populate(networks: Sequence[Network], data: DataArguments, arguments: Sequen
 def _member(
     place: int, network: Network, data: DataArguments, arguments: dict[str, Any], datasets: _Datasets
 ) -> Member:
-    X, y, sample_weight, validation_data, rows, validation_rows = data
-    number = datasets.place(network, X, y, sample_weight)
-    n = datasets.found[number].n
-    train = Reference(number, checks.check_rows("rows", rows, n))
+    n = checks.count_samples(data.X)
+    rows = checks.check_rows("rows", data.rows, n)
+    reader = datasets.settle(network, data.X, data.y, rows)
+    train = Reference(datasets.place(network, reader, data.X, data.y), rows)
     held_out = None
-    if validation_rows is not None:
-        if validation_data is not None:
+    if data.validation_rows is not None:
+        if data.validation_data is not None:
             raise ValueError("validation_data and validation_rows cannot both be given")
-        held_out = Reference(number, checks.check_rows("validation_rows", validation_rows, n))
-    elif validation_data is not None:
-        pair = validation.check_two("validation_data", validation_data, "(X, y)")
+        held_out = train._replace(rows=checks.check_rows("validation_rows", data.validation_rows, n))
+    elif data.validation_data is not None:
+        pair = validation.check_two("validation_data", data.validation_data, "(X, y)")
         try:
-            held_out = Reference(datasets.place(network, *pair, None), None)
+            held_out = Reference(datasets.place(network, reader, *pair))
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
-    samples = n if train.rows is None else len(train.rows)
+    train = datasets.weigh(train, reader, data.sample_weight, data.class_weight)
+    samples = train.samples(datasets.found).n
     epochs = validation.check_whole("epochs", arguments["epochs"], at_least=0)
-    return Member(place, network, arguments, train, held_out, float(epochs) * samples * network.n_parameters)
+    return Member(place, network, arguments, reader, train, held_out, float(epochs) * samples * network.n_parameters)

@@ -15,10 +15,11 @@ class Shape(NamedTuple):
     """What a network is made of, but for its parameters; in the engine's words."""
 
     sizes: tuple[int, ...]
-    activations: tuple[str, ...]  # of the hidden layers
+    activations: tuple[Any, ...]  # of the hidden layers
     output: str
     cost: str
     dtype: Any
+    task: Any
 
 
 class Mirror:
@@ -36,8 +37,8 @@ class Mirror:
         """The network of that shape with these parameters: coefs (n_in, n_out) and intercepts (n_out,) by layer."""
         if shape != self._shape:
             layers = [W.T for W in coefs], intercepts
-            sizes, activations, output, cost, dtype = shape
-            self._network = Network(sizes, activations or "identity", output, cost, initializer=layers, dtype=dtype)
+            sizes, activations, output, cost, dtype, task = shape
+            self._network = Network(sizes, activations or "identity", output, cost, layers, dtype, task=task)
             self._shape = shape
             self._remember(coefs, intercepts)
         elif not (_equal(coefs, self._known[0]) and _equal(intercepts, self._known[1])):
