@@ -212,10 +212,6 @@ def _add_predict(commands: Any) -> None:
     command.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
 
 
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
 def _add_warmup(commands: Any) -> None:
     command = _add_command(commands, _run_warmup, "compile ahead what a first training would wait for")
     for name, default in _defaults(warming.warmup).items():
@@ -393,7 +389,8 @@ def _optimizer(args: argparse.Namespace) -> SGD | Adam | str:
     for name in settings:
         if name not in known:
             raise ValueError(f"{name} does not go with optimizer {args.optimizer!r}")
-    return kind(**settings)
+    chosen: SGD | Adam = kind(**settings)
+    return chosen
 
 
 def _scores(network: Network, data: _Data) -> tuple[str, str]:

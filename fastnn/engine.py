@@ -19,6 +19,7 @@ from fastnn.formulas.optimizers import Optimizer, Rule
 from fastnn.interrupts import held
 from fastnn.kernels.buffers import (
     ABORT,
+    CACHE_LINE,
     HYPER_SIZE,
     N_TOTALS,
     PARTS,
@@ -553,7 +554,7 @@ class Engine:
             batches = Packed(stretch.packed(stepping.seed if stepping.dropped else 0, self.memory.steps + 1))
             team, totals = self._new_team(0, threads), np.zeros((threads, N_TOTALS))
             totals[:, TOTAL_COST] = cost
-            shrinks = np.full((threads, layout.CACHE_LINE // 8), self.memory.shrink)
+            shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
             calls, keeps = [], []
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
@@ -638,7 +639,7 @@ class Engine:
         """A stepper that only adds up a gradient."""
         nothing = _empty(self.dtype)
         hyper = layout.aligned_zeros(2 * HYPER_SIZE, self.dtype)
-        numbers = dict.fromkeys(Stepper._fields, 0)
+        numbers: dict[str, Any] = dict.fromkeys(Stepper._fields, 0)
         numbers |= {"gradient_size": gradient.size, "in_place": 1, "add": self.program.step("add", None)}
         arrays = {"state": nothing, "gradient": gradient, "hyper": hyper, "factors": np.zeros(1), "shrink": np.ones(1)}
         stepper = Stepper(**{**numbers, **arrays})

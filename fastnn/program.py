@@ -88,7 +88,13 @@ class Program:
             return self._address(formula_parts.unit_part(a, self._unit.cost, self._unit.slope))
         if name == "drop_row":
             return self._address(dropout.DROP_ROW)
-        stages = (epoch.first_dense, epoch.first_sparse, epoch.by_rows, epoch.update_lists, epoch.large_batch)
+        stages: tuple[Any, ...] = (
+            epoch.first_dense,
+            epoch.first_sparse,
+            epoch.by_rows,
+            epoch.update_lists,
+            epoch.large_batch,
+        )
         stages += (epoch.drop_sparse, epoch.limit_norms, epoch.weigh_layers)
         by_name = {"update": epoch.update_dense, **{stage.name: stage for stage in stages}}
         return by_name[name].address(self._kind)
