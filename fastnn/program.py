@@ -62,14 +62,16 @@ class Program:
         self._has: set[str] = set()
         self._rules: dict[Any, int] = {}
 
-    def require(self, names: Iterable[str]) -> bool:
-        """Have the code of these names; returns whether any of it is new."""
-        missing = [name for name in dict.fromkeys(names) if name not in self._has]
-        for name in missing:
-            if name not in _LAYER_FIELDS:
+    def has(self, names: Iterable[str]) -> bool:
+        """Whether the code of these names is there."""
+        return self._has.issuperset(names)
+
+    def require(self, names: Iterable[str]) -> None:
+        """Have the code of these names."""
+        for name in dict.fromkeys(names):
+            if name not in self._has and name not in _LAYER_FIELDS:
                 self.code.words[Code._fields.index(name)] = self._of_network(name)
             self._has.add(name)
-        return bool(missing)
 
     def _address(self, part: Any) -> int:
         from fastnn.kernels import parts
@@ -86,7 +88,13 @@ class Program:
             return self._address(formula_parts.unit_part(a, self._unit.cost, self._unit.slope))
         if name == "drop_row":
             return self._address(dropout.DROP_ROW)
-        stages = (epoch.first_dense, epoch.first_sparse, epoch.by_rows, epoch.update_lists, epoch.large_batch)
+        stages: tuple[Any, ...] = (
+            epoch.first_dense,
+            epoch.first_sparse,
+            epoch.by_rows,
+            epoch.update_lists,
+            epoch.large_batch,
+        )
         stages += (epoch.drop_sparse, epoch.limit_norms, epoch.weigh_layers)
         by_name = {"update": epoch.update_dense, **{stage.name: stage for stage in stages}}
         return by_name[name].address(self._kind)

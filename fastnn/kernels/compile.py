@@ -18,7 +18,7 @@ from numba.core import compiler, config
 from numba.core.caching import _Cache
 from numba.core.codegen import JITCodeLibrary
 
-from fastnn.kernels import store
+from fastnn.kernels import host, store
 from fastnn.kernels.pointers import RecordType, named_intrinsic, type_of
 from fastnn.kernels.records import fields_of
 
@@ -209,6 +209,8 @@ class Piece:
         """What Numba makes of it, compiled or loaded now."""
         found = self._compiled.get(dtype)
         if found is None:
+            if config.DISABLE_JIT:
+                host.refuse_interpreted_kernels()
             arguments = self.signature(dtype).args
             self.dispatcher.compile(arguments)
             found = self._compiled[dtype] = self.dispatcher.overloads[arguments]

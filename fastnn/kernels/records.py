@@ -6,7 +6,7 @@ field, with the addresses of its arrays; ``pointers.py`` lets compiled kernels r
 one machine word for a record, however much is in it. Imports nothing heavy.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
@@ -29,7 +29,7 @@ Int32s = Annotated[Any, "int32"]
 Bytes = Annotated[Any, "uint8"]
 
 
-@lru_cache
+@cache
 def fields_of(described: Any) -> dict[str, Any]:
     """Name and kind of a record's fields, or a function's arguments: what their annotations say.
 
@@ -56,6 +56,8 @@ class Packed:
     """
 
     __slots__ = ("_keeps", "address", "words")
+    address: int
+    words: Array
 
     def __init__(self, record: Any) -> None:
         words = np.empty(len(record), np.int64)

@@ -54,9 +54,8 @@ class Member(NamedTuple):
         held_out = None if self.held_out is None else (self.held_out.samples(datasets), None)
         data = dict.fromkeys(checks.DATA_ARGUMENTS)
         own = {"X": self.train.samples(datasets), "validation_data": held_out, "max_time": None, "progress": False}
-        request = self.network._request(**{**self.arguments, **data, "y": None, **own})
-        settings = request.settings._replace(max_time=seconds, company=company)
-        return request._replace(settings=settings, reader=self.reader)
+        request = self.network._request(**{**self.arguments, **data, "y": None, **own}, reader=self.reader)
+        return request._replace(settings=request.settings._replace(max_time=seconds, company=company))
 
 
 class Population(NamedTuple):
@@ -188,9 +187,10 @@ def _member(
             raise ValueError("validation_data and validation_rows cannot both be given")
         held_out = train._replace(rows=checks.check_rows("validation_rows", data.validation_rows, n))
     elif data.validation_data is not None:
-        pair = validation.check_two("validation_data", data.validation_data, "(X, y)")
+        X, y, own_weights = validation.check_held_out("validation_data", data.validation_data)
         try:
-            held_out = Reference(datasets.place(network, reader, *pair))
+            held_out = Reference(datasets.place(network, reader, X, y))
+            held_out = datasets.weigh(held_out, reader, own_weights, None)
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
     train = datasets.weigh(train, reader, data.sample_weight, data.class_weight)
