@@ -201,7 +201,8 @@ class Network:
         self.biases = layers[1]
 
     def _attach_engine(self) -> None:
-        self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
+        with held():  # the first one imports Numba
+            self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
         self._fitting = ForkSafeLock()
 
     # --- what it is: fixed, because the buffers are laid out for it ---
