@@ -222,7 +222,8 @@ class Network:
     _wording = diagnostics.LIBRARY  # of what goes wrong in training; others that train here set their own
 
     def _attach_engine(self) -> None:
-        self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
+        with held():  # the first one imports Numba
+            self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
         self._fitting = ForkSafeLock()
         self._training: Training | None = None  # while ``fit`` runs
 
