@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from fastnn import datasets, persistence, validation, warming
 from fastnn._version import __version__
 from fastnn.datasets import readers
-from fastnn.diagnostics import WORDINGS
 from fastnn.formulas.activations import ROWS as ACTIVATIONS
 from fastnn.formulas.costs import ROWS as COSTS
 from fastnn.history import History
@@ -418,7 +417,7 @@ def _run_train(args: argparse.Namespace) -> None:
         if not args.quiet:
             print("images of bytes: pixels are divided by 255")
     network = Network(args.layers or _deduced_sizes(train), **options)
-    network._wording = WORDINGS["command"]
+    network._wording = "command"
     _check_data(network, *((train, test) if test else (train,)))
     try:
         history = _train_and_save(network, train, test, optimizer, args)

@@ -219,7 +219,7 @@ class Network:
         self.weights = layers[0]
         self.biases = layers[1]
 
-    _wording = diagnostics.LIBRARY  # of what goes wrong in training; others that train here set their own
+    _wording = "library"  # of what goes wrong in training; others that train here set their own
 
     def _attach_engine(self) -> None:
         self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
@@ -753,8 +753,8 @@ class Network:
 
     @property
     def _model(self) -> diagnostics.Model:
-        scaled = self._reader.wishes.scale is not None
-        return diagnostics.Model(self._engine, self._activations, self._cost, self._wording, scaled)
+        wording, scaled = diagnostics.WORDINGS[self._wording], self._reader.wishes.scale is not None
+        return diagnostics.Model(self._engine, self._activations, self._cost, wording, scaled)
 
     def _samples(
         self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, reader: Reader | None = None

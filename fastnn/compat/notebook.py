@@ -299,7 +299,7 @@ class FeedForwardNeuralNetwork:
             initializer=(layers, [biases[layer] for layer in range(1, len(layers) + 1)]),
             dtype="float64",
         )
-        network._wording = diagnostics.WORDINGS["notebook"]
+        network._wording = "notebook"
         return network
 
 
