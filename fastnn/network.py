@@ -250,8 +250,10 @@ class Network:
 
     @property
     def _outputs(self) -> Outputs:
-        cost = self._cost
-        return Outputs(self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype)
+        cost, activation = self._cost, self._activations[-1].name
+        return Outputs(
+            self.sizes[-1], activation, cost.spec, cost.classifies, cost.targets, self.dtype, cost.probability
+        )
 
     @property
     def _classifier(self) -> bool:
@@ -805,8 +807,9 @@ class Network:
     def predict(self, X: ArrayLike) -> Array:
         """Answers in the words and the shape of the y of the first fit: labels, zeros and ones, or quantities.
 
-        Of classes the one with the largest output; a single output, and each of several labels at once, is cut at one
-        half. Before any training a network answers with classes if its cost is "cross_entropy" or "log_likelihood".
+        Of classes the one with the largest output; a single output, and each of several labels at once, is cut where
+        its probability is one half. Before any training a network answers with classes if its cost is one over classes,
+        such as "cross_entropy".
 
         Parameters
         ----------
@@ -837,7 +840,8 @@ class Network:
         """Probabilities of the classes.
 
         Softmax outputs as they are; a single sigmoid output a as ``[1 - a, a]``; independent sigmoid outputs divided by
-        their sum, so that every row sums to one. Of several labels at once every column is a probability of its own.
+        their sum, so that every row sums to one; margins (cost "hinge") likewise, by ``(1 + a) / 2``. Of several labels
+        at once every column is a probability of its own.
 
         Parameters
         ----------
