@@ -23,7 +23,7 @@ from fastnn.formulas.costs import Cost
 from fastnn.formulas.schedules import ReduceOnPlateau, Schedule
 from fastnn.history import FIGURES, History
 from fastnn.initializers import INITIALIZER_NAMES, LSUV, draw_layers
-from fastnn.inputs.labels import CLASSES, Outputs
+from fastnn.inputs.labels import Outputs
 from fastnn.inputs.reader import Reader, check_wishes
 from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
@@ -254,11 +254,6 @@ class Network:
         return Outputs(
             self.sizes[-1], activation, cost.spec, cost.classifies, cost.targets, self.dtype, cost.probability
         )
-
-    @property
-    def _classifier(self) -> bool:
-        """Whether it answers with one class for every sample."""
-        return self._reader.answering.kind == CLASSES
 
     # --- what it knows of its data ---
 
