@@ -48,8 +48,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import datasets, persistence, validation
 from fastnn.compat._columns import ColumnNetwork, ListShuffle, Samples
+from fastnn.compat._sigmoid import sigmoid
 from fastnn.compat.nielsen import sigmoid_prime
-from fastnn.functions import relu, sigmoid
+from fastnn.functions import relu
 
 __all__ = [
     "NN",

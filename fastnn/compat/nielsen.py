@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
 from fastnn.compat._columns import ColumnNetwork, ListShuffle
-from fastnn.functions import sigmoid
+from fastnn.compat._sigmoid import sigmoid
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
 
