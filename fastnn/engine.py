@@ -24,7 +24,6 @@ from fastnn.kernels.buffers import (
     N_TOTALS,
     PARTS,
     SAMPLES_PER_LIST,
-    STEP_NUMBERS,
     SYNC_SIZE,
     TOTAL_BATCHES,
     TOTAL_COST,
@@ -47,6 +46,7 @@ from fastnn.validation import UINT8, Features, Targets
 
 Array = NDArray[Any]
 _INT64 = np.dtype(np.int64)
+_FEATURES = Data._fields.index("features")
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
@@ -84,7 +84,6 @@ class Stepping(NamedTuple):
     clip: float = float("inf")  # the largest that a gradient of a weight may be
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     seed: int = 0  # of what is dropped
-    penalised: bool = False  # whether the cost is counted with its l2 penalty
 
     @property
     def in_place(self) -> bool:
@@ -147,7 +146,6 @@ class Stretch(NamedTuple):
     def packed(self, seed: int, step: int) -> Batches:
         """As the kernels see it, with the seed of dropout and the number of the first step."""
         rows, columns = self.steps.shape
-        own = columns - STEP_NUMBERS
         return Batches(
             order=self.order,
             n=self.order.size,
@@ -156,7 +154,7 @@ class Stretch(NamedTuple):
             last=self.last,
             steps=self.steps,
             step_columns=columns * (rows > 1),
-            numbers=own,
+            numbers=columns,
             seed=seed,
             step=step,
         )
@@ -307,6 +305,7 @@ class Engine:
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
         self._data: tuple[Data, Packed] | None = None
+        self._plain: Packed | None = None
         self._alone = Packed(self._new_team(0, 1))
         self._products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
         # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
@@ -383,9 +382,18 @@ class Engine:
         return self._entries[name]
 
     def _packed(self, data: Data) -> int:
-        """Address of the data's record; that of the last ones is kept."""
-        if self._data is None or self._data[0] is not data:
-            self._data = data, Packed(data)
+        """Address of the data's record; that of the last ones is kept.
+
+        For predictions of plain numbers there is one record, of which a word changes: they take a few microseconds.
+        """
+        if self._data is not None and self._data[0] is data:
+            return self._data[1].address
+        if data.features.size and not (data.starts.size or data.labels.size or data.targets.size):
+            if self._plain is None:
+                self._plain = Packed(data)
+            self._plain.words[_FEATURES] = address_of(data.features)
+            return self._plain.address
+        self._data = data, Packed(data)
         return self._data[1].address
 
     def _new_team(self, member: int, size: int) -> Team:
@@ -467,13 +475,11 @@ class Engine:
         if data.blocks:
             wanted.append("update_lists")
         if stepping.keeps_gradient(batch_size):
-            wanted.append("large_batch")
+            wanted.append("whole_batch")
         if stepping.dropped:
             wanted += ["drop_row", "drop_sparse"] if data.blocks and stepping.dropped[0] else ["drop_row"]
         if any(layer.max_norm < float("inf") for layer in stepping.layers):
             wanted.append("limit_norms")
-        if stepping.penalised:
-            wanted.append("weigh_layers")
         self._require(*wanted, entry="run")
         self._entry("run")
 
@@ -522,7 +528,6 @@ class Engine:
             clip_norm=stepping.clip_norm,
             whole=whole,
             limited=any(layer.max_norm < float("inf") for layer in stepping.layers),
-            penalised=stepping.penalised,
             shrink=_empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
             update=step("update", rule),
@@ -626,7 +631,7 @@ class Engine:
         totals, order = np.zeros(N_TOTALS), natural_order(n)
         with self._lock:
             self._settle()
-            self._require(*TRAINING, "large_batch", "first_sparse" if data.blocks else "first_dense")
+            self._require(*TRAINING, "whole_batch", "first_sparse" if data.blocks else "first_dense")
             if data.blocks:
                 self._require("update_lists")
             (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
