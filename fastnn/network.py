@@ -23,7 +23,7 @@ from fastnn.formulas.costs import Cost
 from fastnn.formulas.schedules import ReduceOnPlateau, Schedule
 from fastnn.history import FIGURES, History
 from fastnn.initializers import INITIALIZER_NAMES, LSUV, draw_layers
-from fastnn.inputs.labels import CLASSES, Outputs
+from fastnn.inputs.labels import Outputs
 from fastnn.inputs.reader import Reader, check_wishes
 from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
@@ -219,7 +219,7 @@ class Network:
         self.weights = layers[0]
         self.biases = layers[1]
 
-    _wording = diagnostics.LIBRARY  # of what goes wrong in training; others that train here set their own
+    _wording = "library"  # of what goes wrong in training; others that train here set their own
 
     def _attach_engine(self) -> None:
         with held():  # the first one imports Numba
@@ -251,13 +251,10 @@ class Network:
 
     @property
     def _outputs(self) -> Outputs:
-        cost = self._cost
-        return Outputs(self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype)
-
-    @property
-    def _classifier(self) -> bool:
-        """Whether it answers with one class for every sample."""
-        return self._reader.answering.kind == CLASSES
+        cost, activation = self._cost, self._activations[-1].name
+        return Outputs(
+            self.sizes[-1], activation, cost.spec, cost.classifies, cost.targets, self.dtype, cost.probability
+        )
 
     # --- what it knows of its data ---
 
@@ -754,8 +751,8 @@ class Network:
 
     @property
     def _model(self) -> diagnostics.Model:
-        scaled = self._reader.wishes.scale is not None
-        return diagnostics.Model(self._engine, self._activations, self._cost, self._wording, scaled)
+        wording, scaled = diagnostics.WORDINGS[self._wording], self._reader.wishes.scale is not None
+        return diagnostics.Model(self._engine, self._activations, self._cost, wording, scaled)
 
     def _samples(
         self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, reader: Reader | None = None
@@ -806,8 +803,9 @@ class Network:
     def predict(self, X: ArrayLike) -> Array:
         """Answers in the words and the shape of the y of the first fit: labels, zeros and ones, or quantities.
 
-        Of classes the one with the largest output; a single output, and each of several labels at once, is cut at one
-        half. Before any training a network answers with classes if its cost is "cross_entropy" or "log_likelihood".
+        Of classes the one with the largest output; a single output, and each of several labels at once, is cut where
+        its probability is one half. Before any training a network answers with classes if its cost is one over classes,
+        such as "cross_entropy".
 
         Parameters
         ----------
@@ -838,7 +836,8 @@ class Network:
         """Probabilities of the classes.
 
         Softmax outputs as they are; a single sigmoid output a as ``[1 - a, a]``; independent sigmoid outputs divided by
-        their sum, so that every row sums to one. Of several labels at once every column is a probability of its own.
+        their sum, so that every row sums to one; margins (cost "hinge") likewise, by ``(1 + a) / 2``. Of several labels
+        at once every column is a probability of its own.
 
         Parameters
         ----------
