@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import datasets, persistence, validation
+from fastnn import datasets, persistence, validation, warming
 from fastnn._version import __version__
 from fastnn.callbacks import EarlyStopping
 from fastnn.datasets import readers
@@ -177,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_predict(commands)
     _add_info(commands)
+    _add_warmup(commands)
     return parser
 
 
@@ -242,6 +244,15 @@ def _add_predict(commands: Any) -> None:
         help=f"{_DATA_HELP}; a CSV file may come without labels, of IDX the images alone are read",
     )
     command.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+
+
+def _add_warmup(commands: Any) -> None:
+    command = _add_command(commands, _run_warmup, "compile ahead what a first training would wait for")
+    for name, default in _defaults(warming.warmup).items():
+        shown = default if isinstance(default, str) else ",".join(default)
+        command.add_argument(
+            f"--{name}", type=_names, default=argparse.SUPPRESS, metavar="NAME,...", help=f"default: {shown}"
+        )
 
 
 def _add_info(commands: Any) -> None:
@@ -514,6 +525,12 @@ def _run_predict(args: argparse.Namespace) -> None:
         _print_result(text)
     else:
         _write_text(args.output, text)
+
+
+def _run_warmup(args: argparse.Namespace) -> None:
+    began = time.perf_counter()
+    warming.warmup(**_given(args, ["dtypes", "activations", "costs", "optimizers"]))
+    _print_result(f"kernels are ready, after {time.perf_counter() - began:.1f} s\n")
 
 
 def _run_info(args: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from fastnn.formulas.optimizers import Optimizer, Rule
 from fastnn.interrupts import held
 from fastnn.kernels.buffers import (
     ABORT,
+    CACHE_LINE,
     HYPER_SIZE,
     N_TOTALS,
     PARTS,
@@ -364,12 +365,12 @@ class Engine:
         """The scratch that was made last."""
         return list(self._places.values())[-1]
 
-    def _require(self, *names: str) -> None:
+    def _require(self, *names: str, entry: str = "") -> None:
         """Have code compiled or loaded, and known to the kernels. Ctrl-C waits: Numba is not made for it."""
         if self.program.has(names):
             return
         with held(), Compiling():
-            self.program.require(names)
+            self.program.require(names, entry)
             for places in self._places.values():
                 for place in places:
                     self.program.fill(place.table)
@@ -473,7 +474,7 @@ class Engine:
             wanted.append("limit_norms")
         if stepping.penalised:
             wanted.append("weigh_layers")
-        self._require(*wanted)
+        self._require(*wanted, entry="run")
         self._entry("run")
 
     def _set_layers(self, stepping: Stepping, places: list[Place]) -> Array:
@@ -553,7 +554,7 @@ class Engine:
             batches = Packed(stretch.packed(stepping.seed if stepping.dropped else 0, self.memory.steps + 1))
             team, totals = self._new_team(0, threads), np.zeros((threads, N_TOTALS))
             totals[:, TOTAL_COST] = cost
-            shrinks = np.full((threads, layout.CACHE_LINE // 8), self.memory.shrink)
+            shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
             calls, keeps = [], []
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
@@ -638,7 +639,7 @@ class Engine:
         """A stepper that only adds up a gradient."""
         nothing = _empty(self.dtype)
         hyper = layout.aligned_zeros(2 * HYPER_SIZE, self.dtype)
-        numbers = dict.fromkeys(Stepper._fields, 0)
+        numbers: dict[str, Any] = dict.fromkeys(Stepper._fields, 0)
         numbers |= {"gradient_size": gradient.size, "in_place": 1, "add": self.program.step("add", None)}
         arrays = {"state": nothing, "gradient": gradient, "hyper": hyper, "factors": np.zeros(1), "shrink": np.ones(1)}
         stepper = Stepper(**{**numbers, **arrays})

@@ -16,7 +16,7 @@ from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, natural_order, pack_data, plan_first_layer, random_order
 from fastnn.forks import ForkSafeLock
-from fastnn.formulas import activations, costs, optimizers, schedules
+from fastnn.formulas import activations, costs, expressions, optimizers, schedules
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.averaging import keeps_average
 from fastnn.formulas.costs import Cost
@@ -36,6 +36,7 @@ from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, e
 Array = NDArray[Any]
 _OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not say how many buffers an optimizer keeps
 _LOOKS_AT_SCHEDULE = 100  # steps whose learning rates are looked at before training
+_MOST_STEPS = 1 << 53  # up to here float64 counts them
 _REBUILT = (
     *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader"),
     *("_settings", "_budget", "_engine", "_fitting", "_entropy", "_waits_for_data", "_training"),
@@ -634,6 +635,8 @@ class Network:
                     raise ValueError(f"{name} does not go with optimizer 'lbfgs'")
             require_scipy()
         elif schedule is not None:
+            if "rate" not in expressions.variables(method.rule.expressions):
+                raise ValueError(f"schedule does not go with optimizer {method.name!r}, which finds its own step sizes")
             total = settings.steps_per_epoch * max(settings.epochs, 1)
             at = np.unique(np.linspace(0, total - 1, min(total, _LOOKS_AT_SCHEDULE)).round())
             schedule.rate(method.learning_rate, at, settings.steps_per_epoch, total)
@@ -1058,6 +1061,10 @@ class Network:
                 raise ValueError(
                     f"{kept.name} keeps {len(kept.states)} numbers for every parameter, the file says {states}"
                 )
+            if states > len(arrays):  # each has several: so much memory would be asked for in vain
+                raise ValueError(f"its {states} states are more than it has arrays for")
+            if steps >= _MOST_STEPS:
+                raise ValueError(f"its steps must be < {_MOST_STEPS}, got {steps}")
             engine.memory = engine.fresh_memory(header["optimizer"], (0.0,) * states)._replace(steps=steps)
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):

@@ -2,13 +2,15 @@
 
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn import validation
 from fastnn.diagnostics import TrainingWarning
-from fastnn.formulas import costs
 from fastnn.formulas.activations import resolve
+from fastnn.formulas.costs import resolve as resolve_cost
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 
@@ -18,7 +20,7 @@ _SAMPLES, _LARGE = 300, 280  # a batch of the larger size keeps its gradient in 
 def warmup(
     dtypes: str | Iterable[str] = "float32",
     activations: str | Iterable[str] = ("sigmoid", "relu", "tanh"),
-    costs: Iterable[str] = ("cross_entropy", "log_likelihood", "quadratic"),
+    costs: str | Iterable[str] = ("cross_entropy", "log_likelihood", "quadratic"),
     optimizers: str | Optimizer | Iterable[str | Optimizer] = ("sgd", "adam"),
 ) -> None:
     """Compile what networks of these kinds need, for dense, sparse and byte inputs, small and large batches.
@@ -54,9 +56,22 @@ def warmup(
 
 
 def _output(cost: str) -> str:
-    outputs = costs.resolve(cost).outputs
+    outputs = resolve_cost(cost).outputs
     return "identity" if "identity" in outputs else outputs[0]
 
 
-def _several(given: object) -> list[object]:
+def _use(network: Network, data: tuple[NDArray[Any], ...], optimizers: list[Any]) -> None:
+    """Everything that is compiled for a network, on data of every kind."""
+    y = np.arange(_SAMPLES) % 3
+    targets = y if network.cost in ("cross_entropy", "log_likelihood") else np.eye(3)[y]
+    for X in data:
+        for optimizer in optimizers:
+            for batch_size in (10, _LARGE):
+                network.fit(X, targets, 1, batch_size, optimizer, progress=False)
+        network.evaluate(X, targets)
+        network.forward(X)
+    network.gradients(data[0], targets)
+
+
+def _several(given: Any) -> list[Any]:
     return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]

@@ -286,6 +286,11 @@ def test_a_rate_of_zero_cannot_be_scaled():
         ({"schedule": 3}, TypeError, "schedule must be one of"),
         ({"schedule": lambda u: -1.0}, ValueError, "gives the learning rate -"),
         ({"schedule": "plateau"}, ValueError, "monitor 'val_cost' needs validation_data in fit"),
+        (
+            {"schedule": "cosine", "optimizer": "rprop", "batch_size": 203},
+            ValueError,
+            "schedule does not go with optimizer 'rprop'",
+        ),
         ({"clip_value": 0}, ValueError, "clip_value must be > 0"),
         ({"clip_value": "x"}, TypeError, "clip_value must be a number"),
         ({"weight_average": 1.0}, ValueError, "weight_average must be > 0 and < 1"),

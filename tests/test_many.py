@@ -135,6 +135,28 @@ def test_a_scale_is_learned_from_a_network_s_own_rows(scale):
     assert not np.array_equal(networks[0]._reader.scaling.unit, networks[1]._reader.scaling.unit)
 
 
+@pytest.mark.parametrize(
+    "fit",
+    [
+        {"validation_split": 0.2, "metrics": ["f1_macro"]},
+        {"schedule": "cosine", "dropout": 0.2, "weight_average": 0.9},
+        {"validation_data": (Xt, yt, np.linspace(0, 2, len(yt)))},
+        {"drop_last": True, "clip_norm": 1.0, "batch_size": 30},
+    ],
+)
+@pytest.mark.parametrize("initializer", ["scaled", "lsuv"])
+def test_whatever_fit_can_do(fit, initializer):
+    rows = [np.arange(0, 400, 2), None, [3, 1, 4, 1, 5, 9, 2, 6] * 20]
+    networks, alone = ([small(i, initializer=initializer) for i in range(3)] for _ in range(2))
+    histories = fit_many(networks, X, y, rows=rows, epochs=3, n_jobs=2, **fit)
+    for network, other, history, mine in zip(networks, alone, histories, rows, strict=True):
+        taken = slice(None) if mine is None else mine
+        expected = other.fit(X[taken], y[taken], epochs=3, **fit)
+        assert_same_course(history, expected)
+        assert history.metrics == expected.metrics
+        assert_same(network, other)
+
+
 def test_labels_of_any_kind_are_known_to_all():
     names = np.array(list("abcdefghij"))[y]
     rows = [np.flatnonzero(y < 9), np.flatnonzero(y > 0)]  # a class is missing in each
@@ -417,7 +439,7 @@ fastnn.fit_many([make(0)], X[:10], y[:10], epochs=1, validation_rows=[np.arange(
 networks, sent = [make(i) for i in range(4)], []
 
 def interrupt():
-    while not all(network.history for network in networks[:2]):
+    while not all(network._engine.memory.steps for network in networks[:2]):  # both have begun
         time.sleep(0.01)
     time.sleep(0.2)
     sent.append(time.perf_counter())

@@ -24,9 +24,11 @@ from fastnn.network import Network
 from fastnn.training import Company, DivergenceError, Samples
 
 _TRIES = 3
-_NOT_PASSED_ON = ("sample_weight", "threads", "progress")
+# What is about all parts together, or about a whole course that a copy does not see.
+_ABOUT_ALL = {"sample_weight", "class_weight", "threads", "progress", "schedule", "drop_last"}
+_ABOUT_ALL |= {"validation_split", "metrics"}
 
-_PASSED_ON = [name for name in checks.FIT_DEFAULTS if name not in _NOT_PASSED_ON]
+_PASSED_ON = [name for name in checks.FIT_DEFAULTS if name not in _ABOUT_ALL]
 
 
 class _Stretch(NamedTuple):

@@ -189,7 +189,8 @@ def _member(
     elif data.validation_data is not None:
         X, y, own_weights = validation.check_held_out("validation_data", data.validation_data)
         try:
-            held_out = datasets.weigh(Reference(datasets.place(network, reader, X, y)), reader, own_weights, None)
+            held_out = Reference(datasets.place(network, reader, X, y))
+            held_out = datasets.weigh(held_out, reader, own_weights, None)
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
     train = datasets.weigh(train, reader, data.sample_weight, data.class_weight)
