@@ -1,7 +1,7 @@
 """Ready callbacks for ``Network.fit``. A callback is any callable ``(network, history)``; True stops training."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastnn import validation
@@ -121,6 +121,13 @@ class EarlyStopping:
             network._engine.restore(self._saved[0])
             history.best_epoch = self._best_epoch
         self._saved = None
+
+
+def restore_best(callbacks: Iterable[Any], network: Any, history: History) -> None:
+    """At the end of a training: back to the best weights, where a callback kept them."""
+    for callback in callbacks:
+        if isinstance(callback, EarlyStopping):
+            callback.restore(network, history)
 
 
 class OptunaPruning:

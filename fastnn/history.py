@@ -218,7 +218,7 @@ class History:
         Returns
         -------
         matplotlib.figure.Figure
-            Notebooks show it; ``figure.savefig("course.png")`` writes it to a file.
+            ``figure.savefig("course.png")`` writes it to a file; notebooks that show Matplotlib's figures show it.
 
         Raises
         ------

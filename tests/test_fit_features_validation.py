@@ -371,7 +371,7 @@ def test_a_fit_without_a_whole_epoch_puts_nothing_back():
 def test_what_was_kept_of_another_fit_stays_away():
     """Where a callback of the user's own asks it, nobody tells it that a fit has ended."""
     stop, other = EarlyStopping("train_cost"), network(sizes=[64, 3, 10])
-    network().fit(X, y, epochs=2, callbacks=[lambda net, history: stop(net, history)])
+    network().fit(X, y, epochs=2, callbacks=[stop.__call__])
     before = other.copy()
     assert other.fit(X, y, epochs=0, callbacks=[stop]).best_epoch is None
     assert other.fit(X, y, epochs=1, max_time=1e-9, callbacks=[stop]).best_epoch is None
