@@ -106,6 +106,10 @@ class History:
     first_layer: str = ""
     findings: list[Finding] = field(default_factory=list)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From a pickle, which an earlier version may have written that measured less."""
+        vars(self).update({**vars(History()), **state})
+
     @property
     def epochs(self) -> list[int]:
         """Numbers of the completed epochs, from 1."""

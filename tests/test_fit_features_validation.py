@@ -454,3 +454,6 @@ def test_what_is_missing_is_named(method, module, monkeypatch):
 def test_histories_are_pickled():
     history = example()
     assert pickle.loads(pickle.dumps(history)) == history
+    earlier = History.__new__(History)
+    earlier.__setstate__({"train_cost": [0.5], "train_accuracy": [0.9], "seconds": [1.0], "stopped_by": "callback"})
+    assert earlier == History(train_cost=[0.5], train_accuracy=[0.9], seconds=[1.0], stopped_by="callback")
