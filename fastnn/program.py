@@ -97,7 +97,8 @@ class Program:
         )
         stages += (epoch.drop_sparse, epoch.limit_norms, epoch.weigh_layers)
         by_name = {"update": epoch.update_dense, **{stage.name: stage for stage in stages}}
-        return by_name[name].address(self._kind)
+        address: int = by_name[name].address(self._kind)
+        return address
 
     def _of_layer(self, name: str, activation: Activation, sloped: bool) -> int:
         """Address of a part, 0 where there is nothing to do."""

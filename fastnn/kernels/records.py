@@ -64,7 +64,8 @@ class Packed:
         # What the words point to must live as long as they do.
         self._keeps = [record]
         floats = words.view(np.float64)
-        for i, (value, kind) in enumerate(zip(record, fields_of(type(record)).values(), strict=True)):
+        made: Any = type(record)
+        for i, (value, kind) in enumerate(zip(record, fields_of(made).values(), strict=True)):
             if kind is float:
                 floats[i] = value
             elif kind is int:
@@ -80,7 +81,8 @@ class Packed:
 
 def pack_table(rows: Any) -> Array:
     """Records of one kind as the rows of an int64 array."""
-    kinds = list(fields_of(type(rows[0])).values())
+    made: Any = type(rows[0])
+    kinds = list(fields_of(made).values())
     table = np.empty((len(rows), len(kinds)), np.int64)
     floats = table.view(np.float64)
     for i, row in enumerate(rows):
