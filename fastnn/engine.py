@@ -365,12 +365,12 @@ class Engine:
         """The scratch that was made last."""
         return list(self._places.values())[-1]
 
-    def _require(self, *names: str) -> None:
+    def _require(self, *names: str, entry: str = "") -> None:
         """Have code compiled or loaded, and known to the kernels. Ctrl-C waits: Numba is not made for it."""
         if self.program.has(names):
             return
         with held(), Compiling():
-            self.program.require(names)
+            self.program.require(names, entry)
             for places in self._places.values():
                 for place in places:
                     self.program.fill(place.table)
@@ -474,7 +474,7 @@ class Engine:
             wanted.append("limit_norms")
         if stepping.penalised:
             wanted.append("weigh_layers")
-        self._require(*wanted)
+        self._require(*wanted, entry="run")
         self._entry("run")
 
     def _set_layers(self, stepping: Stepping, places: list[Place]) -> Array:

@@ -323,6 +323,8 @@ class Training:
         accepted, began = objective.read(), time.perf_counter()
         if not np.isfinite(objective.look(accepted).loss):
             raise DivergenceError("the cost is infinite or NaN before the first step: scale X and y to about unit size")
+        objective(accepted)  # which has the rest compiled
+        self._deadline = time.perf_counter() + self._settings.max_time
 
         def after(vector: NDArray[Any]) -> None:
             nonlocal accepted, began

@@ -323,6 +323,7 @@ def test_files_hold_formulas_as_data(tmp_path):
     assert "sigmoid" in json.dumps(header["activations"][0])
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
 def test_own_formulas_in_populations():
     networks = [network(activation=SWISH, output="identity", cost=CAUCHY, seed=i) for i in range(2)]
     fastnn.fit_many(networks, X, X[:, :10], epochs=2, optimizer=MEAN)

@@ -293,6 +293,8 @@ def test_bad_extra_parameters_are_named():
         ({"class_weight": "even"}, "class_weight"),
         ({"activation": ["relu", "relu"]}, "activation must be .* expected 1, got 2"),
         ({"activation": ["softmax"]}, "softmax"),
+        ({"activation": [["relu"]]}, "activation must be .* got list"),
+        ({"activation": ["reluu"]}, "did you mean 'relu'"),
     ]:
         with pytest.raises((ValueError, TypeError), match=message):
             MLPClassifier(**_SMALL, **parameters).fit(_X, _Y)

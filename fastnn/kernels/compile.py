@@ -78,6 +78,10 @@ class KernelCache(_Cache):
         except Exception:  # whatever is wrong with it, compiling again is right
             return None
 
+    def has(self, sig: Any) -> bool:
+        """Whether there is something to load."""
+        return self._enabled and store.has(self._name, self._key(sig))
+
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep compiled code."""
         if self._enabled:
@@ -215,6 +219,18 @@ class Piece:
             self.dispatcher.compile(arguments)
             found = self._compiled[dtype] = self.dispatcher.overloads[arguments]
         return found
+
+    def compile(self, dtype: Any) -> None:
+        """Have it compiled or loaded now."""
+        self._result(dtype)
+
+    def is_ready(self, dtype: Any) -> bool:
+        """Whether it has been compiled or loaded."""
+        return dtype in self._compiled
+
+    def is_kept(self, dtype: Any) -> bool:
+        """Whether it can be loaded."""
+        return self.dispatcher._cache.has(self.signature(dtype).args)
 
     def code(self, dtype: Any) -> Callable[..., Any]:
         """To be called from Python, with numbers and addresses."""

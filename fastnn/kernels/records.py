@@ -60,12 +60,12 @@ class Packed:
     words: Array
 
     def __init__(self, record: Any) -> None:
+        kind_of_record: Any = type(record)
         words = np.empty(len(record), np.int64)
         # What the words point to must live as long as they do.
         self._keeps = [record]
         floats = words.view(np.float64)
-        made: Any = type(record)
-        for i, (value, kind) in enumerate(zip(record, fields_of(made).values(), strict=True)):
+        for i, (value, kind) in enumerate(zip(record, fields_of(kind_of_record).values(), strict=True)):
             if kind is float:
                 floats[i] = value
             elif kind is int:
@@ -81,11 +81,11 @@ class Packed:
 
 def pack_table(rows: Any) -> Array:
     """Records of one kind as the rows of an int64 array."""
-    made: Any = type(rows[0])
-    kinds = list(fields_of(made).values())
+    row: Any = type(rows[0])
+    kinds = list(fields_of(row).values())
     table = np.empty((len(rows), len(kinds)), np.int64)
     floats = table.view(np.float64)
-    for i, row in enumerate(rows):
-        for j, (value, kind) in enumerate(zip(row, kinds, strict=True)):
+    for i, record in enumerate(rows):
+        for j, (value, kind) in enumerate(zip(record, kinds, strict=True)):
             (floats if kind is float else table)[i, j] = value
     return table

@@ -169,7 +169,7 @@ class BaseMLP(BaseEstimator):
 
     def _run(self, network: Network, X: Any) -> Array:
         """The network's outputs (n, n_out) for samples that have been checked."""
-        return network.forward(_at_face_value(X, network.dtype))
+        return network.forward(X)
 
     def _outputs(self, X: Any) -> Array:
         """The same for anything that scikit-learn takes as samples."""
@@ -420,11 +420,6 @@ def _engine_shape(sizes: tuple[int, ...], activation: Any, output: str, cost: st
     activations = hidden_activations(activation, len(sizes) - 2)
     dtype = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
     return Shape(sizes, activations, engine_output(output), cost, dtype, task)
-
-
-def _at_face_value(X: Any, dtype: Any) -> Any:
-    """Samples whose bytes are numbers; the engine takes bytes for fractions of 255."""
-    return X.astype(dtype) if X.dtype == np.uint8 else X
 
 
 def _emphasised(data: Dataset, emphasis: Array | None) -> Dataset:
