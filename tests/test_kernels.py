@@ -242,12 +242,12 @@ USES: dict[str, Callable[[fastnn.Network], Any]] = {
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("value", [np.nan, 1e30])
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("cost", ["cross_entropy", "log_likelihood", "quadratic"])
 @pytest.mark.parametrize("sizes", [[3, 17, 3], [70, 33, 31, 1], [64, 33]], ids=str)
 def test_nothing_left_in_scratch_matters(sizes: list[int], cost: str, use: str, value: float, dtype: str) -> None:
-    """NaN would show up wherever it is added, infinity and a large number wherever they are compared."""
+    """NaN would show up wherever it is added, a large number wherever it is compared."""
     output = {"cross_entropy": "sigmoid", "log_likelihood": "softmax", "quadratic": "identity"}[cost]
     net = random_network(sizes, dtype, "relu", output, cost)
     twin = net.copy()
