@@ -32,7 +32,7 @@ def activation(row: activations.Activation) -> Activation:
         return Activation(low=0.0, high=1.0, initializer=row.initializer)
     found = activations.facts(row)
     low, high = found.lowest, found.highest
-    z = np.linspace(-30, 30, 6001)
+    z = np.linspace(-30, 30, 60_001)
     value, slope, below, slope_below = (
         np.broadcast_to(result, at.shape)
         for at in (z, np.array([-0.01]))
