@@ -50,7 +50,7 @@ class Metric:
     >>> stop = fastnn.EarlyStopping("errors", patience=2)
     >>> net = fastnn.Network([64, 16, 10])
     >>> history = net.fit(X, y, validation_data=(Xt, yt), metrics=[metric], callbacks=[stop])
-    >>> min(history.metrics["errors"]) == errors(yt, net.predict(Xt))
+    >>> bool(min(history.metrics["errors"]) == errors(yt, net.predict(Xt)))
     True
     """
 
