@@ -619,7 +619,7 @@ def test_no_memory_of_an_optimizer_decays_into_subnormal_numbers(optimizer: Any,
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 1000])
 def test_a_random_order_holds_every_sample_once(n: int) -> None:
     generator, same = np.random.default_rng(0), np.random.default_rng(0)
-    orders = [engine.random_order(generator, n) for _ in range(3)]
+    orders = [engine.RandomOrders(generator)(n) for _ in range(3)]
     assert all(np.array_equal(np.sort(order), np.arange(n)) for order in orders)
     assert all(order.tolist() == naive.permutation(same.random(n)) for order in orders)
 
@@ -627,7 +627,7 @@ def test_a_random_order_holds_every_sample_once(n: int) -> None:
 def test_every_order_is_equally_likely() -> None:
     """24 orders of 4 samples, 1,000 of each expected: chi-squared of 23 degrees of freedom is below 60 but for 4e-5."""
     generator = np.random.default_rng(0)
-    counts = Counter(tuple(engine.random_order(generator, 4).tolist()) for _ in range(24_000))
+    counts = Counter(tuple(engine.RandomOrders(generator)(4).tolist()) for _ in range(24_000))
     assert len(counts) == 24
     assert sum((count - 1000) ** 2 / 1000 for count in counts.values()) < 60
 
