@@ -24,6 +24,7 @@ from fastnn.metrics import Metric
 from fastnn.network import Network, load
 from fastnn.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, Lion, Nadam, RMSprop, Rprop
 from fastnn.training import DivergenceError
+from fastnn.warming import warmup
 
 __all__ = [
     "LBFGS",
@@ -62,4 +63,5 @@ __all__ = [
     "optimizer",
     "schedules",
     "search",
+    "warmup",
 ]

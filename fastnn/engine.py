@@ -6,7 +6,6 @@ Kernels are imported when the first network is made, not when ``fastnn`` is: imp
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,8 +17,10 @@ from fastnn import layout
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.costs import Cost
 from fastnn.formulas.optimizers import Optimizer, Rule
+from fastnn.interrupts import held
 from fastnn.kernels.buffers import (
     ABORT,
+    CACHE_LINE,
     HYPER_SIZE,
     N_TOTALS,
     PARTS,
@@ -40,7 +41,9 @@ from fastnn.kernels.buffers import (
 )
 from fastnn.kernels.host import PANEL_VECTORS, lanes_of
 from fastnn.kernels.records import Packed, address_of, pack_table
+from fastnn.notices import Compiling
 from fastnn.program import FORWARD, MEASURE, TRAINING, Program
+from fastnn.teamwork import Team as Workforce
 from fastnn.validation import UINT8, Features, Targets
 
 Array = NDArray[Any]
@@ -120,7 +123,7 @@ class Memory(NamedTuple):
 class Workers(NamedTuple):
     """Threads to call a kernel on."""
 
-    pool: Executor
+    team: Workforce
     most: int  # how many a call may ever have; the scratch is laid out for them
     threads: int  # how many this call has
 
@@ -273,39 +276,6 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
     )
 
 
-def _run_together(kernel: Any, calls: list[tuple[Any, ...]], pool: Executor, sync: Array) -> None:
-    """Call a kernel on several threads that wait for each other, and see all of them home whatever happens here.
-
-    This thread is one of them: were it to wake all the others and then sleep, two could find themselves on one core.
-    """
-    running: list[Future[None]] = []
-    went_through = False
-    try:
-        for call in calls[1:]:
-            running.append(pool.submit(kernel, *call))
-        kernel(*calls[0])
-        went_through = True
-    finally:
-        if not went_through:  # Ctrl-C, or no more threads to be had: nobody waits for those that never come
-            sync[ABORT] = 1
-        interrupted = _wait(running)
-    if interrupted:
-        raise KeyboardInterrupt
-    for future in running:
-        future.result()
-
-
-def _wait(running: list["Future[None]"]) -> bool:
-    """Wait to the end of a stretch, also through Ctrl-C; returns whether there was one."""
-    interrupted = False
-    while True:
-        try:
-            wait(running)
-            return interrupted
-        except KeyboardInterrupt:
-            interrupted = True
-
-
 def _with_own_place(scratch: Scratch, member: int) -> Scratch:
     """The scratch as one of several threads sees it: with places of its own."""
     rows, turned = member * scratch.rows_size, member * scratch.turned_size
@@ -420,9 +390,12 @@ class Engine:
         """The scratch that was made last."""
         return list(self._places.values())[-1]
 
-    def _require(self, *names: str) -> None:
-        """Have code compiled or loaded, and known to the kernels."""
-        if self.program.require(names):
+    def _require(self, *names: str, entry: str = "") -> None:
+        """Have code compiled or loaded, and known to the kernels. Ctrl-C waits: Numba is not made for it."""
+        if self.program.has(names):
+            return
+        with held(), Compiling():
+            self.program.require(names, entry)
             for places in self._places.values():
                 for place in places:
                     self.program.fill(place.table)
@@ -430,7 +403,8 @@ class Engine:
     def _entry(self, name: str) -> Callable[..., Any]:
         """An entry's machine code."""
         if name not in self._entries:
-            self._entries[name] = self.program.entry(name)
+            with held(), Compiling():
+                self._entries[name] = self.program.entry(name)
         return self._entries[name]
 
     def _packed(self, data: Data) -> int:
@@ -503,8 +477,15 @@ class Engine:
 
     def prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
         """Have everything compiled that training on these data needs."""
-        with self._lock:
+        with self._lock, held(), Compiling():
             self._prepare(data, batch_size, stepping)
+            self._stepper(stepping, data, batch_size, np.ones((1, 1)))
+
+    def prepare_evaluation(self, data: Data) -> None:
+        """Have everything compiled that evaluating on these data needs."""
+        with self._lock, held(), Compiling():
+            self._require(*FORWARD, *MEASURE, "first_sparse" if data.blocks else "first_dense")
+            self._entry("evaluate")
 
     def _prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
         wanted = [*TRAINING, "first_sparse" if data.blocks else "first_dense"]
@@ -518,7 +499,7 @@ class Engine:
             wanted.append("limit_norms")
         if stepping.penalised:
             wanted.append("weigh_layers")
-        self._require(*wanted)
+        self._require(*wanted, entry="run")
         self._entry("run")
 
     def _set_layers(self, stepping: Stepping, places: list[Place]) -> Array:
@@ -598,7 +579,7 @@ class Engine:
             batches = Packed(stretch.packed(stepping.seed if stepping.dropped else 0, self.memory.steps + 1))
             team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
             totals[:, 0, TOTAL_COST] = cost
-            shrinks = np.full((threads, layout.CACHE_LINE // 8), self.memory.shrink)
+            shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
             calls, keeps = [], []
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
@@ -613,7 +594,8 @@ class Engine:
                 if workers is None or threads == 1:
                     kernel(*calls[0])
                 else:
-                    _run_together(kernel, calls, workers.pool, team.sync)
+                    # Nobody waits for those that never come: there may be no more threads to be had.
+                    workers.team.run([(kernel, call) for call in calls], lambda: team.sync.__setitem__(ABORT, 1))
             finally:  # Ctrl-C shows when the kernel returns, and the steps have been taken
                 done = int(totals[0, :, TOTAL_BATCHES].sum())
                 self.memory = self.memory._replace(steps=self.memory.steps + done, shrink=float(shrinks[0, 0]))
@@ -686,7 +668,7 @@ class Engine:
         """A stepper that only adds up a gradient."""
         nothing = _empty(self.dtype)
         hyper = layout.aligned_zeros(2 * HYPER_SIZE, self.dtype)
-        numbers = dict.fromkeys(Stepper._fields, 0)
+        numbers: dict[str, Any] = dict.fromkeys(Stepper._fields, 0)
         numbers |= {"gradient_size": gradient.size, "in_place": 1, "add": self.program.step("add", None)}
         arrays = {"state": nothing, "gradient": gradient, "hyper": hyper, "factors": np.zeros(1), "shrink": np.ones(1)}
         stepper = Stepper(**{**numbers, **arrays})

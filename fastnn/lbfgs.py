@@ -1,6 +1,6 @@
 """L-BFGS: SciPy's, on the engine's gradient over all samples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
@@ -73,7 +73,7 @@ class Seen(NamedTuple):
 
 
 class Objective:
-    """Mean cost plus ``l2/2 ||W||^2`` over all samples, and its gradient, of parameters in one float64 vector.
+    """Mean cost over all samples plus ``l2/2 ||W||^2`` of every layer, and the gradient, of one float64 vector.
 
     The vector holds the weights (n_in, n_out) of all layers, then the biases.
 
@@ -85,21 +85,22 @@ class Objective:
         The n samples, all of them.
     n : int
         Their number.
-    l2 : float
-        Strength of the penalty.
+    l2 : sequence of float
+        Strength of the penalty for every layer.
     measure : callable
         Gives summed cost and hits of the engine over the samples.
     """
 
-    def __init__(self, engine: Engine, data: Data, n: int, l2: float, measure: Callable[[], Any]) -> None:
-        self._engine, self._data, self._n, self._l2, self._measure = engine, data, n, l2, measure
+    def __init__(self, engine: Engine, data: Data, n: int, l2: Sequence[float], measure: Callable[[], Any]) -> None:
+        self._engine, self._data, self._n, self._measure = engine, data, n, measure
         layers = range(len(engine.layers))
         self._layers = layers
         self.shapes = [*((engine.layers[i].n_in, engine.layers[i].n_out) for i in layers)]
         self.shapes += [(engine.layers[i].n_out,) for i in layers]  # type: ignore[misc]
         ends = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)])
         self._parts = [slice(*ends_) for ends_ in pairwise(ends.tolist())]
-        self._penalised = self._parts[len(layers) - 1].stop
+        # The l2 of every weight; biases come behind the weights and have none.
+        self._l2 = np.repeat(l2, [part.stop - part.start for part in self._parts[: len(layers)]])
         self._last: tuple[bytes, Seen] = b"", Seen(0, 0, 0)
 
     def read(self, buffer: Array | None = None) -> Array:
@@ -120,9 +121,9 @@ class Objective:
         key = vector.tobytes()
         if self._last[0] != key:
             self.write(vector)
-            seen, weights = self._measure(), vector[: self._penalised]
+            seen, weights = self._measure(), vector[: self._l2.size]
             cost = float(seen.cost / self._n)
-            loss = cost + 0.5 * self._l2 * float(weights @ weights)
+            loss = cost + 0.5 * float(self._l2 @ weights**2)
             self._last = key, Seen(cost, float(seen.hits), loss)
         return self._last[1]
 
@@ -130,7 +131,7 @@ class Objective:
         """Loss and gradient."""
         seen = self.look(vector)
         gradient = self.read(self._engine.gradient(self._data, self._n))
-        gradient[: self._penalised] += self._l2 * vector[: self._penalised]
+        gradient[: self._l2.size] += self._l2 * vector[: self._l2.size]
         return seen.loss, gradient
 
 

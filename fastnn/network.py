@@ -35,6 +35,7 @@ from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, e
 Array = NDArray[Any]
 _OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not say how many buffers an optimizer keeps
 _LOOKS_AT_SCHEDULE = 100  # steps whose learning rates are looked at before training
+_MOST_STEPS = 1 << 53  # up to here float64 counts them
 _REBUILT = (
     *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader"),
     *("_settings", "_budget", "_engine", "_fitting", "_entropy", "_waits_for_data", "_training"),
@@ -510,9 +511,11 @@ class Network:
         drop_last: Any = False,
         validation_split: Any = None,
         metrics: Any = (),
+        reader: Reader | None = None,
     ) -> FitRequest:
-        """What ``fit`` was asked for, checked and converted; changes nothing."""
-        reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
+        """What ``fit`` was asked for, checked and converted; changes nothing. A ``reader`` has read X already."""
+        if reader is None:
+            reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
         train = self._samples(X, y, sample_weight, class_weight, reader)
         train, held_out = self._held_out(reader, train, validation_data, validation_split)
         judge = self._judge(reader, held_out, metrics)
@@ -615,7 +618,10 @@ class Network:
             )
         if isinstance(method, LBFGS):
             unknown = {
-                "l1": settings.penalty.l1 > 0,
+                "l1": any(layer.penalty.l1 for layer in settings.layers),
+                "weights_rate or biases_rate": any(
+                    (layer.weights_rate, layer.biases_rate) != (1, 1) for layer in settings.layers
+                ),
                 "schedule": schedule is not None,
                 "clip_value": settings.clip_value < float("inf"),
                 "clip_norm": settings.clip_norm < float("inf"),
@@ -1052,6 +1058,10 @@ class Network:
                 raise ValueError(
                     f"{kept.name} keeps {len(kept.states)} numbers for every parameter, the file says {states}"
                 )
+            if states > len(arrays):  # each has several: so much memory would be asked for in vain
+                raise ValueError(f"its {states} states are more than it has arrays for")
+            if steps >= _MOST_STEPS:
+                raise ValueError(f"its steps must be < {_MOST_STEPS}, got {steps}")
             engine.memory = engine.fresh_memory(header["optimizer"], (0.0,) * states)._replace(steps=steps)
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):

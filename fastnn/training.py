@@ -8,7 +8,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +36,7 @@ from fastnn.inputs.reader import Reader
 from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import STEP_NUMBERS, STEP_PENALTY, STEP_SCALE, Data
 from fastnn.pacing import Pace
+from fastnn.teamwork import Team
 
 _LARGE = 100  # inputs or targets beyond this are named before the learning rate
 _JUDGED = 256  # samples by which the engine plans the first layer
@@ -240,14 +240,15 @@ class Training:
         self._settings, self._history, self._watch, self._judge = settings, history, watch, judge
         self._steps, self._n = settings.steps, settings.samples
         self._deadline = time.perf_counter() + settings.max_time
-        self._pool: ThreadPoolExecutor | None = None
+        self._team: Team | None = None
         self._before: _Saved | None = None  # the stretch before the one at work
         self._largest_batch = max(size for size, _ in settings.batch_sizes)
         self._threads = settings.threads or self._worthwhile_threads()
         # A large batch takes longer than a small one.
         self._paces = {size: Pace(self._threads) for size, _ in settings.batch_sizes}
         self._bar = progress.open_bar(settings.progress, settings.epochs * self._n)
-        self._stepping = settings.stepping(len(engine.layers))
+        if not isinstance(settings.optimizer, lbfgs.LBFGS):
+            self._stepping = settings.stepping(len(engine.layers))
         self._first_step = 0  # how many steps the optimizer had taken before
         self._own_rate: float | None = None  # that a callback has set in place of the optimizer's
         schedule, rises = settings.schedule, settings.larger_is_better
@@ -270,7 +271,7 @@ class Training:
         self._engine.remember(self._steps)
         self._first_step = self._engine.memory.steps
         history = self._history
-        self._pool = ThreadPoolExecutor(self._threads - 1, "fastnn") if self._threads > 1 else None
+        self._team = Team() if self._threads > 1 else None
         try:
             if self._settings.epochs > 0:
                 history.stopped_by = self._run_epochs(network)
@@ -290,8 +291,8 @@ class Training:
             self._engine.settle()
             if self._bar is not None:
                 self._bar.close()
-            if self._pool is not None:
-                self._pool.shutdown()
+            if self._team is not None:
+                self._team.close()
 
     def _run_epochs(self, network: Any) -> str:
         """Train to the end of the last epoch, or to what stops it; returns what that was."""
@@ -299,6 +300,9 @@ class Training:
             return self._descend(network, self._settings.optimizer)
         # Compile or load the kernels, which is no part of the first epoch.
         self._engine.prepare(self._train.data, self._largest_batch, self._stepping)
+        if self._validation is not None:
+            self._engine.prepare_evaluation(self._validation.data)
+        self._deadline = time.perf_counter() + self._settings.max_time
         self._varies = self._has_own_numbers()
         self._watch.begin()
         stopped_by = "epochs"
@@ -331,12 +335,13 @@ class Training:
     def _descend(self, network: Any, method: lbfgs.LBFGS) -> str:
         """All iterations of L-BFGS; returns what ended them."""
         engine, train = self._engine, self._train
-        objective = lbfgs.Objective(
-            engine, train.data, train.n, self._settings.penalty.l2, lambda: evaluate(engine, train, self._check_clock)
-        )
+        l2 = [layer.penalty.l2 for layer in self._settings.layers]
+        objective = lbfgs.Objective(engine, train.data, train.n, l2, lambda: evaluate(engine, train, self._check_clock))
         accepted, began = objective.read(), time.perf_counter()
         if not np.isfinite(objective.look(accepted).loss):
             raise DivergenceError("the cost is infinite or NaN before the first step: scale X and y to about unit size")
+        objective(accepted)  # which has the rest compiled
+        self._deadline = time.perf_counter() + self._settings.max_time
 
         def after(vector: NDArray[Any]) -> None:
             nonlocal accepted, began
@@ -562,7 +567,7 @@ class Training:
                 return
 
     def _call(self, stretch: Stretch, threads: int, cost: float) -> list[Seen]:
-        workers = None if self._pool is None else Workers(self._pool, self._threads, threads)
+        workers = None if self._team is None else Workers(self._team, self._threads, threads)
         return self._engine.run(self._train.data, stretch, self._stepping, workers, cost)
 
     def _explain(self, batch: int) -> str:

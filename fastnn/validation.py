@@ -384,7 +384,7 @@ def check_two(argument: str, values: Any, expected: str) -> tuple[Any, Any]:
 def check_held_out(argument: str, values: Any) -> tuple[Any, Any, Any]:
     """X, y and the weights of validation data, None where there are none."""
     if not isinstance(values, (tuple, list)) or len(values) not in (2, 3):
-        raise TypeError(f"{argument} must be (X, y) or (X, y, sample_weight), got {type(values).__name__}")
+        raise TypeError(f"{argument} must be a pair (X, y), or (X, y, sample_weight), got {type(values).__name__}")
     X, y, *weights = values
     return X, y, weights[0] if weights else None
 

@@ -60,6 +60,9 @@ class _Tracer:
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
         frame.f_trace_opcodes = self._instructions and _OURS in frame.f_code.co_filename
+        # In handlers of errors that are not ours an error of another one's would stay for the rest of the process.
+        if sys.exc_info()[0] is not None and _OURS not in frame.f_code.co_filename:
+            return self
         is_place = event == ("opcode" if frame.f_trace_opcodes else "line")
         if is_place and not any(frame.f_lasti in span for span in _ends_of_blocks(frame.f_code)):
             self.seen += 1

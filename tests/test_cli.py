@@ -506,7 +506,7 @@ FAILURES = {
     "too few outputs": ["train --data digits --layers 64,30,9", "digits: y must hold 9 different labels", "got 10"],
     "an unknown class": ["train --data digits --test-data more-classes.csv", "more-classes.csv: y must hold", "got 10"],
     "an infinite label": ["train --data inf.csv", "inf.csv: y must be finite, got inf at [1, 0]"],
-    "a label that is NaN": ["train --data nan-label.csv", "nan-label.csv: y must be finite, got nan"],
+    "a label that is NaN": ["train --data nan-label.csv", "nan-label.csv, line 2, column 1", "found 'nan'"],
     "quantities as labels": ["train --data prices.csv", "prices.csv: labels up to 250000", "--layers 1,30,1 --output"],
     "a label beyond all numbers": ["train --data huge.csv", "huge.csv: labels up to 1e+300", "--layers 1,30,1"],
     "saving through links in a circle": ["train --data digits --save loop", "cannot write loop: ", "symbolic links"],

@@ -18,6 +18,7 @@ from pathlib import Path
 import interrupting
 import numpy as np
 import pytest
+from scipy import sparse
 
 import fastnn
 from fastnn import SGD, Adam, DivergenceError, EarlyStopping, History, Network, layout, pacing
@@ -203,16 +204,17 @@ def test_an_interrupt_between_two_kernel_calls_loses_no_step(optimizer, threads,
     """It shows when a kernel returns: the steps have been taken, and what they were must be known."""
     monkeypatch.setattr(pacing, "STRETCH_SECONDS", 0.0)  # a call is a batch
     interrupted, plain = (network(sizes=[100, 20, 10]) for _ in range(2))
-    entry = Engine._entry
+    entry_of, calls = Engine._entry, []
 
     def interrupt(engine, name):
-        def call(*records):
-            entry(engine, name)(*records)
-            here = threading.current_thread() is threading.main_thread()  # where Python shows Ctrl-C
-            if engine is interrupted._engine and here and engine.memory.steps == 2:
-                raise KeyboardInterrupt
+        def call(*arguments):
+            entry_of(engine, name)(*arguments)
+            if threading.current_thread() is threading.main_thread() and engine is interrupted._engine:
+                calls.append(name)
+                if len(calls) == 3:
+                    signal.raise_signal(signal.SIGINT)
 
-        return call
+        return call if name == "run" else entry_of(engine, name)
 
     monkeypatch.setattr(Engine, "_entry", interrupt)
     settings = {"epochs": 1, "batch_size": 10, "optimizer": optimizer, "l2": 0.1, "shuffle": False, "threads": threads}
@@ -292,6 +294,23 @@ def test_divergence_names_epoch_and_cause(kind, optimizer, batch_size):
         assert f"in epoch {epoch}, batch " in message
         assert f"learning rate of {optimizer.learning_rate:g}" in message
         assert "last finite weights" in message
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")  # of the inputs
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
+@pytest.mark.parametrize(("batch_size", "count"), [(1, 40), (10, 7), (300, 3)])
+def test_divergence_names_the_batch_with_the_first_cost_that_is_not_finite(batch_size, count, make, threads):
+    """Others after it are no better: all that comes later is worse still, but it began there."""
+    net = network(**LINEAR, sizes=[64, 5, 10])
+    for bad in (1, count - 1, count):  # the last batch is smaller
+        rows = np.ones((batch_size * count - batch_size // 2, 64), np.float32)
+        rows[(bad - 1) * batch_size :] = 1e25  # its square is beyond float32
+        before = net.copy()
+        with pytest.raises(DivergenceError, match=f"in epoch 1, batch {bad};"):
+            net.fit(make(rows), np.zeros((len(rows), 10)), 2, batch_size, SGD(1e-6), shuffle=False, threads=threads)
+        assert finite(net)
+        assert net._engine.memory.steps - before._engine.memory.steps < bad
 
 
 def test_divergence_in_a_later_epoch():
@@ -815,7 +834,7 @@ class Mine(Network):
 @pytest.mark.parametrize("make", COPIES.values(), ids=COPIES.keys())
 def test_a_copy_has_the_history_and_all_attributes(make):
     net = Mine([64, 10], "first")
-    net.classes = ["zero", "one"]
+    net.notes = ["zero", "one"]
     with pytest.warns(fastnn.TrainingWarning):
         net.fit(1000 * X, y, epochs=2)
     twin = make(net)
@@ -823,7 +842,7 @@ def test_a_copy_has_the_history_and_all_attributes(make):
     assert twin.history == net.history
     assert [str(finding) for finding in twin.history.findings] == [str(finding) for finding in net.history.findings]
     assert twin.history.findings
-    assert (twin.name, twin.tag, twin.secret(), twin.classes) == ("first", "of mine", ["first"], ["zero", "one"])
+    assert (twin.name, twin.tag, twin.secret(), twin.notes) == ("first", "of mine", ["first"], ["zero", "one"])
     assert same(twin, net)
     twin.fit(X, y, epochs=1)
     assert len(net.history.epochs) == 2  # its own

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fastnn.activations import ACTIVATIONS
+from fastnn.costs import COSTS
 from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastnn
 from fastnn import cli, diagnostics
-from fastnn.activations import ACTIVATIONS
 from fastnn.compat import musings, nielsen
 from fastnn.compat.notebook import FeedForwardNeuralNetwork
-from fastnn.costs import COSTS
 from fastnn.diagnostics import facts, look, rules, watch
 from fastnn.diagnostics.wording import Facts
 from fastnn.initializers import INITIALIZERS

@@ -40,9 +40,9 @@ def mask(step: int, layer: int, places: Array, units: int, dropout: float) -> Ar
 def fit(net: fastnn.Network, X: Any, y: Array, wishes: Wishes, **options: Any) -> fastnn.Network:
     """Train in natural order with the engine's settings as they are."""
     arguments = {"epochs": 1, "batch_size": 10, "optimizer": fastnn.SGD(0.1), "threads": 1, **options}
+    epochs, batch_size, optimizer, threads = (arguments[k] for k in ("epochs", "batch_size", "optimizer", "threads"))
     request = net._request(
-        X, y, arguments["epochs"], arguments["batch_size"], arguments["optimizer"], 0.0, 0.0, False, None, None, None, (),
-        False, arguments["threads"],
+        X, y, epochs, batch_size, optimizer, 0.0, 0.0, False, None, None, None, (), False, threads
     )  # fmt: skip
     layers = layer_steps(wishes, len(net.sizes) - 1)
     settings = request.settings._replace(layers=layers, seed=SEED, **options.get("settings", {}))

@@ -283,13 +283,18 @@ def test_bad_extra_parameters_are_named():
         ({"dtype": "float16"}, "dtype"),
         ({"callbacks": 3}, "callbacks"),
         ({"callbacks": [3]}, r"callbacks\[0\] must be callable, got int"),
-        ({"learning_rate": ReduceOnPlateau()}, "learning_rate must be 'adaptive'"),
+        ({"learning_rate": ReduceOnPlateau()}, "val_cost"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"dropout": [0.1, 0.2, 0.3]}, "dropout must be .* expected 2, got 3"),
+        ({"dropout": 0.5, "solver": "lbfgs"}, "dropout needs"),
         ({"max_time": 0}, "max_time"),
         ({"threads": 0}, "threads"),
         ({"scoring": 3}, "scoring"),
         ({"class_weight": "even"}, "class_weight"),
         ({"activation": ["relu", "relu"]}, "activation must be .* expected 1, got 2"),
         ({"activation": ["softmax"]}, "softmax"),
+        ({"activation": [["relu"]]}, "activation must be .* got list"),
+        ({"activation": ["reluu"]}, "did you mean 'relu'"),
     ]:
         with pytest.raises((ValueError, TypeError), match=message):
             MLPClassifier(**_SMALL, **parameters).fit(_X, _Y)

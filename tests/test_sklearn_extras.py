@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score, log_loss, make_scorer, mean_poisson_devian
 import fastnn
 from fastnn.formulas.activations import activation as activation_of_ones_own
 from fastnn.formulas.optimizers import Lion, RMSprop
-from fastnn.formulas.schedules import Constant, StepDecay
+from fastnn.formulas.schedules import Constant, ReduceOnPlateau, StepDecay
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -153,6 +153,23 @@ def test_a_schedule_as_learning_rate():
     by_hand.set_params(random_state=orders, learning_rate_init=0.005).fit(_X, _Y)
     # The second fit's shuffles begin with the natural order again: with one batch the order does not matter.
     np.testing.assert_allclose(scheduled.loss_curve_, by_hand.loss_curve_, rtol=1e-12)
+
+
+def test_reducing_the_rate_on_a_plateau():
+    parameters = {**_SMALL, "solver": "sgd", "momentum": 0.0, "max_iter": 6}
+    schedule = ReduceOnPlateau(patience=0, factor=0.5, threshold=0.99)
+    estimator = MLPClassifier(**parameters, learning_rate=schedule).fit(_X, _Y, validation_data=(_X, _Y))
+    rates = estimator.network_.history.learning_rate
+    assert rates == pytest.approx([0.001 * 0.5 ** max(0, i - 1) for i in range(6)])
+
+
+def test_dropout():
+    parameters = {**_SMALL, "hidden_layer_sizes": 40, "learning_rate_init": 0.01}
+    plain, first, second = (MLPClassifier(**parameters, dropout=d).fit(_X, _Y) for d in (0.0, 0.5, 0.5))
+    np.testing.assert_array_equal(first.coefs_[0], second.coefs_[0])
+    assert abs(first.coefs_[0] - plain.coefs_[0]).max() > 1e-3
+    np.testing.assert_array_equal(first.predict_proba(_X), first.predict_proba(_X))
+    assert not np.array_equal(first.partial_fit(_X, _Y).coefs_[0], second.coefs_[0])
 
 
 @pytest.mark.parametrize(

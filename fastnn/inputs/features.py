@@ -58,7 +58,7 @@ def _scaled(argument: str, table: Table, scaling: Scaling, dtype: np.dtype[Any])
     array = table.values
     check_values(argument, array, table.names, scaling.fills)
     if scaling.common == 1:
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             result = np.ascontiguousarray(array, dtype=dtype)
     else:
         result = scaling.apply(array, dtype)

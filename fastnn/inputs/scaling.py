@@ -98,7 +98,7 @@ class Scaling:
                 block = np.where(missing, self.fill, block)
                 if self.indicators:
                     result[rows, n:] = missing
-            with np.errstate(over="ignore"):
+            with np.errstate(all="ignore"):
                 block -= self.shift
                 block /= self.unit
                 result[rows, :n] = block
@@ -107,7 +107,7 @@ class Scaling:
     def apply_sparse(self, values: Array, columns: Array, dtype: np.dtype[Any]) -> Array:
         """Scaled entries of a sparse matrix that lie in these columns; only where nothing is shifted or filled in."""
         unit: Any = self.common or self.unit[columns]
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             scaled: Array = (values / unit).astype(dtype, copy=False)
         return scaled
 

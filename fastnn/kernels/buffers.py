@@ -104,7 +104,7 @@ class Net(NamedTuple):
     work: Numbers  # flat scratch
     scratch: Scratch
     lists: Lists
-    code: Code
+    code: Annotated[Any, Code]
     softmax: int  # whether the outputs are one distribution
     scales: Numbers  # (depth * lanes,) the layers' ``dropout_scale`` in every lane
     unit_constants: Numbers  # (padded n_out * lanes): a number per output, in every lane; for costs that have them

@@ -6,7 +6,7 @@ field, with the addresses of its arrays; ``pointers.py`` lets compiled kernels r
 one machine word for a record, however much is in it. Imports nothing heavy.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
@@ -29,7 +29,7 @@ Int32s = Annotated[Any, "int32"]
 Bytes = Annotated[Any, "uint8"]
 
 
-@lru_cache
+@cache
 def fields_of(described: Any) -> dict[str, Any]:
     """Name and kind of a record's fields, or a function's arguments: what their annotations say.
 
@@ -56,13 +56,16 @@ class Packed:
     """
 
     __slots__ = ("_keeps", "address", "words")
+    address: int
+    words: Array
 
     def __init__(self, record: Any) -> None:
+        kind_of_record: Any = type(record)
         words = np.empty(len(record), np.int64)
         # What the words point to must live as long as they do.
         self._keeps = [record]
         floats = words.view(np.float64)
-        for i, (value, kind) in enumerate(zip(record, fields_of(type(record)).values(), strict=True)):
+        for i, (value, kind) in enumerate(zip(record, fields_of(kind_of_record).values(), strict=True)):
             if kind is float:
                 floats[i] = value
             elif kind is int:
@@ -78,10 +81,11 @@ class Packed:
 
 def pack_table(rows: Any) -> Array:
     """Records of one kind as the rows of an int64 array."""
-    kinds = list(fields_of(type(rows[0])).values())
+    row: Any = type(rows[0])
+    kinds = list(fields_of(row).values())
     table = np.empty((len(rows), len(kinds)), np.int64)
     floats = table.view(np.float64)
-    for i, row in enumerate(rows):
-        for j, (value, kind) in enumerate(zip(row, kinds, strict=True)):
+    for i, record in enumerate(rows):
+        for j, (value, kind) in enumerate(zip(record, kinds, strict=True)):
             (floats if kind is float else table)[i, j] = value
     return table

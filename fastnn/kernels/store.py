@@ -75,6 +75,24 @@ def read(name: str, key: object) -> bytes | None:
     return payload if hashlib.sha256(payload).digest() == digest else None
 
 
+def has(name: str, key: object) -> bool:
+    """Whether there is a file for this; it may turn out to be damaged."""
+    try:
+        return _path(name, key).is_file()
+    except (OSError, RuntimeError):
+        return False
+
+
+def is_usable() -> bool:
+    """Whether what is written will be read."""
+    try:
+        folder = cache_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _is_ours(folder) and os.access(folder, os.W_OK)
+    except (OSError, RuntimeError):
+        return False
+
+
 def write(name: str, key: object, payload: bytes) -> None:
     """Keep code; where that is impossible, go on without."""
     try:

@@ -54,9 +54,8 @@ class Member(NamedTuple):
         held_out = None if self.held_out is None else (self.held_out.samples(datasets), None)
         data = dict.fromkeys(checks.DATA_ARGUMENTS)
         own = {"X": self.train.samples(datasets), "validation_data": held_out, "max_time": None, "progress": False}
-        request = self.network._request(**{**self.arguments, **data, "y": None, **own})
-        settings = request.settings._replace(max_time=seconds, company=company)
-        return request._replace(settings=settings, reader=self.reader)
+        request = self.network._request(**{**self.arguments, **data, "y": None, **own}, reader=self.reader)
+        return request._replace(settings=request.settings._replace(max_time=seconds, company=company))
 
 
 class Population(NamedTuple):

@@ -24,8 +24,9 @@ from fastnn import validation
 from fastnn.engine import natural_order
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.optimizers import Optimizer
-from fastnn.formulas.schedules import ReduceOnPlateau, Schedule
+from fastnn.formulas.schedules import Schedule
 from fastnn.network import Network
+from fastnn.regularisation import Wishes, layer_steps
 from fastnn.sklearn import _lbfgs
 from fastnn.sklearn._engine import Dataset, FullBatch, Order, Plan, forget_steps, train
 from fastnn.sklearn._epochs import Curve, EpochEnd, SameShuffle
@@ -94,6 +95,7 @@ class BaseMLP(BaseEstimator):
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dtype": [None, StrOptions({"float32", "float64"})],
         "scoring": [None, str, callable],
+        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
         "callbacks": [list, tuple],
         "max_time": [None, Interval(Real, 0, None, closed="neither")],
         "threads": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -167,7 +169,7 @@ class BaseMLP(BaseEstimator):
 
     def _run(self, network: Network, X: Any) -> Array:
         """The network's outputs (n, n_out) for samples that have been checked."""
-        return network.forward(_at_face_value(X, network.dtype))
+        return network.forward(X)
 
     def _outputs(self, X: Any) -> Array:
         """The same for anything that scikit-learn takes as samples."""
@@ -209,8 +211,11 @@ class BaseMLP(BaseEstimator):
         """Refuse what is wrong with parameters that scikit-learn does not have, before anything changes."""
         hidden_activations(self.activation, hidden_layers)
         validation.check_callbacks(self.callbacks)
-        if isinstance(self.learning_rate, ReduceOnPlateau):
-            raise ValueError(f"learning_rate must be 'adaptive' or another schedule, got {self.learning_rate}")
+        layer_steps(Wishes(dropout=self.dropout), hidden_layers + 1)
+        if self.solver == "lbfgs" and np.any(self.dropout):
+            raise ValueError(
+                f"dropout needs a solver that steps batch by batch, got dropout={self.dropout} and 'lbfgs'"
+            )
 
     def _check_data(self, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool) -> Checked:
         X, y = validate_data(
@@ -301,6 +306,9 @@ class BaseMLP(BaseEstimator):
             max_time=self.max_time,
             callbacks=(end, *self.callbacks),
             threads=self.threads,
+            schedule=self.learning_rate if isinstance(self.learning_rate, Schedule) else None,
+            dropout=self.dropout,
+            seed=self._random_state.randint(1, 2**31) if np.any(self.dropout) else 0,
         )
         self.n_iter_ = 0
         if held_out is not None and not (incremental and hasattr(self, "validation_loss_curve_")):
@@ -340,15 +348,11 @@ class BaseMLP(BaseEstimator):
 
     def _make_steps(self) -> Steps:
         rate, course = self.learning_rate_init, self.learning_rate
-        steps: Steps
         if self.solver == "sgd":
-            steps = SGDSteps(rate, str(course), self.momentum, self.nesterovs_momentum, self.power_t)
-        elif self.solver == "adam":
-            steps = AdamSteps(rate, self.beta_1, self.beta_2, self.epsilon)
-        else:
-            steps = EngineSteps(self.solver)
-        steps.schedule = course if isinstance(course, Schedule) else None
-        return steps
+            return SGDSteps(rate, str(course), self.momentum, self.nesterovs_momentum, self.power_t)
+        if self.solver == "adam":
+            return AdamSteps(rate, self.beta_1, self.beta_2, self.epsilon)
+        return EngineSteps(self.solver)
 
     @property
     def _cost_share(self) -> float:
@@ -416,11 +420,6 @@ def _engine_shape(sizes: tuple[int, ...], activation: Any, output: str, cost: st
     activations = hidden_activations(activation, len(sizes) - 2)
     dtype = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
     return Shape(sizes, activations, engine_output(output), cost, dtype, task)
-
-
-def _at_face_value(X: Any, dtype: Any) -> Any:
-    """Samples whose bytes are numbers; the engine takes bytes for fractions of 255."""
-    return X.astype(dtype) if X.dtype == np.uint8 else X
 
 
 def _emphasised(data: Dataset, emphasis: Array | None) -> Dataset:

@@ -77,6 +77,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Also "focal", or with parameters "focal(gamma=1)" and "log_loss(smoothing=0.1)".
     class_weight : dict, "balanced" or None, default None
         Weights of the classes, multiplied with the weights of the samples while training.
+    dropout : float or list of float, default 0.0
+        Share of the hidden units that is left out of a step by chance, or one for the inputs and for each hidden layer;
+        see ``fastnn.Network.fit``.
     dtype : "float32", "float64" or None, default None
         Of parameters and arithmetic; None is the dtype of X, or float64 for whole numbers.
     scoring : str, callable or None, default None
@@ -155,6 +158,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         max_fun: int = 15000,
         loss: str = "log_loss",
         class_weight: Any = None,
+        dropout: Any = 0.0,
         dtype: Any = None,
         scoring: Any = None,
         callbacks: Any = (),

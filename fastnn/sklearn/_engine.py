@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from fastnn import diagnostics, training, validation
 from fastnn.engine import Penalty, pack_data
+from fastnn.formulas.schedules import Schedule
 from fastnn.history import History
 from fastnn.network import Network
-from fastnn.sklearn._steps import Epoch, Steps, Timing
+from fastnn.regularisation import Wishes, layer_steps
+from fastnn.sklearn._steps import Epoch, Steps
 from fastnn.training import FitRequest, FitSettings, Samples
 from fastnn.validation import Targets
 
@@ -42,6 +44,9 @@ class Plan(NamedTuple):
     max_time: float | None
     callbacks: tuple[Callable[[Network, History], Any], ...]
     threads: Any
+    schedule: Schedule | None
+    dropout: Any
+    seed: int  # of dropout
 
 
 class Order:
@@ -131,8 +136,7 @@ def _pack(network: Network, data: Dataset) -> Samples:
 def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan) -> History:
     """Train as ``Network.fit`` does, with the steps of scikit-learn and without a look at how it goes."""
     engine, steps, samples = network._engine, plan.steps, _pack(network, data)
-    per_epoch = -(-data.n // plan.batch_size)
-    steps.timing = Timing(engine.memory.steps, per_epoch, per_epoch * plan.epochs)
+    held = None if held_out is None else _pack(network, held_out)
 
     def order(n: int) -> Array:
         found = plan.order(n)
@@ -151,11 +155,14 @@ def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan)
         callbacks=plan.callbacks,
         progress=False,
         threads=validation.check_threads(plan.threads),
+        layers=layer_steps(Wishes(dropout=plan.dropout), len(network.sizes) - 1),
+        schedule=plan.schedule,
+        seed=plan.seed,
     )
-    request = FitRequest(samples, None if held_out is None else _pack(network, held_out), settings)
+    settings = network._check_monitors(settings, samples, held, None)
     network._budget = diagnostics.Budget(-math.inf)  # which no look can be paid from, and so nothing warns
     try:
-        return network._train(request)
+        return network._train(FitRequest(samples, held, settings))
     finally:
         network._settings = diagnostics.Settings.of(steps.to_engine(), plan.batch_size, plan.alpha / plan.batch_size)
 

@@ -93,8 +93,15 @@ def hidden_activations(activation: Any, layers: int) -> tuple[Activation, ...]:
     ValueError, TypeError
         If a list has another length, or something in it is unknown.
     """
-    one = isinstance(activation, (str, Activation))
-    return activations.resolve_hidden(_engine_word(activation) if one else [*map(_engine_word, activation)], layers)
+    if isinstance(activation, str):
+        return _same_for_all(activation, layers)
+    one = isinstance(activation, Activation)
+    return activations.resolve_hidden(activation if one else [*map(_engine_word, activation)], layers)
+
+
+@cache
+def _same_for_all(name: str, layers: int) -> tuple[Activation, ...]:
+    return activations.resolve_hidden(_engine_word(name), layers)
 
 
 def _engine_word(activation: Any) -> Any:

@@ -31,7 +31,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         As for :class:`MLPClassifier`, as are all that follow.
     shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction
         As there.
-    beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dtype, callbacks, max_time, threads
+    beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, dtype, callbacks, max_time, threads
         As there.
     scoring : str, callable or None, default None
         Scorer of early stopping; None is the coefficient of determination.
@@ -87,6 +87,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        dropout: Any = 0.0,
         dtype: Any = None,
         scoring: Any = None,
         callbacks: Any = (),

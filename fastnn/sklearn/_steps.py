@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from fastnn.formulas import expressions, ops
 from fastnn.formulas.optimizers import SGD, SMALLEST_FLOAT32, Adam, Optimizer, Rule, optimizer
-from fastnn.formulas.schedules import Schedule
 
 Array = NDArray[Any]
 _SMALLEST_RATE = 1e-6
@@ -81,14 +80,6 @@ class Epoch(NamedTuple):
     decays: Array  # the strength of its penalty
 
 
-class Timing(NamedTuple):
-    """Where a fit stands, in steps."""
-
-    first: int  # steps taken before this fit
-    per_epoch: int
-    total: int  # of this fit
-
-
 class Steps(Optimizer):
     """What the engine reads of an optimizer, with numbers that may change from epoch to epoch.
 
@@ -99,17 +90,11 @@ class Steps(Optimizer):
     ----------
     learning_rate : float
         The present one, before a schedule.
-    schedule : Schedule or None
-        By which the learning rate is multiplied.
-    timing : Timing
-        What a schedule goes by.
     """
 
     def __init__(self, rule: Rule, start: tuple[float, ...], learning_rate: float) -> None:
         self._rule, self._start, self.learning_rate = _penalised(rule), (*start, 0.0), float(learning_rate)
         self._epoch = Epoch(0, np.zeros(1), np.zeros(1))
-        self.schedule: Schedule | None = None
-        self.timing = Timing(0, 1, 1)
 
     @property
     def rule(self) -> Rule:
@@ -136,20 +121,14 @@ class Steps(Optimizer):
         self._epoch = epoch
 
     def numbers(self, steps: Any, rates: Any = None) -> Array:
-        """The table that the kernels read: a row for every step, which count from 1; the rates are its own."""
+        """The table that the kernels read: a row for every step, which count from 1."""
         t = np.asarray(steps, np.float64)
         table = np.empty((t.size, len(self.rule.numbers)))
-        table[:, :-2] = self._own_numbers(t, self._rates(t))
+        table[:, :-2] = self._own_numbers(t, np.full(t.size, self.learning_rate if rates is None else rates))
         first, shares, decays = self._epoch
         batch = np.minimum(t.astype(int) - 1 - first, len(shares) - 1)  # asked for once more when all are done
         table[:, -2], table[:, -1] = decays[batch], shares[batch]
         return table
-
-    def _rates(self, t: Array) -> Array:
-        if self.schedule is None:
-            return np.full(t.size, self.learning_rate)
-        first, per_epoch, total = self.timing
-        return self.schedule.rate(self.learning_rate, t - 1 - first, per_epoch, total)
 
     def _own_numbers(self, t: Array, rates: Array) -> Array:
         """All but decay and share."""
