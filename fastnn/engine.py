@@ -25,7 +25,6 @@ from fastnn.kernels.buffers import (
     N_TOTALS,
     PARTS,
     SAMPLES_PER_LIST,
-    STEP_NUMBERS,
     SYNC_SIZE,
     TOTAL_BATCHES,
     TOTAL_COST,
@@ -85,7 +84,6 @@ class Stepping(NamedTuple):
     clip: float = float("inf")  # the largest that a gradient of a weight may be
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     seed: int = 0  # of what is dropped
-    penalised: bool = False  # whether the cost is counted with its l2 penalty
 
     @property
     def in_place(self) -> bool:
@@ -146,19 +144,9 @@ class Stretch(NamedTuple):
     steps: Array  # (last - first, k) float64 with the numbers of every batch's step, or (1, k) where all are the same
     epochs: int = 1
 
-    @property
-    def bounds(self) -> tuple[Array, Array]:
-        """Where every batch begins in the order, and how many samples it has."""
-        epoch = self.order.size // self.epochs
-        each = -(-epoch // self.size)
-        batches = np.arange(self.first, self.last)
-        starts = batches // each * epoch + batches % each * self.size
-        return starts, np.minimum(self.size, (batches // each + 1) * epoch - starts)
-
     def packed(self, seed: int, step: int) -> Batches:
         """As the kernels see it, with the seed of dropout and the number of the first step."""
         rows, columns = self.steps.shape
-        own = columns - STEP_NUMBERS
         return Batches(
             order=self.order,
             n=self.order.size,
@@ -168,7 +156,7 @@ class Stretch(NamedTuple):
             last=self.last,
             steps=self.steps,
             step_columns=columns * (rows > 1),
-            numbers=own,
+            numbers=columns,
             seed=seed,
             step=step,
         )
@@ -492,13 +480,11 @@ class Engine:
         if data.blocks:
             wanted.append("update_lists")
         if stepping.keeps_gradient(batch_size):
-            wanted.append("large_batch")
+            wanted.append("whole_batch")
         if stepping.dropped:
             wanted += ["drop_row", "drop_sparse"] if data.blocks and stepping.dropped[0] else ["drop_row"]
         if any(layer.max_norm < float("inf") for layer in stepping.layers):
             wanted.append("limit_norms")
-        if stepping.penalised:
-            wanted.append("weigh_layers")
         self._require(*wanted, entry="run")
         self._entry("run")
 
@@ -547,7 +533,6 @@ class Engine:
             clip_norm=stepping.clip_norm,
             whole=whole,
             limited=any(layer.max_norm < float("inf") for layer in stepping.layers),
-            penalised=stepping.penalised,
             shrink=_empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
             update=step("update", rule),
@@ -655,7 +640,7 @@ class Engine:
         totals, order = np.zeros(N_TOTALS), natural_order(n)
         with self._lock:
             self._settle()
-            self._require(*TRAINING, "large_batch", "first_sparse" if data.blocks else "first_dense")
+            self._require(*TRAINING, "whole_batch", "first_sparse" if data.blocks else "first_dense")
             if data.blocks:
                 self._require("update_lists")
             (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))

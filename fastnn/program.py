@@ -89,7 +89,7 @@ class Program:
         from fastnn.kernels import epoch
 
         stages: tuple[Any, ...] = (epoch.by_rows, epoch.first_sparse, epoch.first_dense, epoch.update_lists)
-        stages += (epoch.large_batch, epoch.drop_sparse, epoch.limit_norms, epoch.weigh_layers)
+        stages += (epoch.whole_batch, epoch.drop_sparse, epoch.limit_norms)
         return {"update": epoch.update_dense, **{stage.name: stage for stage in stages}}.get(name)
 
     def _address(self, part: Any) -> int:

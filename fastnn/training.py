@@ -34,7 +34,7 @@ from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.history import History
 from fastnn.inputs.reader import Reader
 from fastnn.interrupts import Hold, held
-from fastnn.kernels.buffers import STEP_NUMBERS, STEP_PENALTY, STEP_SCALE, Data
+from fastnn.kernels.buffers import Data
 from fastnn.pacing import Pace
 from fastnn.teamwork import Team
 
@@ -94,12 +94,9 @@ class FitSettings(NamedTuple):
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool | None
     threads: int  # 0: as many as are worth it
-    penalty_per_batch: bool = False  # l1 and l2 are divided by the number of samples of the batch
-    weights_normalised: bool = False  # cost and gradient are divided by the batch's sum of sample weights
     order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
     layers: tuple[LayerStep, ...] = ()  # how each layer is stepped; empty: all alike
-    penalised: bool = False  # whether the cost is counted with its l2 penalty
     seed: int = 0  # of dropout
     schedule: Schedule | None = None  # None: the learning rate is the optimizer's
     larger_is_better: bool = False  # of the figure that a ReduceOnPlateau monitors
@@ -110,7 +107,7 @@ class FitSettings(NamedTuple):
     def stepping(self, n_layers: int) -> Stepping:
         """How gradients become steps."""
         layers = self.layers or (LayerStep(self.penalty),) * n_layers
-        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed, self.penalised)
+        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed)
 
     @property
     def steps(self) -> Any:
@@ -430,22 +427,18 @@ class Training:
         return self._schedule.rate(base, done, per_epoch, per_epoch * self._settings.epochs)
 
     def _numbers(self, steps: NDArray[Any]) -> NDArray[np.float64]:
-        """The table for steps, with nothing said yet about the samples of their batches."""
+        """The table of the steps' numbers."""
         rates: Any = None
         if self._schedule is not None:
             rates = self._scheduled(self._base_rate, steps)
         elif self._own_rate is not None or self._plateau is not None:
             rates = self._base_rate
-        numbers = self._steps.numbers(steps, rates)
-        table = np.ones((len(numbers), STEP_NUMBERS + numbers.shape[1]))
-        table[:, STEP_NUMBERS:] = numbers
+        table: NDArray[np.float64] = self._steps.numbers(steps, rates)
         return table
 
     def _has_own_numbers(self) -> bool:
         """Whether the steps of an epoch differ from each other."""
-        settings = self._settings
-        by_batch = settings.penalty_per_batch or settings.weights_normalised
-        return bool(by_batch or self._schedule is not None or not self._steps.is_constant)
+        return bool(self._schedule is not None or not self._steps.is_constant)
 
     # --- several epochs ---
 
@@ -478,7 +471,7 @@ class Training:
             return
         self._paces[size].record(1, count, seconds)
         self._before = _Saved(saved, stretch)
-        rates = np.broadcast_to(stretch.steps[:, STEP_NUMBERS], count)[count // epochs - 1 :: count // epochs]
+        rates = np.broadcast_to(stretch.steps[:, 0], count)[count // epochs - 1 :: count // epochs]
         for epoch, rate in zip(seen, rates, strict=True):
             self._record(epoch.cost / self._n, epoch.hits / self._n, rate, seconds / epochs)
 
@@ -506,7 +499,7 @@ class Training:
                 if done + stretch.last * size < n:
                     self._check_clock()
             done, batches = done + samples, batches + part.last
-        self._record(cost / n, hits / n, stretch.steps[-1, STEP_NUMBERS], time.perf_counter() - began)
+        self._record(cost / n, hits / n, stretch.steps[-1, 0], time.perf_counter() - began)
 
     def _record(self, cost: float, accuracy: float, rate: float, seconds: float) -> None:
         """Take an epoch down in the history."""
@@ -518,18 +511,11 @@ class Training:
 
     def _with_numbers(self, stretch: Stretch) -> Stretch:
         """A stretch with the numbers of its steps, a row for each where they differ."""
-        settings, count = self._settings, stretch.last - stretch.first
         if not self._varies:
             return stretch
-        table = self._numbers(self._engine.memory.steps + np.arange(1, count + 1))
-        starts, samples = stretch.bounds
-        if settings.penalty_per_batch:
-            table[:, STEP_PENALTY] = 1 / samples
-        weights = self._train.data.sample_weight
-        if settings.weights_normalised and weights.size:
-            chosen = weights[stretch.order[starts[0] : starts[-1] + samples[-1]]].astype(np.float64)
-            table[:, STEP_SCALE] = samples / np.add.reduceat(chosen, starts - starts[0])
-        return stretch._replace(steps=table)
+        return stretch._replace(
+            steps=self._numbers(self._engine.memory.steps + np.arange(1, stretch.last - stretch.first + 1))
+        )
 
     def _run_stretch(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
         """Some batches in one kernel call, taken back to the last good weights if they go wrong.

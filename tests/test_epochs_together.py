@@ -77,20 +77,6 @@ def test_a_first_layer_that_skips_zeros(together):
     assert together
 
 
-@pytest.mark.parametrize("changes", [{"penalty_per_batch": True}, {"weights_normalised": True}])
-def test_numbers_of_their_own_for_every_batch(together, changes):
-    grouped, alone = network(), network()
-    fit = {"epochs": 20, "batch_size": 32, "l2": 0.1, "sample_weight": np.linspace(0.1, 2, 150), "optimizer": Adam()}
-    for each, callbacks in ((grouped, []), (alone, [lambda network, history: None])):
-        samples = {"X": X, "y": y, "callbacks": callbacks, "validation_data": None, "max_time": None}
-        defaults = {"l1": 0.0, "shuffle": True, "progress": False, "threads": 1}
-        request = each._request(**samples, **defaults, **fit)
-        each._train(request._replace(settings=request.settings._replace(**changes)))
-    assert course(grouped.history) == course(alone.history)
-    assert state(grouped) == state(alone)
-    assert together
-
-
 @pytest.mark.parametrize(
     "fit",
     [

@@ -32,16 +32,16 @@ def activation(row: activations.Activation) -> Activation:
         return Activation(low=0.0, high=1.0, initializer=row.initializer)
     found = activations.facts(row)
     low, high = found.lowest, found.highest
-    z = np.linspace(-30, 30, 6001)
-    value, slope, far, slope_far = (
+    z = np.linspace(-30, 30, 60_001)
+    value, slope, below, slope_below = (
         np.broadcast_to(result, at.shape)
-        for at in (z, np.array([-1e3]))
+        for at in (z, np.array([-0.01]))
         for result in ops.compute([row.expression, row.derivative], {"z": at})
     )
     bounded = np.isfinite(low) and np.isfinite(high)
     largest = float((np.maximum(value - low, high - value) * abs(slope)).max()) if bounded else 0.0
     flat = max(found.saturates_below, found.saturates_above) if bounded else np.inf
-    return Activation(flat, low, high, largest, bool(far[0] == 0 == slope_far[0]), row.initializer)
+    return Activation(flat, low, high, largest, bool(below[0] == 0 == slope_below[0]), row.initializer)
 
 
 def error_factor(cost: Cost, output: activations.Activation) -> float | None:

@@ -89,9 +89,8 @@ class Code(NamedTuple):
     update: int
     update_lists: int
     drop_sparse: int
-    large_batch: int
+    whole_batch: int
     limit_norms: int
-    weigh_layers: int
 
 
 class Net(NamedTuple):
@@ -137,17 +136,11 @@ class Batches(NamedTuple):
     size: int  # samples in a batch
     first: int
     last: int  # one past the last batch to run
-    steps: Float64s  # a row of numbers for every batch from ``first`` on, see STEP_SCALE
+    steps: Float64s  # a row of the optimizer's numbers for every batch from ``first`` on, the learning rate first
     step_columns: int  # from one row to the next; 0 where all are the same
-    numbers: int  # of the optimizer's own
+    numbers: int  # in a row
     seed: int  # of dropout
     step: int  # number of the first batch's step, from 1
-
-
-# Places in a row of ``Batches.steps``.
-STEP_SCALE = 0  # of every gradient, beside 1 / samples of the batch
-STEP_PENALTY = 1  # of l1 and l2
-STEP_NUMBERS = 2  # the optimizer's own from here on, the learning rate first
 
 
 class Rows(NamedTuple):
@@ -175,7 +168,6 @@ class Stepper(NamedTuple):
     clip_norm: float  # the largest norm of the whole gradient
     whole: int  # whether the gradient is kept in memory, and stepped by when it is complete
     limited: int  # whether some layer has a ``max_norm``
-    penalised: int  # whether the cost is counted with its l2 penalty
     shrink: Float64s  # (1,) factor between a sparse first layer's weights and what is stored, see epoch.run
     in_place: int  # whether a sparse first layer's gradient goes straight into the weights
     # Addresses of parts, see steps.py.

@@ -84,13 +84,28 @@ def _fingerprint(reader: Reader) -> tuple[Any, ...]:
 
 
 class _Datasets:
-    """Checked data, every array once."""
+    """Checked data, every array once.
+
+    What a user passes is told apart by ``id``: it lives as long as the call of ``fit_many``, and what is made of rows
+    lives here.
+    """
 
     def __init__(self) -> None:
         self.found: list[Samples] = []
+        self._rows: dict[tuple[int, int], NDArray[np.int64]] = {}
         self._places: dict[tuple[Any, ...], int] = {}
         self._settled: dict[tuple[Any, ...], Reader] = {}
         self._weights: dict[tuple[Any, ...], Reference] = {}
+
+    def rows(self, argument: str, values: Any, n: int) -> NDArray[np.int64] | None:
+        """Numbers of samples, the same array for the same argument; None for all."""
+        key = id(values), n
+        if key not in self._rows:
+            found = checks.check_rows(argument, values, n)
+            if found is None:
+                return None
+            self._rows[key] = found
+        return self._rows[key]
 
     def settle(self, network: Network, X: Any, y: Any, rows: NDArray[np.int64] | None) -> Reader:
         """What the network will know of its data.
@@ -178,14 +193,14 @@ def _member(
     place: int, network: Network, data: DataArguments, arguments: dict[str, Any], datasets: _Datasets
 ) -> Member:
     n = checks.count_samples(data.X)
-    rows = checks.check_rows("rows", data.rows, n)
+    rows = datasets.rows("rows", data.rows, n)
     reader = datasets.settle(network, data.X, data.y, rows)
     train = Reference(datasets.place(network, reader, data.X, data.y), rows)
     held_out = None
     if data.validation_rows is not None:
         if data.validation_data is not None:
             raise ValueError("validation_data and validation_rows cannot both be given")
-        held_out = train._replace(rows=checks.check_rows("validation_rows", data.validation_rows, n))
+        held_out = train._replace(rows=datasets.rows("validation_rows", data.validation_rows, n))
     elif data.validation_data is not None:
         X, y, own_weights = validation.check_held_out("validation_data", data.validation_data)
         try:

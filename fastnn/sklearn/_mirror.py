@@ -9,6 +9,7 @@ from fastnn.network import Network
 
 Array = NDArray[Any]
 Layers = list[Array]
+_FEW = 2048  # numbers, whose bytes are compared sooner than they are
 
 
 class Shape(NamedTuple):
@@ -69,6 +70,11 @@ def _equal(layers: Layers, known: Layers) -> bool:
     return len(layers) == len(known) and all(map(_same, layers, known))
 
 
-def _same(array: Array, known: Array) -> bool:
-    """What ``np.array_equal`` says, in half its time: a prediction of one sample is a matter of microseconds."""
-    return np.shape(array) == known.shape and bool((array == known).all())
+def _same(layer: Any, known: Array) -> bool:
+    """What ``np.array_equal`` says, in less of the few microseconds that a prediction of one sample takes."""
+    array = np.asarray(layer)
+    if array.shape != known.shape or array.dtype != known.dtype:
+        return False
+    if known.size <= _FEW:
+        return array.tobytes() == known.tobytes()
+    return not np.count_nonzero(array != known)
