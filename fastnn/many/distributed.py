@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import persistence, validation
+from fastnn.callbacks import restore_best
 from fastnn.history import History
 from fastnn.inputs.reader import Reader
 from fastnn.many import checks
@@ -261,6 +262,8 @@ def fit_distributed(
         causes = {DivergenceError: "divergence", KeyboardInterrupt: "interrupt"}
         history.stopped_by = causes.get(type(error), "error")
         raise
+    finally:
+        restore_best(callbacks, network, history)
     return history
 
 
