@@ -1,37 +1,68 @@
 """Ready callbacks for ``Network.fit``. A callback is any callable ``(network, history)``; True stops training."""
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastnn import validation
-from fastnn.history import History
+from fastnn.history import FIGURES, OWN_PREFIXES, History
 
-_MONITORS = {
-    "train_cost": -1,
-    "val_cost": -1,
-    "train_accuracy": 1,
-    "val_accuracy": 1,
-}  # sign: what counts as better
+
+def check_monitor(monitor: str, measured: Mapping[str, bool | None]) -> bool | None:
+    """Whether a larger value of a figure is better, None where nobody said; refused if ``fit`` will not measure it.
+
+    ``measured`` has what it will measure, and of each of these whether larger is better.
+    """
+    if monitor in measured:
+        return measured[monitor]
+    if monitor.startswith("val_") and monitor in FIGURES and "val_cost" not in measured:
+        raise ValueError(f"monitor {monitor!r} needs validation_data in fit")
+    if monitor in FIGURES:
+        raise ValueError(f"monitor {monitor!r} needs classes as targets, got a regression")
+    validation.check_name("monitor", monitor, measured)
+    return None
+
+
+def check_direction(monitor: str, measured: Mapping[str, bool | None]) -> bool:
+    """Whether a larger value is better of a figure of which that must be known."""
+    larger_is_better = check_monitor(monitor, measured)
+    if larger_is_better is None:
+        raise ValueError(
+            f"monitor {monitor!r} is a function of which is not known whether a larger value is better: pass for "
+            f"example metrics=[fastnn.Metric({monitor}, larger_is_better=True)]"
+        )
+    return larger_is_better
+
+
+def _check_monitor_name(monitor: Any) -> str:
+    """A name; whether it is that of a metric turns out in ``fit``."""
+    if isinstance(monitor, str) and not monitor.startswith(OWN_PREFIXES):
+        return monitor
+    return validation.check_name("monitor", monitor, FIGURES)
 
 
 class EarlyStopping:
-    """Stop when a figure has not improved for some epochs, and then go back to the best weights.
+    """Stop when a figure has not improved for some epochs, and go back to the best weights.
 
     Parameters
     ----------
     monitor : str, default "val_cost"
-        "train_cost", "val_cost", "train_accuracy" or "val_accuracy".
+        "train_cost", "val_cost", "train_accuracy" or "val_accuracy", or the name of one of fit's ``metrics``.
     patience : int, default 5
         Epochs without improvement to wait for, >= 1.
     min_delta : float, default 0.0
         An improvement must be larger than this.
     restore_best : bool, default True
-        Put the weights of the best epoch back when this stops training; not where the epochs run out before.
+        Put the weights of the best epoch back at the end, whatever ended training: this, the last epoch, ``max_time``,
+        another callback, Ctrl-C or a divergence. What the optimizer remembers, ``network.averaged()`` among it, goes
+        back to the same epoch; ``history.best_epoch`` says which that was. Nothing is put back where no epoch was
+        completed.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is wrong; from ``fit``, if it will not measure the monitored figure.
+        If an argument is wrong; from ``fit``, if it will not measure the monitored figure, or if that is a function of
+        which is not known whether a larger value is better.
 
     Examples
     --------
@@ -39,47 +70,64 @@ class EarlyStopping:
     >>> X, y, Xt, yt = fastnn.datasets.load_digits()
     >>> net = fastnn.Network([64, 16, 10])
     >>> stop = fastnn.EarlyStopping(monitor="val_accuracy", patience=3)
-    >>> net.fit(X, y, epochs=500, validation_data=(Xt, yt), callbacks=[stop]).stopped_by
-    'callback'
+    >>> history = net.fit(X, y, epochs=500, validation_data=(Xt, yt), callbacks=[stop])
+    >>> history.stopped_by, net.evaluate(Xt, yt)["accuracy"] == max(history.val_accuracy)
+    ('callback', True)
     """
 
     def __init__(
         self, monitor: str = "val_cost", patience: int = 5, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
-        self.monitor = validation.check_name("monitor", monitor, _MONITORS)
+        self.monitor = _check_monitor_name(monitor)
         self.patience = validation.check_whole("patience", patience)
         self.min_delta = validation.check_number("min_delta", min_delta, at_least=0)
         self.restore_best = validation.check_flag("restore_best", restore_best)
-        self._best, self._waited, self._layers = float("-inf"), 0, ([], [])  # type: tuple[float, int, Any]
+        self._larger_is_better = FIGURES.get(monitor, True)
+        self._best, self._waited, self._best_epoch = float("-inf"), 0, 0
+        self._saved: Any = None  # the engine's parameters and memory after the best epoch, and of which fit
 
-    @property
-    def _part(self) -> str:
-        return self.monitor.split("_")[0]
-
-    def check(self, measured: dict[str, bool]) -> None:
-        """Refuse to monitor what is not measured: on "train" and "val" data, and whether those have classes."""
-        if self._part not in measured:
-            raise ValueError(f"monitor {self.monitor!r} needs validation_data in fit")
-        if self.monitor.endswith("accuracy") and not measured[self._part]:
-            raise ValueError(f"monitor {self.monitor!r} needs classes as targets, got a regression")
+    def check(self, measured: Mapping[str, bool | None]) -> None:
+        """Refuse to monitor what is not measured."""
+        self._larger_is_better = check_direction(self.monitor, measured)
 
     def __call__(self, network: Any, history: History) -> bool:
         """Look at the latest epoch."""
-        values = getattr(history, self.monitor)
-        self.check({self._part: values[-1] == values[-1]} if values else {})
+        values = history.figure(self.monitor)
+        if not values:
+            raise ValueError(f"monitor {self.monitor!r} is not measured by this fit")
         if len(values) == 1:  # a new run of fit
-            self._best, self._waited, self._layers = float("-inf"), 0, (network.weights[:], network.biases[:])
-        score = _MONITORS[self.monitor] * values[-1]
-        if score > self._best + self.min_delta:
+            self._best, self._waited = float("-inf"), 0
+        score = values[-1] if self._larger_is_better else -values[-1]
+        improved = score > self._best + self.min_delta
+        if improved or len(values) == 1:  # a first one that is NaN is better than nothing
+            self._keep(network, history, len(values))
+        if improved:
             self._best, self._waited = score, 0
-            self._layers = network.weights[:], network.biases[:]
             return False
         self._waited += 1
         if self._waited < self.patience:
             return False
-        if self.restore_best:
-            network.weights, network.biases = self._layers
+        self.restore(network, history)
         return True
+
+    def _keep(self, network: Any, history: History, epoch: int) -> None:
+        self._best_epoch = epoch
+        if self.restore_best:
+            self._saved = network._engine.snapshot(), history
+
+    def restore(self, network: Any, history: History) -> None:
+        """Put the best weights back, if that is wanted and has not been done; ``fit`` calls this at its end."""
+        if self._saved is not None and self._saved[1] is history:
+            network._engine.restore(self._saved[0])
+            history.best_epoch = self._best_epoch
+        self._saved = None
+
+
+def restore_best(callbacks: Iterable[Any], network: Any, history: History) -> None:
+    """At the end of a training: back to the best weights, where a callback kept them."""
+    for callback in callbacks:
+        if isinstance(callback, EarlyStopping):
+            callback.restore(network, history)
 
 
 class OptunaPruning:
@@ -90,7 +138,8 @@ class OptunaPruning:
     trial : optuna.trial.Trial
         The trial whose objective calls ``fit``. Its study says whether more or less is better.
     monitor : str, default "val_cost"
-        What to report after every epoch: "train_cost", "val_cost", "train_accuracy" or "val_accuracy".
+        What to report after every epoch: "train_cost", "val_cost", "train_accuracy", "val_accuracy", or one of fit's
+        ``metrics``.
 
     Raises
     ------
@@ -119,13 +168,17 @@ class OptunaPruning:
         except ImportError as error:
             raise ImportError('Optuna is not installed: pip install "fastnn-engine[optuna]"') from error
         self._pruned = optuna.TrialPruned
-        self.trial, self.monitor = trial, validation.check_name("monitor", monitor, _MONITORS)
+        self.trial, self.monitor = trial, _check_monitor_name(monitor)
+
+    def check(self, measured: Mapping[str, bool | None]) -> None:
+        """Refuse to report what is not measured."""
+        check_monitor(self.monitor, measured)
 
     def __call__(self, network: Any, history: History) -> None:
         """Report the latest epoch."""
-        figures = getattr(history, self.monitor)
+        figures = history.figure(self.monitor)
         if not figures:
-            raise ValueError(f"monitor {self.monitor!r} needs validation_data in fit")
+            raise ValueError(f"monitor {self.monitor!r} is not measured by this fit")
         if self.monitor.endswith("accuracy") and math.isnan(figures[-1]):
             raise ValueError(f"monitor {self.monitor!r} needs classes as targets, got a regression")
         self.trial.report(figures[-1], len(figures))

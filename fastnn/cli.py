@@ -13,6 +13,8 @@ import math
 import os
 import sys
 import tempfile
+import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,16 +22,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import datasets, persistence, validation
+from fastnn import datasets, persistence, validation, warming
 from fastnn._version import __version__
+from fastnn.callbacks import EarlyStopping
 from fastnn.datasets import readers
 from fastnn.formulas.activations import ROWS as ACTIVATIONS
 from fastnn.formulas.costs import ROWS as COSTS
+from fastnn.formulas.schedules import SCHEDULES
 from fastnn.history import History
-from fastnn.initializers import INITIALIZERS
+from fastnn.initializers import INITIALIZER_NAMES
+from fastnn.inputs.scaling import SCALES
 from fastnn.interrupts import held
 from fastnn.network import Network, load
-from fastnn.optimizers import OPTIMIZERS, SGD, Adam
+from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from fastnn.training import DivergenceError
 
 Array = NDArray[Any]
@@ -65,6 +70,25 @@ def _names(text: str) -> str | list[str]:
     return text.split(",") if "," in text else text
 
 
+def _listed_names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _numbers(text: str) -> float | list[float]:
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, or one for each layer, got {text!r}") from None
+    return found if len(found) > 1 else found[0]
+
+
+def _scale(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _threads(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
@@ -78,21 +102,35 @@ _NETWORK_OPTIONS = (
     _Option("activation", _names, f"of the hidden layers, one for all or A,B,... for each: {_listed(_HIDDEN_NAMES)}"),
     _Option("output", str, f"activation of the output layer: {_listed(ACTIVATIONS)}"),
     _Option("cost", str, f"what training minimises: {_listed(COSTS)}"),
-    _Option("initializer", str, f"how the weights start: {_listed(INITIALIZERS)}"),
+    _Option("initializer", str, f"how the weights start: {_listed(INITIALIZER_NAMES)}"),
+    _Option("scale", _scale, f"how inputs are scaled: a number that divides them, or {_listed(SCALES)}"),
     _Option("dtype", str, f"of the weights and the arithmetic: {_listed(validation.DTYPES)}"),
     _Option("seed", int, "start of the random numbers"),
 )
 _FIT_OPTIONS = (
     _Option("batch_size", int, "samples per step"),
-    _Option("l1", float, "strength of the l1 penalty"),
-    _Option("l2", float, "strength of the l2 penalty"),
+    _Option("schedule", str, f"how the learning rate changes, such as 'step(every=5)': {_listed(SCHEDULES)}"),
+    _Option("l1", _numbers, "strength of the l1 penalty, or A,B,... for each layer"),
+    _Option("l2", _numbers, "strength of the l2 penalty, or A,B,... for each layer"),
+    _Option("dropout", _numbers, "share of hidden units left out of every step, or A,B,... for each layer's inputs"),
+    _Option("max_norm", _numbers, "largest norm of a hidden unit's weights, or A,B,... for each layer"),
+    _Option("clip_value", float, "largest that a number of the gradient may be"),
+    _Option("clip_norm", float, "largest norm of the gradient"),
+    _Option("class_weight", str, "balanced: all classes weigh the same"),
+    _Option("validation_split", float, "share of the samples to hold out and validate on, in place of test data"),
+    _Option("metrics", _listed_names, "A,B,... more figures on the validation data, by scikit-learn's names"),
     _Option("max_time", float, "stop after so many seconds"),
     _Option("threads", _threads, "threads that train together, or auto"),
 )
 _OPTIMIZER_OPTIONS = (
     _Option("learning_rate", float, "step size"),
     _Option("momentum", float, "how much of the last step goes into the next"),
+    _Option("weight_decay", float, "strength of the decoupled decay of weights"),
 )
+
+
+_KINDS: dict[str, Any] = {**OPTIMIZERS, LBFGS.name: LBFGS}
+"""Classes of optimizers by name."""
 
 
 def _flag(name: str) -> str:
@@ -109,7 +147,8 @@ def _default_text(name: str, owners: Sequence[Callable[..., Any]]) -> str:
     """The default of a parameter for the help: one value, or one for each owner that has it."""
     found = [(owner.__name__.lower(), _defaults(owner)[name]) for owner in owners if name in _defaults(owner)]
     if len(found) == 1:
-        return "no limit" if found[0][1] is None else str(found[0][1])
+        none = "no limit" if name == "max_time" else "none"
+        return none if found[0][1] in (None, ()) else str(found[0][1])
     return ", ".join(f"{value} for {owner}" for owner, value in found)
 
 
@@ -138,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_predict(commands)
     _add_info(commands)
+    _add_warmup(commands)
     return parser
 
 
@@ -171,8 +211,16 @@ def _add_train(commands: Any) -> None:
         default=argparse.SUPPRESS,
         help="take the samples as they come",
     )
+    group.add_argument(
+        "--drop-last",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="leave out a smaller last batch of every epoch",
+    )
+    patience = "stop when the validation cost has not fallen for N epochs; the weights of the best epoch are kept"
+    group.add_argument("--patience", type=int, metavar="N", help=patience)
     default = _defaults(Network.fit)["optimizer"]
-    group.add_argument("--optimizer", default=default, help=f"{', '.join(OPTIMIZERS)} or auto (default: {default})")
+    group.add_argument("--optimizer", default=default, help=f"{', '.join(_KINDS)} or auto (default: {default})")
     _add_options(group, _OPTIMIZER_OPTIONS, list(OPTIMIZERS.values()))
     group.add_argument("--nesterov", action="store_true", default=argparse.SUPPRESS, help="Nesterov's form of momentum")
 
@@ -195,6 +243,15 @@ def _add_predict(commands: Any) -> None:
         help=f"{_DATA_HELP}; a CSV file may come without labels, of IDX the images alone are read",
     )
     command.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+
+
+def _add_warmup(commands: Any) -> None:
+    command = _add_command(commands, _run_warmup, "compile ahead what a first training would wait for")
+    for name, default in _defaults(warming.warmup).items():
+        shown = default if isinstance(default, str) else ",".join(default)
+        command.add_argument(
+            f"--{name}", type=_names, default=argparse.SUPPRESS, metavar="NAME,...", help=f"default: {shown}"
+        )
 
 
 def _add_info(commands: Any) -> None:
@@ -355,17 +412,32 @@ def _print_result(text: str) -> None:
 # --- commands ---
 
 
-def _optimizer(args: argparse.Namespace) -> SGD | Adam | str:
-    name = validation.check_name("optimizer", args.optimizer, [*OPTIMIZERS, "auto"])
+def _optimizer(args: argparse.Namespace) -> Optimizer | LBFGS | str:
+    name = validation.check_name("optimizer", args.optimizer, [*_KINDS, "auto"])
     settings = _given(args, [*_option_names(_OPTIMIZER_OPTIONS), "nesterov"])
     if name == "auto" and not settings:
         return name
-    kind = OPTIMIZERS["sgd" if name == "auto" else name]
+    kind = _KINDS["sgd" if name == "auto" else name]
     known = {field.name for field in dataclasses.fields(kind)}
     for name in settings:
         if name not in known:
             raise ValueError(f"{name} does not go with optimizer {args.optimizer!r}")
-    return kind(**settings)
+    found: Optimizer | LBFGS = kind(**settings)
+    return found
+
+
+def _fit_arguments(train: _Data, test: _Data | None, optimizer: Any, args: argparse.Namespace) -> dict[str, Any]:
+    """What ``Network.fit`` is called with besides X and y."""
+    given = _given(args, [*_option_names(_FIT_OPTIONS), "shuffle", "drop_last"])
+    if getattr(optimizer, "full_batch", False):
+        given = {"batch_size": len(train.X), **given}
+    if "validation_split" not in given and test is not None:
+        given["validation_data"] = test.X, test.y
+    if args.patience is not None:
+        if given.keys().isdisjoint(("validation_split", "validation_data")):
+            raise ValueError("patience needs validation data: pass --validation-split or --test-data")
+        given["callbacks"] = [EarlyStopping(patience=args.patience)]
+    return {"epochs": args.epochs, "optimizer": optimizer, "progress": False if args.quiet else None, **given}
 
 
 def _scores(network: Network, data: _Data) -> tuple[str, str]:
@@ -388,11 +460,12 @@ def _run_train(args: argparse.Namespace) -> None:
         count = validation.check_whole("samples", args.samples)
         train = _Data(train.source, train.X[:count], train.y[:count])
     options = _given(args, _option_names(_NETWORK_OPTIONS))
-    if train.X.dtype == validation.UINT8:
+    if train.X.dtype == validation.UINT8 and "scale" not in options:
         options["scale"] = 255
         if not args.quiet:
             print("images of bytes: pixels are divided by 255")
     network = Network(args.layers or _deduced_sizes(train), **options)
+    network._wording = "command"
     _check_data(network, *((train, test) if test else (train,)))
     try:
         history = _train_and_save(network, train, test, optimizer, args)
@@ -417,18 +490,11 @@ def _train_and_save(
     network: Network, train: _Data, test: _Data | None, optimizer: Any, args: argparse.Namespace
 ) -> History:
     """Train, and save what came of it, also of a training that broke off; no interrupt comes in between."""
+    arguments = _fit_arguments(train, test, optimizer, args)
     with held() as hold:
         try:
             with hold.released():
-                history = network.fit(
-                    train.X,
-                    train.y,
-                    epochs=args.epochs,
-                    optimizer=optimizer,
-                    validation_data=(test.X, test.y) if test else None,
-                    progress=False if args.quiet else None,
-                    **_given(args, [*_option_names(_FIT_OPTIONS), "shuffle"]),
-                )
+                history = network.fit(train.X, train.y, **arguments)
         except (KeyboardInterrupt, DivergenceError):  # the network holds the last good weights
             _save(network, args.save)
             raise
@@ -458,6 +524,12 @@ def _run_predict(args: argparse.Namespace) -> None:
         _print_result(text)
     else:
         _write_text(args.output, text)
+
+
+def _run_warmup(args: argparse.Namespace) -> None:
+    began = time.perf_counter()
+    warming.warmup(**_given(args, ["dtypes", "activations", "costs", "optimizers"]))
+    _print_result(f"kernels are ready, after {time.perf_counter() - began:.1f} s\n")
 
 
 def _run_info(args: argparse.Namespace) -> None:
@@ -517,6 +589,13 @@ def _flush_stdout() -> None:
         sys.stdout.flush()
 
 
+def _warn(
+    message: Any, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """A warning in one line; where the program stands that shows it is of no interest."""
+    print("fastnn: warning:", " ".join(str(message).splitlines()), file=sys.stderr)
+
+
 def _settle_stdout() -> None:
     """Drop what stdout cannot take, or Python's flush at exit would fail once more, with a traceback."""
     try:
@@ -555,7 +634,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _occupy_descriptors()
     args = _parser().parse_args(argv)
     try:
-        args.run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            args.run(args)
         _flush_stdout()
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
@@ -564,7 +645,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _settle_stdout()
         return _complain(f"error: {_reason(error)}", 1)
-    except (_Failure, datasets.DataFileError, DivergenceError, RuntimeError) as error:  # no more threads to be had
+    # RuntimeError: no more threads to be had; ImportError: a library that an option needs
+    except (_Failure, datasets.DataFileError, DivergenceError, RuntimeError, ImportError) as error:
         return _complain(f"error: {error}", 1)
     except MemoryError as error:
         return _complain(f"error: not enough memory: {error}", 1)

@@ -6,7 +6,7 @@ Kernels are imported when the first network is made, not when ``fastnn`` is: imp
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,13 +17,14 @@ from fastnn import layout
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.costs import Cost
 from fastnn.formulas.optimizers import Optimizer, Rule
+from fastnn.interrupts import held
 from fastnn.kernels.buffers import (
     ABORT,
+    CACHE_LINE,
     HYPER_SIZE,
     N_TOTALS,
     PARTS,
     SAMPLES_PER_LIST,
-    STEP_NUMBERS,
     SYNC_SIZE,
     TOTAL_BATCHES,
     TOTAL_COST,
@@ -39,11 +40,14 @@ from fastnn.kernels.buffers import (
 )
 from fastnn.kernels.host import PANEL_VECTORS, lanes_of
 from fastnn.kernels.records import Packed, address_of, pack_table
+from fastnn.notices import Compiling
 from fastnn.program import FORWARD, MEASURE, TRAINING, Program
+from fastnn.teamwork import Team as Workforce
 from fastnn.validation import UINT8, Features, Targets
 
 Array = NDArray[Any]
 _INT64 = np.dtype(np.int64)
+_FEATURES = Data._fields.index("features")
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
@@ -81,7 +85,6 @@ class Stepping(NamedTuple):
     clip: float = float("inf")  # the largest that a gradient of a weight may be
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     seed: int = 0  # of what is dropped
-    penalised: bool = False  # whether the cost is counted with its l2 penalty
 
     @property
     def in_place(self) -> bool:
@@ -119,7 +122,7 @@ class Memory(NamedTuple):
 class Workers(NamedTuple):
     """Threads to call a kernel on."""
 
-    pool: Executor
+    team: Workforce
     most: int  # how many a call may ever have; the scratch is laid out for them
     threads: int  # how many this call has
 
@@ -133,27 +136,28 @@ class Seen(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Some batches of an epoch."""
+    """Some batches of an epoch, or all batches of some epochs."""
 
-    order: Array  # (n,) int64, the samples in the order of the epoch
-    size: int  # samples in a batch; the last one may be smaller
+    order: Array  # (n,) int64, the samples in the order of the epochs, one after the other
+    size: int  # samples in a batch; the last one of an epoch may be smaller
     first: int
     last: int  # one past the last batch
     steps: Array  # (last - first, k) float64 with the numbers of every batch's step, or (1, k) where all are the same
+    epochs: int = 1
 
     def packed(self, seed: int, step: int) -> Batches:
         """As the kernels see it, with the seed of dropout and the number of the first step."""
         rows, columns = self.steps.shape
-        own = columns - STEP_NUMBERS
         return Batches(
             order=self.order,
             n=self.order.size,
+            epoch=self.order.size // self.epochs,
             size=self.size,
             first=self.first,
             last=self.last,
             steps=self.steps,
             step_columns=columns * (rows > 1),
-            numbers=own,
+            numbers=columns,
             seed=seed,
             step=step,
         )
@@ -198,13 +202,26 @@ def _blocks(n_in: int, share: float, batch_size: int, itemsize: int) -> int:
     return -(-n_in // layout.block_size(n_in, wanted))
 
 
-def random_order(generator: np.random.Generator, n: int) -> Array:
-    """The numbers from 0 to n - 1 in random order, as int64."""
-    from fastnn.kernels.shuffle import permute
+@dataclass(frozen=True)
+class RandomOrders:
+    """Orders of samples by chance, the same ones however many are asked for at a time."""
 
-    order, draws = np.empty(n, np.int64), generator.random(n)
-    permute.code(None)(address_of(order), n, address_of(draws))
-    return order
+    generator: np.random.Generator
+
+    def __call__(self, n: int) -> Array:
+        """The numbers from 0 to n - 1 in random order, as int64."""
+        order: Array = self.several(n, 1)[0]
+        return order
+
+    def several(self, n: int, count: int) -> Array:
+        """The next ``count`` orders as rows."""
+        from fastnn.kernels.shuffle import permute
+
+        orders, draws = np.empty((count, n), np.int64), self.generator.random((count, n))
+        code, order, draw = permute.code(None), address_of(orders), address_of(draws)
+        for at in range(0, orders.nbytes, n * orders.itemsize):
+            code(order + at, n, draw + at)  # draws have eight bytes, too
+        return orders
 
 
 def shuffle_as_python(order: Array, state: Array) -> None:
@@ -246,39 +263,6 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
     return Data(
         pixels, 255.0, features, *entries, *wanted, weights, bool(targets and targets.classes), int(X.starts.size > 0)
     )
-
-
-def _run_together(kernel: Any, calls: list[tuple[Any, ...]], pool: Executor, sync: Array) -> None:
-    """Call a kernel on several threads that wait for each other, and see all of them home whatever happens here.
-
-    This thread is one of them: were it to wake all the others and then sleep, two could find themselves on one core.
-    """
-    running: list[Future[None]] = []
-    went_through = False
-    try:
-        for call in calls[1:]:
-            running.append(pool.submit(kernel, *call))
-        kernel(*calls[0])
-        went_through = True
-    finally:
-        if not went_through:  # Ctrl-C, or no more threads to be had: nobody waits for those that never come
-            sync[ABORT] = 1
-        interrupted = _wait(running)
-    if interrupted:
-        raise KeyboardInterrupt
-    for future in running:
-        future.result()
-
-
-def _wait(running: list["Future[None]"]) -> bool:
-    """Wait to the end of a stretch, also through Ctrl-C; returns whether there was one."""
-    interrupted = False
-    while True:
-        try:
-            wait(running)
-            return interrupted
-        except KeyboardInterrupt:
-            interrupted = True
 
 
 def _with_own_place(scratch: Scratch, member: int) -> Scratch:
@@ -337,6 +321,7 @@ class Engine:
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
         self._data: tuple[Data, Packed] | None = None
+        self._plain: Packed | None = None
         self._alone = Packed(self._new_team(0, 1))
         self._products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
         # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
@@ -395,9 +380,12 @@ class Engine:
         """The scratch that was made last."""
         return list(self._places.values())[-1]
 
-    def _require(self, *names: str) -> None:
-        """Have code compiled or loaded, and known to the kernels."""
-        if self.program.require(names):
+    def _require(self, *names: str, entry: str = "") -> None:
+        """Have code compiled or loaded, and known to the kernels. Ctrl-C waits: Numba is not made for it."""
+        if self.program.has(names):
+            return
+        with held(), Compiling():
+            self.program.require(names, entry)
             for places in self._places.values():
                 for place in places:
                     self.program.fill(place.table)
@@ -405,13 +393,23 @@ class Engine:
     def _entry(self, name: str) -> Callable[..., Any]:
         """An entry's machine code."""
         if name not in self._entries:
-            self._entries[name] = self.program.entry(name)
+            with held(), Compiling():
+                self._entries[name] = self.program.entry(name)
         return self._entries[name]
 
     def _packed(self, data: Data) -> int:
-        """Address of the data's record; that of the last ones is kept."""
-        if self._data is None or self._data[0] is not data:
-            self._data = data, Packed(data)
+        """Address of the data's record; that of the last ones is kept.
+
+        For predictions of plain numbers there is one record, of which a word changes: they take a few microseconds.
+        """
+        if self._data is not None and self._data[0] is data:
+            return self._data[1].address
+        if data.features.size and not (data.starts.size or data.labels.size or data.targets.size):
+            if self._plain is None:
+                self._plain = Packed(data)
+            self._plain.words[_FEATURES] = address_of(data.features)
+            return self._plain.address
+        self._data = data, Packed(data)
         return self._data[1].address
 
     def _new_team(self, member: int, size: int) -> Team:
@@ -478,22 +476,27 @@ class Engine:
 
     def prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
         """Have everything compiled that training on these data needs."""
-        with self._lock:
+        with self._lock, held(), Compiling():
             self._prepare(data, batch_size, stepping)
+            self._stepper(stepping, data, batch_size, np.ones((1, 1)))
+
+    def prepare_evaluation(self, data: Data) -> None:
+        """Have everything compiled that evaluating on these data needs."""
+        with self._lock, held(), Compiling():
+            self._require(*FORWARD, *MEASURE, "first_sparse" if data.blocks else "first_dense")
+            self._entry("evaluate")
 
     def _prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
         wanted = [*TRAINING, "first_sparse" if data.blocks else "first_dense"]
         if data.blocks:
             wanted.append("update_lists")
         if stepping.keeps_gradient(batch_size):
-            wanted.append("large_batch")
+            wanted.append("whole_batch")
         if stepping.dropped:
             wanted += ["drop_row", "drop_sparse"] if data.blocks and stepping.dropped[0] else ["drop_row"]
         if any(layer.max_norm < float("inf") for layer in stepping.layers):
             wanted.append("limit_norms")
-        if stepping.penalised:
-            wanted.append("weigh_layers")
-        self._require(*wanted)
+        self._require(*wanted, entry="run")
         self._entry("run")
 
     def _set_layers(self, stepping: Stepping, places: list[Place]) -> Array:
@@ -541,7 +544,6 @@ class Engine:
             clip_norm=stepping.clip_norm,
             whole=whole,
             limited=any(layer.max_norm < float("inf") for layer in stepping.layers),
-            penalised=stepping.penalised,
             shrink=_empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
             update=step("update", rule),
@@ -557,8 +559,8 @@ class Engine:
         stepping: Stepping,
         workers: Workers | None = None,
         cost: float = 0.0,
-    ) -> Seen:
-        """Train on a stretch of batches with the optimizer whose memory this is.
+    ) -> list[Seen]:
+        """Train on a stretch of batches with the optimizer whose memory this is; returns what was seen in every epoch.
 
         ``cost`` is the sum before them: it is added up batch by batch, so that stretches do not show in it.
         """
@@ -571,9 +573,9 @@ class Engine:
             gradients = self._room_for_gradients(data, stretch.size, stepping, most)
             stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places))
             batches = Packed(stretch.packed(stepping.seed if stepping.dropped else 0, self.memory.steps + 1))
-            team, totals = self._new_team(0, threads), np.zeros((threads, N_TOTALS))
-            totals[:, TOTAL_COST] = cost
-            shrinks = np.full((threads, layout.CACHE_LINE // 8), self.memory.shrink)
+            team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
+            totals[:, 0, TOTAL_COST] = cost
+            shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
             calls, keeps = [], []
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
@@ -588,11 +590,16 @@ class Engine:
                 if workers is None or threads == 1:
                     kernel(*calls[0])
                 else:
-                    _run_together(kernel, calls, workers.pool, team.sync)
+                    # Nobody waits for those that never come: there may be no more threads to be had.
+                    workers.team.run([(kernel, call) for call in calls], lambda: team.sync.__setitem__(ABORT, 1))
             finally:  # Ctrl-C shows when the kernel returns, and the steps have been taken
-                done = int(totals[0, TOTAL_BATCHES])
+                done = int(totals[0, :, TOTAL_BATCHES].sum())
                 self.memory = self.memory._replace(steps=self.memory.steps + done, shrink=float(shrinks[0, 0]))
-        return Seen(totals[0, TOTAL_COST], totals[:, TOTAL_HITS].sum(), done)
+        hits = totals[:, :, TOTAL_HITS].sum(axis=0)
+        return [
+            Seen(cost, hit, int(batches))
+            for cost, hit, batches in zip(totals[0, :, TOTAL_COST], hits, totals[0, :, TOTAL_BATCHES], strict=True)
+        ]
 
     def _room_for_gradients(self, data: Data, batch_size: int, stepping: Stepping, threads: int) -> list[Array]:
         """For every thread buffers for the gradient, where this way of training keeps it in memory.
@@ -644,7 +651,7 @@ class Engine:
         totals, order = np.zeros(N_TOTALS), natural_order(n)
         with self._lock:
             self._settle()
-            self._require(*TRAINING, "large_batch", "first_sparse" if data.blocks else "first_dense")
+            self._require(*TRAINING, "whole_batch", "first_sparse" if data.blocks else "first_dense")
             if data.blocks:
                 self._require("update_lists")
             (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
@@ -657,7 +664,7 @@ class Engine:
         """A stepper that only adds up a gradient."""
         nothing = _empty(self.dtype)
         hyper = layout.aligned_zeros(2 * HYPER_SIZE, self.dtype)
-        numbers = dict.fromkeys(Stepper._fields, 0)
+        numbers: dict[str, Any] = dict.fromkeys(Stepper._fields, 0)
         numbers |= {"gradient_size": gradient.size, "in_place": 1, "add": self.program.step("add", None)}
         arrays = {"state": nothing, "gradient": gradient, "hyper": hyper, "factors": np.zeros(1), "shrink": np.ones(1)}
         stepper = Stepper(**{**numbers, **arrays})

@@ -1,6 +1,6 @@
 """Where training starts: initial weights and biases by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -59,13 +59,33 @@ INITIALIZERS = {
 }
 
 
+AUTO, LSUV = "auto", "lsuv"
+INITIALIZER_NAMES = (*INITIALIZERS, AUTO, LSUV)
+"""What ``Network(initializer=...)`` takes: the rows; each layer's by its activation; and the one that sees data."""
+
+
 def draw_layers(
-    name: str, rng: np.random.Generator, sizes: tuple[int, ...]
+    name: str, rng: np.random.Generator, sizes: tuple[int, ...], suited: Sequence[str] = ()
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """Weights (n_out, n_in) and biases (n_out,) of every layer, drawn layer by layer in float64."""
-    row = INITIALIZERS[name]
+    """Weights (n_out, n_in) and biases (n_out,) of every layer, drawn layer by layer in float64.
+
+    ``suited`` are the initializers that suit the layers' activations, which "auto" needs. What "lsuv" begins with has
+    orthonormal rows or columns.
+    """
     weights, biases = [], []
-    for n_in, n_out in pairwise(sizes):
+    for (n_in, n_out), own in zip(pairwise(sizes), suited or [name] * (len(sizes) - 1), strict=True):
+        if name == LSUV:
+            weights.append(_orthonormal(rng, n_in, n_out))
+            biases.append(np.zeros(n_out))
+            continue
+        row = INITIALIZERS[own if name == AUTO else name]
         weights.append(row.weights(rng, n_in, n_out))
         biases.append(row.biases(rng, n_in, n_out))
     return weights, biases
+
+
+def _orthonormal(rng: np.random.Generator, n_in: int, n_out: int) -> NDArray[np.float64]:
+    """Rows, or columns if these are fewer, that are orthogonal and of length 1 (Saxe et al., 2014)."""
+    q, r = np.linalg.qr(rng.normal(size=(max(n_in, n_out), min(n_in, n_out))))
+    q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # or the factorisation's signs, which are nobody's choice, would show
+    return q if n_out >= n_in else q.T

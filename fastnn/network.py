@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
-from functools import partial
 from itertools import pairwise
 from os import PathLike
 from typing import Any, Literal
@@ -10,27 +9,36 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import diagnostics, persistence, validation
-from fastnn.callbacks import EarlyStopping
+from fastnn import diagnostics, metrics, persistence, validation
+from fastnn.callbacks import EarlyStopping, OptunaPruning, check_direction
 from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
-from fastnn.engine import Engine, Penalty, natural_order, pack_data, plan_first_layer, random_order
+from fastnn.engine import Engine, RandomOrders, natural_order, pack_data, plan_first_layer
 from fastnn.forks import ForkSafeLock
-from fastnn.formulas import activations, costs
-from fastnn.history import History
-from fastnn.initializers import INITIALIZERS, draw_layers
-from fastnn.inputs.labels import CLASSES, Outputs
+from fastnn.formulas import activations, costs, expressions, optimizers, schedules
+from fastnn.formulas.activations import Activation
+from fastnn.formulas.averaging import keeps_average
+from fastnn.formulas.costs import Cost
+from fastnn.formulas.schedules import ReduceOnPlateau, Schedule
+from fastnn.history import FIGURES, History
+from fastnn.initializers import INITIALIZER_NAMES, LSUV, draw_layers
+from fastnn.inputs.labels import Outputs
 from fastnn.inputs.reader import Reader, check_wishes
 from fastnn.interrupts import Hold, held
-from fastnn.optimizers import SGD, Adam, resolve_optimizer
-from fastnn.training import FitRequest, FitSettings, Samples, Training, evaluate
+from fastnn.lbfgs import LBFGS, require_scipy
+from fastnn.lsuv import scale_layers
+from fastnn.optimizers import Optimizer, resolve_optimizer
+from fastnn.regularisation import Wishes, layer_steps
+from fastnn.splitting import alone, cut_samples, split_rows, weighed
+from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, evaluate
 
 Array = NDArray[Any]
 _OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not say how many buffers an optimizer keeps
+_LOOKS_AT_SCHEDULE = 100  # steps whose learning rates are looked at before training
 _MOST_STEPS = 1 << 53  # up to here float64 counts them
 _REBUILT = (
     *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader"),
-    *("_settings", "_budget", "_engine", "_fitting"),
+    *("_settings", "_budget", "_engine", "_fitting", "_entropy", "_waits_for_data", "_training"),
 )
 """Attributes that come back from what ``save`` writes."""
 
@@ -94,16 +102,21 @@ class Network:
     ----------
     sizes : sequence of int
         Number of inputs, of units in each hidden layer, and of outputs; at least two numbers, each >= 1.
-    activation : str or sequence of str, default "sigmoid"
-        Activation of the hidden layers, one for all or one for each: "sigmoid", "tanh", "relu" or "identity".
-    output : str, default "sigmoid"
+    activation : str, Activation or a sequence of them, default "sigmoid"
+        Activation of the hidden layers, one for all or one for each: a name such as "relu" or "elu(alpha=0.5)", or what
+        ``fastnn.activation`` made of a formula of yours.
+    output : str or Activation, default "sigmoid"
         Activation of the output layer; also "softmax".
-    cost : str, default "cross_entropy"
+    cost : str or Cost, default "cross_entropy"
         "quadratic" (1/2 ||a - y||^2) or "sum_squares" (||a - y||^2) with any output but softmax;
-        "cross_entropy" (Bernoulli, over independent outputs) with sigmoid; "log_likelihood" with softmax.
+        "cross_entropy" (Bernoulli, over independent outputs) with sigmoid; "log_likelihood" with softmax; and others,
+        see README; or what ``fastnn.cost`` made.
     initializer : str or (weights, biases), default "scaled"
-        "scaled" (normal, 1/sqrt(n_in)), "normal" and "uniform" (unscaled), "glorot", "he", or two lists of arrays,
-        (n_out, n_in) and (n_out,) for every layer.
+        "scaled" (normal, 1/sqrt(n_in), also known as LeCun's; it suits selu), "normal" and "uniform" (unscaled),
+        "glorot", "he"; "auto" takes for every layer the one that suits its activation; "lsuv" begins with orthonormal
+        matrices, and the first ``fit`` scales layer by layer so that the weighted inputs have variance 1 over up to
+        1024 of its samples (Mishkin and Matas, 2016). Or two lists of arrays, (n_out, n_in) and (n_out,) for every
+        layer.
     dtype : "float32" or "float64", default "float32"
         Of weights and arithmetic.
     seed : int or None, default 0
@@ -164,9 +177,9 @@ class Network:
     def __init__(
         self,
         sizes: Sequence[int],
-        activation: str | Sequence[str] = "sigmoid",
-        output: str = "sigmoid",
-        cost: str = "cross_entropy",
+        activation: str | Activation | Sequence[str | Activation] = "sigmoid",
+        output: str | Activation = "sigmoid",
+        cost: str | Cost = "cross_entropy",
         initializer: str | tuple[Sequence[ArrayLike], Sequence[ArrayLike]] = "scaled",
         dtype: Any = "float32",
         seed: int | None = 0,
@@ -184,26 +197,34 @@ class Network:
         self._dtype = validation.check_dtype(dtype)
         if seed is not None:
             validation.check_whole("seed", seed, at_least=0)
-        self._generator = np.random.default_rng(seed)
+        entropy = np.random.SeedSequence(seed)
+        self._entropy = entropy.entropy  # what else is drawn from the seed, and always in the same way
+        self._generator = np.random.default_rng(entropy)
+        self._waits_for_data = False  # whether the first fit is to scale the weights
         if isinstance(initializer, str):
-            validation.check_name("initializer", initializer, INITIALIZERS)
-            layers = draw_layers(initializer, self._generator, self.sizes)
+            validation.check_name("initializer", initializer, INITIALIZER_NAMES)
+            suited = [activation.initializer for activation in self._activations]
+            layers = draw_layers(initializer, self._generator, self.sizes, suited)
+            self._waits_for_data = initializer == LSUV
         else:
             layers = validation.check_two("initializer", initializer, "(weights, biases), or a name")
         outputs = self._outputs
         wishes = check_wishes(scale, missing, task, classes, self.sizes[0], outputs)
         self._reader = Reader.fresh(self.sizes[0], outputs, wishes)
         self.history: History | None = None
-        self._settings = diagnostics.Settings.of(default_optimizer(output), 10)
+        self._settings = diagnostics.Settings.of(default_optimizer(self.activations[-1]), 10)
         self._budget: diagnostics.Budget | None = None  # before the first fit
         self._attach_engine()
         self.weights = layers[0]
         self.biases = layers[1]
 
+    _wording = "library"  # of what goes wrong in training; others that train here set their own
+
     def _attach_engine(self) -> None:
         with held():  # the first one imports Numba
             self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
         self._fitting = ForkSafeLock()
+        self._training: Training | None = None  # while ``fit`` runs
 
     # --- what it is: fixed, because the buffers are laid out for it ---
 
@@ -229,13 +250,10 @@ class Network:
 
     @property
     def _outputs(self) -> Outputs:
-        cost = self._cost
-        return Outputs(self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype)
-
-    @property
-    def _classifier(self) -> bool:
-        """Whether it answers with one class for every sample."""
-        return self._reader.answering.kind == CLASSES
+        cost, activation = self._cost, self._activations[-1].name
+        return Outputs(
+            self.sizes[-1], activation, cost.spec, cost.classifies, cost.targets, self.dtype, cost.probability
+        )
 
     # --- what it knows of its data ---
 
@@ -293,17 +311,29 @@ class Network:
         y: ArrayLike,
         epochs: int = 30,
         batch_size: int | Sequence[int] = 10,
-        optimizer: SGD | Adam | str = "auto",
-        l2: float = 0.0,
-        l1: float = 0.0,
+        optimizer: Optimizer | LBFGS | str = "auto",
+        l2: float | Sequence[float] = 0.0,
+        l1: float | Sequence[float] = 0.0,
         shuffle: bool | Callable[[int], ArrayLike] = True,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
         sample_weight: ArrayLike | None = None,
         max_time: float | None = None,
         callbacks: Sequence[Callable[["Network", History], Any]] = (),
         progress: bool | None = None,
         threads: int | Literal["auto"] = 1,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        *,
+        schedule: Schedule | str | Callable[[float], float] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        max_norm: float | Sequence[float | None] | None = None,
+        weights_rate: float | Sequence[float] = 1.0,
+        biases_rate: float | Sequence[float] = 1.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        weight_average: float | None = None,
+        drop_last: bool = False,
+        validation_split: float | None = None,
+        metrics: Iterable[str | Callable[..., Any]] = (),
     ) -> History:
         """Train, going on from where the network stands.
 
@@ -325,15 +355,17 @@ class Network:
         batch_size : int or sequence of int, default 10
             Samples per step; the last batch of an epoch may be smaller. Or the size of every batch of an epoch, summing
             to n.
-        optimizer : SGD, Adam or name, default "auto"
-            The step. Its memory (momentum and so on) carries over between calls while it stays of the same kind. "auto"
+        optimizer : Optimizer or name, default "auto"
+            The step: ``fastnn.SGD``, ``Adam``, ``AdamW``, ``Nadam``, ``RMSprop``, ``Adagrad``, ``Lion``, ``Rprop`` or
+            ``LBFGS``, what ``fastnn.optimizer`` made, or one of their names. Rprop and LBFGS want all samples in one
+            batch. Its memory (momentum and so on) carries over between calls while it stays of the same kind. "auto"
             is ``SGD(0.5)`` for outputs that are bounded (sigmoid, softmax, tanh), else ``Adam(0.003)``.
-        l2, l1 : float, default 0.0
-            Strengths of the penalties, >= 0.
+        l2, l1 : float or sequence of float, default 0.0
+            Strengths of the penalties, >= 0; one for all layers, or one for each.
         shuffle : bool or callable, default True
             Take the samples in a fresh random order every epoch. A function is asked before every epoch for an order
             of your own: ``shuffle(n)`` returns the numbers from 0 to n - 1, each once.
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
             Measured after every epoch.
         sample_weight : array-like (n,), optional
             Weight of every sample's cost, >= 0. Only their proportions count: they are scaled to a mean of 1, and a
@@ -351,6 +383,41 @@ class Network:
         class_weight : mapping or "balanced", optional
             Weight of every class's samples, by label, 1 where it is not named; multiplied with ``sample_weight``.
             "balanced" makes all classes weigh the same.
+        schedule : Schedule, str or callable, optional
+            How the learning rate changes, step by step: an object of ``fastnn.schedules``, its name such as
+            "cosine(period=5)" or "plateau(patience=3)", or a function of the share of training done, in [0, 1], to what
+            the optimizer's learning rate is multiplied by. It runs from the first step of this call to the last that
+            ``epochs`` allows. Callbacks may read and set ``network.learning_rate``.
+        dropout : float or sequence of float, default 0.0
+            Share of a hidden layer's units that is left out of a step by chance, in [0, 1); what is kept is scaled up
+            (Srivastava et al. 2014). Or a share for the inputs and for each hidden layer. Which are left out depends on
+            the network's seed, the step and the sample, not on threads.
+        max_norm : float or sequence of float or None, optional
+            The largest norm that the incoming weights of a hidden unit may have after a step, > 0; or one for each
+            layer, the output's last, None for no limit.
+        weights_rate, biases_rate : float or sequence of float, default 1.0
+            Factor of the learning rate for weights and for biases, >= 0; one for all layers, or one for each.
+        clip_value : float, optional
+            Bring every number of the gradient into [-clip_value, clip_value], > 0, before penalties are added.
+        clip_norm : float, optional
+            Scale the gradient down where its norm over all weights and biases is larger, > 0, before penalties are
+            added. The whole gradient is then kept in memory, which makes small batches slower.
+        weight_average : float, optional
+            Keep an exponential moving average of weights and biases over the steps, with this decay, in (0, 1), such as
+            0.999; ``averaged`` gives a network that has it. The average begins anew, as does the optimizer's memory,
+            where the last ``fit`` had none.
+        drop_last : bool, default False
+            Leave out the last batch of an epoch where it would be smaller than the others; other samples each time if
+            they are shuffled.
+        validation_split : float, optional
+            Instead of ``validation_data``: hold this share of the samples out, in (0, 1), of every class in
+            proportion. Which ones follows from the network's seed: the same in every ``fit`` on the same data.
+            ``history.held_out`` says how many. A ``scale`` is learned from the others alone; ``class_weight`` is for
+            the others alone, too.
+        metrics : sequence of str or callable, default ()
+            Further figures on the validation data, after every epoch in ``history.metrics``, which may also be
+            monitored: names of scikit-learn's scorers, such as "roc_auc" or "f1_macro" (extra ``sklearn``), or
+            functions ``f(y_true, y_pred)``; ``fastnn.Metric`` says more about these.
 
         Returns
         -------
@@ -401,6 +468,17 @@ class Network:
             progress,
             threads,
             class_weight,
+            schedule,
+            dropout,
+            max_norm,
+            weights_rate,
+            biases_rate,
+            clip_value,
+            clip_norm,
+            weight_average,
+            drop_last,
+            validation_split,
+            metrics,
         )
         return self._train(request)
 
@@ -421,38 +499,166 @@ class Network:
         progress: Any,
         threads: Any,
         class_weight: Any = None,
+        schedule: Any = None,
+        dropout: Any = 0.0,
+        max_norm: Any = None,
+        weights_rate: Any = 1.0,
+        biases_rate: Any = 1.0,
+        clip_value: Any = None,
+        clip_norm: Any = None,
+        weight_average: Any = None,
+        drop_last: Any = False,
+        validation_split: Any = None,
+        metrics: Any = (),
+        reader: Reader | None = None,
     ) -> FitRequest:
-        """What ``fit`` was asked for, checked and converted; changes nothing."""
-        reader = self._reader.settled(X, y)
-        train = self._samples(X, y, sample_weight, class_weight, reader)
-        held_out = None
-        if validation_data is not None:
-            pair = validation.check_two("validation_data", validation_data, "(X, y)")
-            try:
-                held_out = self._samples(*pair, reader=reader)
-            except (ValueError, TypeError) as error:
-                raise type(error)(f"validation_data: {error}") from None
+        """What ``fit`` was asked for, checked and converted; changes nothing. A ``reader`` has read X already."""
+        held_out: Samples | None
+        if validation_split is not None:
+            if validation_data is not None:
+                raise ValueError("validation_data and validation_split cannot both be given")
+            reader, train, held_out = self._hold_out(X, y, sample_weight, class_weight, validation_split)
+        else:
+            if reader is None:
+                reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
+            train = self._samples(X, y, sample_weight, class_weight, reader)
+            held_out = self._held_out(reader, validation_data)
+        judge = self._judge(reader, held_out, metrics)
+        steps = self._check_optimizer(optimizer)
+        layers = layer_steps(Wishes(l1, l2, dropout, max_norm, weights_rate, biases_rate), len(self.sizes) - 1)
         settings = FitSettings(
             epochs=validation.check_whole("epochs", epochs, at_least=0),
-            batch_sizes=validation.check_batch_size(batch_size, train.n),
-            optimizer=default_optimizer(self.activations[-1])
-            if isinstance(optimizer, str) and optimizer == "auto"
-            else resolve_optimizer(optimizer),
-            penalty=Penalty(
-                validation.check_number("l1", l1, at_least=0), validation.check_number("l2", l2, at_least=0)
-            ),
-            order=validation.check_shuffle(shuffle, partial(random_order, self._generator), natural_order),
+            batch_sizes=validation.check_batches(batch_size, drop_last, train.n),
+            optimizer=steps,
+            penalty=layers[0].penalty,
+            layers=layers,
+            order=validation.check_shuffle(shuffle, RandomOrders(self._generator), natural_order),
             order_is_theirs=callable(shuffle),
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
             callbacks=validation.check_callbacks(callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),
             threads=validation.check_threads(threads),
+            schedule=None if schedule is None else schedules.resolve(schedule),
+            clip_value=validation.check_limit("clip_value", clip_value),
+            clip_norm=validation.check_limit("clip_norm", clip_norm),
+            average_decay=None
+            if weight_average is None
+            else validation.check_number("weight_average", weight_average, above=0, below=1),
         )
-        measured = {"train": train.data.classify} | ({"val": held_out.data.classify} if held_out else {})
-        for callback in settings.callbacks:
-            if isinstance(callback, EarlyStopping):
-                callback.check(measured)
-        return FitRequest(train, held_out, settings, reader)
+        settings = self._check_monitors(settings, train, held_out, judge)
+        self._check_method(settings, train.n)
+        if isinstance(steps, LBFGS) and train.rows is not None:
+            train = Samples(alone(train, self.sizes[0], self.sizes[-1]), train.n)
+        return FitRequest(train, held_out, settings, reader, judge, validation_split is not None)
+
+    def _hold_out(
+        self, X: Any, y: Any, sample_weight: Any, class_weight: Any, share: Any
+    ) -> tuple[Reader, Samples, Samples]:
+        """What is known of the data, those left to train on, and those to validate on.
+
+        Which classes there are is told from all of y, but a scale is learned from what is trained on alone.
+        """
+        reader = self._reader.settled(X, y)
+        whole = self._samples(X, y, reader=reader)
+        rows, held = self._split(whole, share)
+        if self._reader.scaling is None:
+            reader = self._reader.settled(cut_samples(X, rows), y)
+            whole = self._samples(X, y, reader=reader)
+        train = weighed(Samples(whole.data, len(rows), rows), reader, sample_weight, class_weight)
+        rest = weighed(Samples(whole.data, len(held), held), reader, sample_weight, None)
+        return reader, train, Samples(alone(rest, self.sizes[0], self.sizes[-1]), rest.n)
+
+    def _split(self, samples: Samples, share: Any) -> tuple[Array, Array]:
+        """The rows to train on and those to hold out, always the same ones."""
+        share = validation.check_number("validation_split", share, above=0, below=1)
+        generator = np.random.default_rng(np.random.SeedSequence(self._entropy, spawn_key=(1,)))
+        rows, held = split_rows(samples, share, generator, self.sizes[-1])
+        if not held.size:
+            raise ValueError(
+                f"validation_split must leave samples on either side: none of {samples.n} can be held out without "
+                "taking a class's only sample"
+            )
+        return rows, held
+
+    def _held_out(self, reader: Reader, validation_data: Any) -> Samples | None:
+        """What to validate on."""
+        if validation_data is None:
+            return None
+        X, y, weights = validation.check_held_out("validation_data", validation_data)
+        try:
+            return self._samples(X, y, weights, reader=reader)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"validation_data: {error}") from None
+
+    def _judge(self, reader: Reader, held_out: Samples | None, wanted: Any) -> Judge | None:
+        """What measures the metrics, if there are any."""
+        found = metrics.resolve(wanted)
+        if not found:
+            return None
+        if held_out is None:
+            raise ValueError("metrics need validation_data or validation_split in fit")
+        data = alone(held_out, self.sizes[0], self.sizes[-1])
+        judge = Judge(self._engine, reader, data, held_out.n, found)
+        judge.check()
+        return judge
+
+    def _check_optimizer(self, optimizer: Any) -> Optimizer | LBFGS:
+        if isinstance(optimizer, str) and optimizer == "auto":
+            return default_optimizer(self.activations[-1])
+        return resolve_optimizer(optimizer)
+
+    def _check_monitors(
+        self, settings: FitSettings, train: Samples, held_out: Samples | None, judge: Judge | None
+    ) -> FitSettings:
+        """Refuse to monitor what will not be measured; settings know whether a schedule's figure should rise."""
+        schedule = settings.schedule
+        monitors = [c for c in settings.callbacks if isinstance(c, (EarlyStopping, OptunaPruning))]
+        if not monitors and not isinstance(schedule, ReduceOnPlateau):
+            return settings
+        parts = {"train": train.data.classify} | ({"val": held_out.data.classify} if held_out else {})
+        measured: dict[str, bool | None] = {
+            name: larger
+            for name, larger in FIGURES.items()
+            if (part := name.partition("_")[0]) in parts and (parts[part] or name.endswith("cost"))
+        }
+        measured |= judge.directions if judge else {}
+        for callback in monitors:
+            callback.check(measured)
+        if isinstance(schedule, ReduceOnPlateau):
+            return settings._replace(larger_is_better=check_direction(schedule.monitor, measured))
+        return settings
+
+    def _check_method(self, settings: FitSettings, n: int) -> None:
+        """Refuse what does not go with the optimizer, and schedules that give impossible rates."""
+        method, schedule = settings.optimizer, settings.schedule
+        if method.full_batch and settings.batch_sizes != ((n, n),):
+            raise ValueError(
+                f"optimizer {method.name!r} needs all samples in one batch: pass batch_size={n}, "
+                f"got batches of {settings.batch_sizes[0][0]}"
+            )
+        if isinstance(method, LBFGS):
+            unknown = {
+                "l1": any(layer.penalty.l1 for layer in settings.layers),
+                "weights_rate or biases_rate": any(
+                    (layer.weights_rate, layer.biases_rate) != (1, 1) for layer in settings.layers
+                ),
+                "schedule": schedule is not None,
+                "clip_value": settings.clip_value < float("inf"),
+                "clip_norm": settings.clip_norm < float("inf"),
+                "dropout": any(layer.dropout for layer in settings.layers),
+                "max_norm": any(layer.max_norm < float("inf") for layer in settings.layers),
+                "weight_average": settings.average_decay is not None,
+            }
+            for name, given in unknown.items():
+                if given:
+                    raise ValueError(f"{name} does not go with optimizer 'lbfgs'")
+            require_scipy()
+        elif schedule is not None:
+            if "rate" not in expressions.variables(method.rule.expressions):
+                raise ValueError(f"schedule does not go with optimizer {method.name!r}, which finds its own step sizes")
+            total = settings.steps_per_epoch * max(settings.epochs, 1)
+            at = np.unique(np.linspace(0, total - 1, min(total, _LOOKS_AT_SCHEDULE)).round())
+            schedule.rate(method.learning_rate, at, settings.steps_per_epoch, total)
 
     def _train(self, request: FitRequest) -> History:
         """Carry out a checked request."""
@@ -472,30 +678,104 @@ class Network:
 
     def _carry_out(self, request: FitRequest, hold: Hold) -> History:
         """The same for the only one at it; Ctrl-C comes where the hold is opened, and nowhere else."""
-        train, held_out, settings, reader = request
+        train, held_out, settings, reader, judge, split = request
         self._reader = reader or self._reader
+        if self._waits_for_data and settings.epochs:
+            scale_layers(self._engine, self._activations, train)
+            self._waits_for_data = False
+        if any(layer.dropout for layer in settings.layers) and not settings.seed:
+            settings = settings._replace(seed=int(self._generator.integers(1, 1 << 62)))
         plan = plan_first_layer(train.judged(self.sizes[0]), self.sizes[0], settings.batch_sizes[0][0])
         train = train._replace(data=train.data._replace(blocks=plan.blocks))
-        self.history = History(first_layer=plan.reason)
+        self.history = History(first_layer=plan.reason, held_out=held_out.n if split and held_out else 0)
+        by_rate = not isinstance(settings.optimizer, LBFGS)  # else there is no learning rate to advise on
+        advised = settings.optimizer if by_rate else default_optimizer(self.activations[-1])
         self._settings = diagnostics.Settings.of(
-            settings.optimizer, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
+            advised, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
         )
         company, budget = settings.company, self._budget
         if company is not None and not company.looks:
             budget = budget or diagnostics.Budget()
+        if not by_rate:
+            budget = diagnostics.Budget(float("-inf"))
         watch = diagnostics.Watch(
             self._model, train.data, train.n, self._settings, budget, self.history, train.rows, company is None
         )
-        training = Training(self._engine, train, held_out, settings, self.history, watch)
+        self._training = Training(self._engine, train, held_out, settings, self.history, watch, judge)
         try:
-            training.run(self, hold)
+            self._training.run(self, hold)
         finally:
+            self._training = None
             self._budget = watch.budget if watch.has_looked else self._budget
         return self.history
 
     @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step, while ``fit`` runs; outside of it that of the last fit's optimizer.
+
+        Callbacks may set it, > 0. A schedule goes on from there: all later rates change in the same proportion.
+
+        Raises
+        ------
+        RuntimeError
+            If it is set while no ``fit`` runs.
+        ValueError, TypeError
+            If it is set to what is no learning rate, or while a schedule has brought it to 0.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> X, y, Xt, yt = fastnn.datasets.load_digits()
+        >>> def halve(network, history):
+        ...     network.learning_rate /= 2
+        >>> net = fastnn.Network([64, 16, 10])
+        >>> net.fit(X, y, epochs=3, optimizer=fastnn.SGD(0.4), callbacks=[halve]).learning_rate
+        [0.4, 0.2, 0.1]
+        """
+        if self._training is not None:
+            return self._training.learning_rate
+        rate: float = self._settings.optimizer.learning_rate
+        return rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        if self._training is None:
+            raise RuntimeError("learning_rate can be set while fit runs, by a callback; else pass it to the optimizer")
+        if self._training.learning_rate == 0:
+            raise ValueError("learning_rate cannot be set where the schedule has brought it to 0")
+        self._training.learning_rate = validation.check_number("learning_rate", rate, above=0)
+
+    def averaged(self) -> "Network":
+        """A copy whose weights and biases are the moving average that ``fit(weight_average=...)`` keeps.
+
+        To validate with it after every epoch, let a callback do so:
+        ``lambda network, history: print(network.averaged().evaluate(Xv, yv))``.
+
+        Raises
+        ------
+        ValueError
+            If the last ``fit`` kept none.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> X, y, Xt, yt = fastnn.datasets.load_digits()
+        >>> net = fastnn.Network([64, 16, 10])
+        >>> history = net.fit(X, y, epochs=3, weight_average=0.99)
+        >>> net.averaged().evaluate(Xt, yt)["accuracy"] > 0.8
+        True
+        """
+        memory = self._engine.memory
+        if not keeps_average(memory.kernel) or not memory.steps:
+            raise ValueError("there is no average of the weights: the last fit must have weight_average, such as 0.999")
+        network = self.copy()
+        network._engine.params[:] = network._engine.state_buffers()[-1]
+        return network
+
+    @property
     def _model(self) -> diagnostics.Model:
-        return diagnostics.Model(self._engine, self._activations, self._cost)
+        wording, scaled = diagnostics.WORDINGS[self._wording], self._reader.wishes.scale is not None
+        return diagnostics.Model(self._engine, self._activations, self._cost, wording, scaled)
 
     def _samples(
         self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, reader: Reader | None = None
@@ -546,8 +826,9 @@ class Network:
     def predict(self, X: ArrayLike) -> Array:
         """Answers in the words and the shape of the y of the first fit: labels, zeros and ones, or quantities.
 
-        Of classes the one with the largest output; a single output, and each of several labels at once, is cut at one
-        half. Before any training a network answers with classes if its cost is "cross_entropy" or "log_likelihood".
+        Of classes the one with the largest output; a single output, and each of several labels at once, is cut where
+        its probability is one half. Before any training a network answers with classes if its cost is one over classes,
+        such as "cross_entropy".
 
         Parameters
         ----------
@@ -578,7 +859,8 @@ class Network:
         """Probabilities of the classes.
 
         Softmax outputs as they are; a single sigmoid output a as ``[1 - a, a]``; independent sigmoid outputs divided by
-        their sum, so that every row sums to one. Of several labels at once every column is a probability of its own.
+        their sum, so that every row sums to one; margins (cost "hinge") likewise, by ``(1 + a) / 2``. Of several labels
+        at once every column is a probability of its own.
 
         Parameters
         ----------
@@ -700,10 +982,10 @@ class Network:
         nothing found
         >>> for finding in net.diagnose(1000 * X, y):
         ...     print(finding.name, finding.layer, finding.change)
-        inputs far from unit scale None {'X': 'X / 1000'}
-        saturated units 1 {'X': 'X / 1000'}
+        inputs far from unit scale None {'scale': '1000'}
+        saturated units 1 {'scale': '1000'}
         """
-        samples = self._samples(X, y, sample_weight)
+        samples = self._samples(X, y, sample_weight, reader=self._reader.settled(X, y))
         return diagnostics.diagnose(self._model, samples.data, samples.n, self._settings, self.history)
 
     # --- keeping ---
@@ -753,6 +1035,8 @@ class Network:
                 "optimizer": engine.memory.kernel,
                 "states": engine.memory.states,
                 "steps": engine.memory.steps,
+                "entropy": self._entropy,
+                "waits_for_data": self._waits_for_data,
                 "generator": self._generator.bit_generator.state,
                 "settings": self._settings.to_header(),
             },
@@ -784,6 +1068,8 @@ class Network:
             Network.__init__(self, sizes, hidden, output, costs.from_data(header["cost"]), start, header["dtype"])
             self._reader = Reader.from_record(sizes[0], self._outputs, header["data"], arrays)
             self._generator.bit_generator.state = header["generator"]
+            self._entropy = validation.check_whole("entropy", header.get("entropy", 0), at_least=0)
+            self._waits_for_data = validation.check_flag("waits_for_data", header.get("waits_for_data", False))
             engine = self._engine
             self._settings = diagnostics.Settings.from_header(header["settings"])
             self._budget = diagnostics.Budget() if header["steps"] else None
@@ -791,11 +1077,16 @@ class Network:
             states = validation.check_whole(
                 "states", header.get("states", _OLD_STATES.get(header["optimizer"], 0)), at_least=0
             )
+            kept = optimizers.RULES.get(header["optimizer"])
+            if kept is not None and len(kept.states) != states and "states" in header:
+                raise ValueError(
+                    f"{kept.name} keeps {len(kept.states)} numbers for every parameter, the file says {states}"
+                )
             if states > len(arrays):  # each has several: so much memory would be asked for in vain
                 raise ValueError(f"its {states} states are more than it has arrays for")
             if steps >= _MOST_STEPS:
                 raise ValueError(f"its steps must be < {_MOST_STEPS}, got {steps}")
-            engine.memory = engine.fresh_memory(str(header["optimizer"]), (0.0,) * states)._replace(steps=steps)
+            engine.memory = engine.fresh_memory(header["optimizer"], (0.0,) * states)._replace(steps=steps)
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
                     engine.write(i, *layer, buffer)

@@ -27,10 +27,10 @@ except ImportError:  # Windows
 FORMAT = 2
 _HEADER = "fastnn_network"
 _ZIP_START = b"PK\x03\x04"
-_KEYS = {
+_KEYS: dict[str, Any] = {
     "sizes": list,
     "activations": list,
-    "cost": str,
+    "cost": (str, dict),  # a name, or a formula of a user's own
     "dtype": str,
     "data": dict,
     "optimizer": str,

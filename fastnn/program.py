@@ -62,14 +62,35 @@ class Program:
         self._has: set[str] = set()
         self._rules: dict[Any, int] = {}
 
-    def require(self, names: Iterable[str]) -> bool:
-        """Have the code of these names; returns whether any of it is new."""
+    def has(self, names: Iterable[str]) -> bool:
+        """Whether the code of these names is there."""
+        return self._has.issuperset(names)
+
+    def require(self, names: Iterable[str], entry: str = "") -> None:
+        """Have the code of these names, and of an entry; what another process compiles meanwhile comes last."""
+        from fastnn.kernels import beside, epoch
+
         missing = [name for name in dict.fromkeys(names) if name not in self._has]
+        stages = [stage for stage in map(self._stage, missing) if stage is not None]
+        others = [getattr(epoch, entry)] if entry else []
+        elsewhere = beside.split([*stages, *others], self._kind)
+        if elsewhere is not None:
+            missing.sort(key=lambda name: self._stage(name) is stages[0])
         for name in missing:
+            if elsewhere is not None and self._stage(name) is stages[0]:
+                self.entry(entry)
+                elsewhere.wait(stages[0], self._kind)
             if name not in _LAYER_FIELDS:
                 self.code.words[Code._fields.index(name)] = self._of_network(name)
             self._has.add(name)
-        return bool(missing)
+
+    def _stage(self, name: str) -> Any:
+        """The stage of that name, or None where a part has it."""
+        from fastnn.kernels import epoch
+
+        stages: tuple[Any, ...] = (epoch.by_rows, epoch.first_sparse, epoch.first_dense, epoch.update_lists)
+        stages += (epoch.whole_batch, epoch.drop_sparse, epoch.limit_norms)
+        return {"update": epoch.update_dense, **{stage.name: stage for stage in stages}}.get(name)
 
     def _address(self, part: Any) -> int:
         from fastnn.kernels import parts
@@ -77,7 +98,7 @@ class Program:
         return parts.address(part, self._kind)
 
     def _of_network(self, name: str) -> int:
-        from fastnn.kernels import dropout, epoch, formula_parts, tiles
+        from fastnn.kernels import dropout, formula_parts, tiles
 
         if name == "product":
             return self._address(tiles.PRODUCT)
@@ -86,10 +107,8 @@ class Program:
             return self._address(formula_parts.unit_part(a, self._unit.cost, self._unit.slope))
         if name == "drop_row":
             return self._address(dropout.DROP_ROW)
-        stages = (epoch.first_dense, epoch.first_sparse, epoch.by_rows, epoch.update_lists, epoch.large_batch)
-        stages += (epoch.drop_sparse, epoch.limit_norms, epoch.weigh_layers)
-        by_name = {"update": epoch.update_dense, **{stage.name: stage for stage in stages}}
-        return by_name[name].address(self._kind)
+        address: int = self._stage(name).address(self._kind)
+        return address
 
     def _of_layer(self, name: str, activation: Activation, sloped: bool) -> int:
         """Address of a part, 0 where there is nothing to do."""

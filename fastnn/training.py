@@ -8,21 +8,35 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import progress, validation
+from fastnn import lbfgs, metrics, progress, validation
+from fastnn.callbacks import restore_best
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
-from fastnn.engine import Engine, LayerStep, Memory, Penalty, Seen, Stepping, Stretch, Workers, natural_order
-from fastnn.formulas.optimizers import Optimizer
+from fastnn.engine import (
+    Engine,
+    LayerStep,
+    Memory,
+    Penalty,
+    RandomOrders,
+    Seen,
+    Stepping,
+    Stretch,
+    Workers,
+    natural_order,
+)
+from fastnn.formulas.averaging import Averaged
+from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.history import History
+from fastnn.inputs.reader import Reader
 from fastnn.interrupts import Hold, held
-from fastnn.kernels.buffers import STEP_NUMBERS, STEP_PENALTY, STEP_SCALE, Data
+from fastnn.kernels.buffers import Data
 from fastnn.pacing import Pace
+from fastnn.teamwork import Team
 
 _LARGE = 100  # inputs or targets beyond this are named before the learning rate
 _JUDGED = 256  # samples by which the engine plans the first layer
@@ -73,25 +87,42 @@ class FitSettings(NamedTuple):
 
     epochs: int
     batch_sizes: tuple[tuple[int, int], ...]  # (size, samples): so many samples in batches of that size, then the next
-    optimizer: Optimizer
+    optimizer: Any  # an Optimizer, or LBFGS
     penalty: Penalty
     order: Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
     max_time: float
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool | None
     threads: int  # 0: as many as are worth it
-    penalty_per_batch: bool = False  # l1 and l2 are divided by the number of samples of the batch
-    weights_normalised: bool = False  # cost and gradient are divided by the batch's sum of sample weights
     order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
     layers: tuple[LayerStep, ...] = ()  # how each layer is stepped; empty: all alike
-    penalised: bool = False  # whether the cost is counted with its l2 penalty
     seed: int = 0  # of dropout
+    schedule: Schedule | None = None  # None: the learning rate is the optimizer's
+    larger_is_better: bool = False  # of the figure that a ReduceOnPlateau monitors
+    clip_value: float = float("inf")  # the largest that a number in a gradient may be
+    average_decay: float | None = None  # of a moving average of the parameters; None: there is none
+    clip_norm: float = float("inf")  # the largest norm of the whole gradient
 
     def stepping(self, n_layers: int) -> Stepping:
         """How gradients become steps."""
         layers = self.layers or (LayerStep(self.penalty),) * n_layers
-        return Stepping(self.optimizer.rule, layers, seed=self.seed, penalised=self.penalised)
+        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed)
+
+    @property
+    def steps(self) -> Any:
+        """What steps: the optimizer, with the average beside it where that is wanted."""
+        return self.optimizer if self.average_decay is None else Averaged(self.optimizer, self.average_decay)
+
+    @property
+    def samples(self) -> int:
+        """Samples in an epoch."""
+        return sum(samples for _, samples in self.batch_sizes)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return sum(-(-samples // size) for size, samples in self.batch_sizes)
 
 
 class FitRequest(NamedTuple):
@@ -100,7 +131,55 @@ class FitRequest(NamedTuple):
     train: Samples
     held_out: Samples | None
     settings: FitSettings
-    reader: Any = None  # what the network knows of its data from then on, if that is not what it knows already
+    reader: Reader | None = None  # what the network knows of its data from then on, if that is not what it knows now
+    judge: "Judge | None" = None  # measures the metrics on the validation data
+    split: bool = False  # whether the validation data were held out of those to train on
+
+
+class Judge:
+    """Measures metrics on validation data.
+
+    Parameters
+    ----------
+    engine : Engine
+        The network.
+    reader : Reader
+        What its outputs mean.
+    data : Data
+        The n validation samples, all of them.
+    n : int
+        Their number.
+    wanted : tuple
+        What ``metrics.resolve`` made.
+    """
+
+    def __init__(self, engine: Engine, reader: Reader, data: Data, n: int, wanted: tuple[Any, ...]) -> None:
+        self._engine, self._reader, self._data, self._n, self._wanted = engine, reader, data, n, wanted
+        self._truth = metrics.truth_of(reader, data, engine.layers[-1].n_out)
+
+    def _outputs(self, between: Callable[[], None] = lambda: None) -> NDArray[Any]:
+        out = np.empty((self._n, self._engine.layers[-1].n_out), self._engine.dtype)
+        for first in range(0, self._n, self._engine.samples_per_call):
+            between()
+            self._engine.forward(self._data, first, min(first + self._engine.samples_per_call, self._n), out)
+        return out
+
+    @property
+    def directions(self) -> dict[str, bool | None]:
+        """By name whether a larger value is better; None where nobody said."""
+        return {metric.name: metric.larger_is_better for metric in self._wanted}
+
+    def check(self) -> None:
+        """Refuse what cannot be measured."""
+        metrics.check(self._wanted, self._reader, self._truth, self._outputs())
+
+    def measure(self, history: History, hold: Hold, between: Callable[[], None]) -> None:
+        """Take every metric down in the history."""
+        outputs = self._outputs(between)
+        for metric in self._wanted:
+            with hold.released():
+                value = float(metric.measure(self._reader, self._truth, outputs))
+            history.metrics.setdefault(metric.name, []).append(value)
 
 
 class _Saved(NamedTuple):
@@ -140,6 +219,8 @@ class Training:
         Filled in as training goes on.
     watch : Watch
         Looks whether anything is wrong.
+    judge : Judge or None
+        Measures metrics on the validation data.
     """
 
     def __init__(
@@ -150,18 +231,27 @@ class Training:
         settings: FitSettings,
         history: History,
         watch: Watch,
+        judge: Judge | None = None,
     ) -> None:
         self._engine, self._train, self._validation = engine, train, validation
-        self._settings, self._history, self._watch = settings, history, watch
+        self._settings, self._history, self._watch, self._judge = settings, history, watch, judge
+        self._steps, self._n = settings.steps, settings.samples
         self._deadline = time.perf_counter() + settings.max_time
-        self._pool: ThreadPoolExecutor | None = None
+        self._team: Team | None = None
         self._before: _Saved | None = None  # the stretch before the one at work
         self._largest_batch = max(size for size, _ in settings.batch_sizes)
         self._threads = settings.threads or self._worthwhile_threads()
         # A large batch takes longer than a small one.
         self._paces = {size: Pace(self._threads) for size, _ in settings.batch_sizes}
-        self._bar = progress.open_bar(settings.progress, settings.epochs * train.n)
-        self._stepping = settings.stepping(len(engine.layers))
+        self._bar = progress.open_bar(settings.progress, settings.epochs * self._n)
+        if not isinstance(settings.optimizer, lbfgs.LBFGS):
+            self._stepping = settings.stepping(len(engine.layers))
+        self._first_step = 0  # how many steps the optimizer had taken before
+        self._own_rate: float | None = None  # that a callback has set in place of the optimizer's
+        schedule, rises = settings.schedule, settings.larger_is_better
+        self._plateau = schedule.begin(rises) if isinstance(schedule, ReduceOnPlateau) else None
+        # What gives every step a rate of its own.
+        self._schedule = None if isinstance(schedule, (Constant, ReduceOnPlateau)) else schedule
         self._hold = held()  # until there is one that holds: this one does nothing
 
     def _worthwhile_threads(self) -> int:
@@ -175,9 +265,10 @@ class Training:
         An interrupt may come between two kernel calls, and while other people's code runs.
         """
         self._hold = hold
-        self._engine.remember(self._settings.optimizer)
+        self._engine.remember(self._steps)
+        self._first_step = self._engine.memory.steps
         history = self._history
-        self._pool = ThreadPoolExecutor(self._threads - 1, "fastnn") if self._threads > 1 else None
+        self._team = Team() if self._threads > 1 else None
         try:
             if self._settings.epochs > 0:
                 history.stopped_by = self._run_epochs(network)
@@ -191,31 +282,81 @@ class Training:
             history.stopped_by = "error"
             raise
         finally:
+            restore_best(self._settings.callbacks, network, history)
             self._engine.settle()
             if self._bar is not None:
                 self._bar.close()
-            if self._pool is not None:
-                self._pool.shutdown()
+            if self._team is not None:
+                self._team.close()
 
     def _run_epochs(self, network: Any) -> str:
         """Train to the end of the last epoch, or to what stops it; returns what that was."""
+        if isinstance(self._settings.optimizer, lbfgs.LBFGS):
+            return self._descend(network, self._settings.optimizer)
         # Compile or load the kernels, which is no part of the first epoch.
         self._engine.prepare(self._train.data, self._largest_batch, self._stepping)
+        if self._validation is not None:
+            self._engine.prepare_evaluation(self._validation.data)
+        self._deadline = time.perf_counter() + self._settings.max_time
+        self._varies = self._has_own_numbers()
         self._watch.begin()
         stopped_by = "epochs"
         try:
-            for _ in range(self._settings.epochs):
+            left = self._settings.epochs
+            while left > 0:
                 self._check_clock()
-                self._run_epoch()
-                self._measure_validation()
-                self._show()
-                self._watch.after_epoch()
-                if self._is_enough(network):
-                    raise _Stop("callback")
+                together = min(left, self._epochs_together())
+                if together > 1:
+                    self._run_epochs_together(together)
+                else:
+                    self._run_epoch(self._next_order())
+                self._after_epochs(network, together)
+                left -= together
         except _Stop as stop:
             stopped_by = str(stop)
         self._watch.finish()
         return stopped_by
+
+    def _after_epochs(self, network: Any, count: int = 1) -> None:
+        """Measure, show and ask whether to go on."""
+        self._measure_validation()
+        if self._plateau is not None:
+            self._plateau.after_epoch(self._history.figure(self._plateau.monitor)[-1])
+        self._show()
+        self._watch.after_epochs(count)
+        if self._is_enough(network):
+            raise _Stop("callback")
+
+    def _descend(self, network: Any, method: lbfgs.LBFGS) -> str:
+        """All iterations of L-BFGS; returns what ended them."""
+        engine, train = self._engine, self._train
+        l2 = [layer.penalty.l2 for layer in self._settings.layers]
+        objective = lbfgs.Objective(engine, train.data, train.n, l2, lambda: evaluate(engine, train, self._check_clock))
+        accepted, began = objective.read(), time.perf_counter()
+        if not np.isfinite(objective.look(accepted).loss):
+            raise DivergenceError("the cost is infinite or NaN before the first step: scale X and y to about unit size")
+        objective(accepted)  # which has the rest compiled
+        self._deadline = time.perf_counter() + self._settings.max_time
+
+        def after(vector: NDArray[Any]) -> None:
+            nonlocal accepted, began
+            accepted, seen = vector, objective.look(vector)
+            engine.memory = engine.memory._replace(steps=engine.memory.steps + 1)
+            self._record(seen.cost, seen.hits / train.n, float("nan"), time.perf_counter() - began)
+            if self._bar is not None:
+                self._bar.update(train.n)
+            try:
+                self._after_epochs(network)
+            finally:
+                accepted, began = objective.read(), time.perf_counter()  # a callback may have put others in their place
+
+        try:
+            found = lbfgs.minimize(objective, accepted, method, self._settings.epochs, after)
+        except _Stop as stop:
+            return str(stop)
+        finally:
+            objective.write(accepted)  # and not what a line search tried last
+        return ("converged", "epochs", "line search")[found.status]
 
     def _is_enough(self, network: Any) -> bool:
         """Whether a callback says so; every one is asked."""
@@ -243,14 +384,105 @@ class Training:
             order = self._settings.order(self._train.n)
         return order if self._train.rows is None else self._train.rows[order]
 
-    def _run_epoch(self) -> None:
-        n = self._train.n
-        order = self._next_order()
+    def _next_orders(self, epochs: int) -> NDArray[np.int64]:
+        """The orders of several epochs as rows."""
+        order = self._settings.order
+        if not isinstance(order, RandomOrders):
+            return np.stack([self._next_order() for _ in range(epochs)])
+        orders = order.several(self._train.n, epochs)
+        return orders if self._train.rows is None else self._train.rows[orders]
+
+    # --- the learning rate ---
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the next step."""
+        return self._base_rate * self._multiplier
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        share = self._multiplier * (1.0 if self._plateau is None else self._plateau.multiplier)
+        self._own_rate = rate if share == 1 else rate / share
+
+    @property
+    def _multiplier(self) -> float:
+        """What the schedule multiplies by in the next step."""
+        if self._schedule is None:
+            return 1.0
+        return float(self._scheduled(1.0, np.array([self._engine.memory.steps + 1]))[0])
+
+    @property
+    def _base_rate(self) -> float:
+        """Before the schedule."""
+        rate: float = self._steps.learning_rate if self._own_rate is None else self._own_rate
+        return rate if self._plateau is None else rate * self._plateau.multiplier
+
+    def _scheduled(self, base: float, steps: NDArray[Any]) -> NDArray[np.float64]:
+        """The learning rates of steps, which are numbered as the optimizer does, from 1."""
+        assert self._schedule is not None
+        per_epoch = self._settings.steps_per_epoch
+        done = steps - 1 - self._first_step
+        return self._schedule.rate(base, done, per_epoch, per_epoch * self._settings.epochs)
+
+    def _numbers(self, steps: NDArray[Any]) -> NDArray[np.float64]:
+        """The table of the steps' numbers."""
+        rates: Any = None
+        if self._schedule is not None:
+            rates = self._scheduled(self._base_rate, steps)
+        elif self._own_rate is not None or self._plateau is not None:
+            rates = self._base_rate
+        table: NDArray[np.float64] = self._steps.numbers(steps, rates)
+        return table
+
+    def _has_own_numbers(self) -> bool:
+        """Whether the steps of an epoch differ from each other."""
+        return bool(self._schedule is not None or not self._steps.is_constant)
+
+    # --- several epochs ---
+
+    def _epochs_together(self) -> int:
+        """How many epochs fit into the next kernel call, where nobody wants to be asked in between."""
+        settings = self._settings
+        asked = settings.callbacks or settings.order_is_theirs or self._bar is not None
+        asked = asked or self._validation is not None or self._plateau is not None
+        if asked or len(settings.batch_sizes) > 1 or self._threads > 1:
+            return 1
+        ((size, _),) = settings.batch_sizes
+        _, batches = self._paces[size].next_call()
+        return max(1, batches // settings.steps_per_epoch)
+
+    def _run_epochs_together(self, epochs: int) -> None:
+        """Several whole epochs in one kernel call; should they go wrong, once more one by one, to find out where."""
+        orders = self._next_orders(epochs)
+        ((size, samples),) = self._settings.batch_sizes
+        count = epochs * self._settings.steps_per_epoch
+        order = np.ascontiguousarray(orders[:, :samples]).reshape(-1)
+        numbers = self._numbers(np.array([self._engine.memory.steps + 1]))
+        stretch = self._with_numbers(Stretch(order, size, 0, count, numbers, epochs))
+        saved, began = self._engine.snapshot(), time.perf_counter()
+        seen = self._call(stretch, 1, 0.0)
+        seconds = time.perf_counter() - began
+        if sum(epoch.batches for epoch in seen) < count or not self._is_finite():
+            self._engine.restore(saved)
+            for own in orders:
+                self._run_epoch(own)
+            return
+        self._paces[size].record(1, count, seconds)
+        self._before = _Saved(saved, stretch)
+        rates = np.broadcast_to(stretch.steps[:, 0], count)[count // epochs - 1 :: count // epochs]
+        for epoch, rate in zip(seen, rates, strict=True):
+            self._record(epoch.cost / self._n, epoch.hits / self._n, rate, seconds / epochs)
+
+    # --- an epoch ---
+
+    def _run_epoch(self, order: NDArray[np.int64]) -> None:
+        n = self._n
         began = time.perf_counter()
         cost = hits = 0.0
         done = batches = 0
         for size, samples in self._settings.batch_sizes:
-            part = Stretch(order[done : done + samples], size, 0, -(-samples // size), self._constant_numbers)
+            numbers = self._numbers(np.array([self._engine.memory.steps + 1]))  # of its first step
+            part = Stretch(order[done : done + samples], size, 0, -(-samples // size), numbers)
             pace = self._paces[size]
             while part.first < part.last:
                 threads, count = pace.next_call()
@@ -265,33 +497,23 @@ class Training:
                 if done + stretch.last * size < n:
                     self._check_clock()
             done, batches = done + samples, batches + part.last
-        self._history.train_cost.append(float(cost / n))
-        self._history.train_accuracy.append(float(hits / n) if self._train.data.classify else float("nan"))
-        self._history.seconds.append(time.perf_counter() - began)
+        self._record(cost / n, hits / n, stretch.steps[-1, 0], time.perf_counter() - began)
 
-    @property
-    def _constant_numbers(self) -> NDArray[np.float64]:
-        """The numbers of the next step, as the only row of a table."""
-        numbers = self._settings.optimizer.numbers([self._engine.memory.steps + 1])
-        return np.hstack([np.ones((1, STEP_NUMBERS)), numbers])
+    def _record(self, cost: float, accuracy: float, rate: float, seconds: float) -> None:
+        """Take an epoch down in the history."""
+        history = self._history
+        history.train_cost.append(float(cost))
+        history.train_accuracy.append(float(accuracy) if self._train.data.classify else float("nan"))
+        history.learning_rate.append(float(rate))
+        history.seconds.append(seconds)
 
     def _with_numbers(self, stretch: Stretch) -> Stretch:
         """A stretch with the numbers of its steps, a row for each where they differ."""
-        settings, count = self._settings, stretch.last - stretch.first
-        if not (settings.penalty_per_batch or settings.weights_normalised) and settings.optimizer.is_constant:
+        if not self._varies:
             return stretch
-        table = np.ones((count, stretch.steps.shape[1]))
-        table[:, STEP_NUMBERS:] = settings.optimizer.numbers(self._engine.memory.steps + np.arange(1, count + 1))
-        starts = np.arange(stretch.first, stretch.last) * stretch.size
-        samples = np.minimum(stretch.size, stretch.order.size - starts)
-        if settings.penalty_per_batch:
-            table[:, STEP_PENALTY] = 1 / samples
-        weights = self._train.data.sample_weight
-        if settings.weights_normalised and weights.size:
-            end = min(stretch.last * stretch.size, stretch.order.size)
-            chosen = weights[stretch.order[starts[0] : end]].astype(np.float64)
-            table[:, STEP_SCALE] = samples / np.add.reduceat(chosen, starts - starts[0])
-        return stretch._replace(steps=table)
+        return stretch._replace(
+            steps=self._numbers(self._engine.memory.steps + np.arange(1, stretch.last - stretch.first + 1))
+        )
 
     def _run_stretch(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
         """Some batches in one kernel call, taken back to the last good weights if they go wrong.
@@ -299,7 +521,7 @@ class Training:
         ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes.
         """
         saved = _Saved(self._engine.snapshot(), stretch)
-        seen = self._call(stretch, threads, cost)
+        (seen,) = self._call(stretch, threads, cost)
         count = stretch.last - stretch.first
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
@@ -318,16 +540,18 @@ class Training:
         if saved is None:  # the very first batch: no step has been taken
             return
         self._engine.restore(saved.state)
-        good = (done or saved.stretch.last - saved.stretch.first) - 1
-        for batch in range(saved.stretch.first, saved.stretch.first + good):
-            before = self._engine.snapshot()
-            self._call(self._with_numbers(saved.stretch._replace(first=batch, last=batch + 1)), 1, 0.0)
+        stretch = saved.stretch
+        good = (done or stretch.last - stretch.first) - 1
+        for i in range(good):
+            before, batch = self._engine.snapshot(), stretch.first + i
+            numbers = stretch.steps[i : i + 1] if self._varies else stretch.steps
+            self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), 1, 0.0)
             if not self._is_finite():
                 self._engine.restore(before)
                 return
 
-    def _call(self, stretch: Stretch, threads: int, cost: float) -> Seen:
-        workers = None if self._pool is None else Workers(self._pool, self._threads, threads)
+    def _call(self, stretch: Stretch, threads: int, cost: float) -> list[Seen]:
+        workers = None if self._team is None else Workers(self._team, self._threads, threads)
         return self._engine.run(self._train.data, stretch, self._stepping, workers, cost)
 
     def _explain(self, batch: int) -> str:
@@ -338,7 +562,7 @@ class Training:
         elif targets > _LARGE:
             cause = f"targets as large as {targets:.3g}: scale y to about [0, 1] or to unit variance"
         else:
-            rate = self._settings.optimizer.learning_rate
+            rate = self.learning_rate
             cause = f"a learning rate of {rate:g} that is too high: try a tenth of it"
         epoch = len(self._history.train_cost) + 1
         return (
@@ -353,13 +577,16 @@ class Training:
         n = self._validation.n
         self._history.val_cost.append(float(seen.cost / n))
         self._history.val_accuracy.append(float(seen.hits / n) if self._validation.data.classify else float("nan"))
+        if self._judge is not None:
+            self._judge.measure(self._history, self._hold, self._check_interrupts)
 
     def _show(self) -> None:
         if self._bar is None:
             return
         history = self._history
-        figures = {"epoch": len(history.train_cost), "cost": f"{history.train_cost[-1]:.4f}"}
+        figures: dict[str, object] = {"epoch": len(history.train_cost), "cost": f"{history.train_cost[-1]:.4f}"}
         shown = history.val_accuracy or history.train_accuracy
         if shown[-1] == shown[-1]:
             figures["val accuracy" if history.val_accuracy else "accuracy"] = f"{shown[-1]:.2%}"
+        figures |= {name: f"{values[-1]:.4g}" for name, values in history.metrics.items()}
         self._bar.describe(figures)

@@ -88,6 +88,11 @@ def check_whole(argument: str, value: Any, *, at_least: int | None = 1) -> int:
     return int(value)
 
 
+def check_limit(argument: str, value: Any) -> float:
+    """A number above 0; infinite where there is none."""
+    return float("inf") if value is None else check_number(argument, value, above=0)
+
+
 def check_flag(argument: str, value: Any) -> bool:
     """``value`` as a bool."""
     if not isinstance(value, (bool, np.bool_)):
@@ -290,9 +295,9 @@ def check_layers(argument: str, values: Any, shapes: Sequence[tuple[int, ...]], 
 
 
 def check_column(argument: str, values: Any, n: int) -> Array:
-    """One sample's n numbers, from a column (n, 1) or flat."""
+    """One sample's n numbers, from a column (n, 1) or flat; a single one also from itself."""
     array = check_numeric(argument, values)
-    if array.shape not in ((n, 1), (n,)):
+    if array.shape not in ((n, 1), (n,)) and not (n == 1 and array.ndim == 0):
         raise ValueError(f"{argument} must have shape ({n}, 1) or ({n},), got {shape_text(array.shape)}")
     return array.reshape(n)
 
@@ -327,14 +332,37 @@ def check_pairs(argument: str, pairs: Any, n_in: int, n_out: int) -> tuple[Array
         raise ValueError(
             f"{argument} must hold at least one pair (x, y), got none; a zip or generator can be gone through only once"
         )
-    X, Y = np.empty((len(known), n_in)), np.empty((len(known), n_out))
-    for i, pair in enumerate(known):
-        x, y = check_two(f"{argument}[{i}]", pair, "(x, y)")
-        X[i] = check_column(f"{argument}[{i}][0]", x, n_in)
-        Y[i] = check_target_column(f"{argument}[{i}][1]", y, n_out)
+    items = [
+        item if type(item) is tuple and len(item) == 2 else _check_pair(f"{argument}[{i}]", item)
+        for i, item in enumerate(known)
+    ]
+    X, Y = _stacked([x for x, _ in items], n_in), _stacked([y for _, y in items], n_out)
+    if X is None:
+        X = np.empty((len(known), n_in))
+        for i, (x, _) in enumerate(items):
+            X[i] = check_column(f"{argument}[{i}][0]", x, n_in)
+    if Y is None:
+        Y = np.empty((len(known), n_out))
+        for i, (_, y) in enumerate(items):
+            Y[i] = check_target_column(f"{argument}[{i}][1]", y, n_out)
     check_finite(f"the x of {argument}", X)
     check_finite(f"the y of {argument}", Y)
     return X, Y
+
+
+def _check_pair(argument: str, item: Any) -> tuple[Any, Any]:
+    """Any item of two elements."""
+    if isinstance(item, np.ndarray) and item.ndim > 0 and len(item) == 2:
+        return item[0], item[1]
+    return check_two(argument, item, "(x, y)")
+
+
+def _stacked(columns: list[Any], n: int) -> Array | None:
+    """Columns (n, 1) or flat as rows in float64, if they are arrays of numbers and of one shape; else None."""
+    if set(map(type, columns)) != {np.ndarray} or {column.shape for column in columns} not in ({(n, 1)}, {(n,)}):
+        return None
+    stacked = np.concatenate(columns)
+    return stacked.reshape(-1, n).astype(np.float64, copy=False) if stacked.dtype.kind in "fiub" else None
 
 
 def check_matrix(argument: str, values: Any, n: int | None = None) -> Array:
@@ -351,6 +379,14 @@ def check_two(argument: str, values: Any, expected: str) -> tuple[Any, Any]:
     if not isinstance(values, (tuple, list)) or len(values) != 2:
         raise TypeError(f"{argument} must be a pair {expected}, got {type(values).__name__}")
     return values[0], values[1]
+
+
+def check_held_out(argument: str, values: Any) -> tuple[Any, Any, Any]:
+    """X, y and the weights of validation data, None where there are none."""
+    if not isinstance(values, (tuple, list)) or len(values) not in (2, 3):
+        raise TypeError(f"{argument} must be a pair (X, y), or (X, y, sample_weight), got {type(values).__name__}")
+    X, y, *weights = values
+    return X, y, weights[0] if weights else None
 
 
 def check_shuffle(
@@ -424,3 +460,14 @@ def check_batch_size(batch_size: Any, n: int) -> tuple[tuple[int, int], ...]:
             f"batch_size must be one number, or sizes that sum to the {n} samples, got a sum of {sum(sizes)}"
         )
     return tuple((size, sum(run)) for size, run in itertools.groupby(sizes))
+
+
+def check_batches(batch_size: Any, drop_last: Any, n: int) -> tuple[tuple[int, int], ...]:
+    """The same, without the samples of a smaller last batch where that is to be dropped."""
+    sizes = check_batch_size(batch_size, n)
+    if not check_flag("drop_last", drop_last):
+        return sizes
+    if np.ndim(batch_size):
+        raise ValueError("drop_last does not go with a list of batch sizes, which says what every batch holds")
+    ((size, _),) = sizes
+    return ((size, n - n % size),)

@@ -131,32 +131,30 @@ def compare_all(cases: list[str], folders: list[Path], repeats: int, threshold: 
 
 # --- proof that it works ---
 
-# Added to a commit's kernels/compile.py: before every call of a training kernel, work for nothing for each batch.
+# Added to a commit's kernels/compile.py: before every call of the training kernel, work for nothing for each batch.
 _PLANTED = '''
 
 _honest_entry = entry
 
 
-def entry(name):
-    """Compile a function that Python calls, with work for nothing in front of it."""
-    if not name.startswith("run_batches"):
-        return _honest_entry(name)
+def entry(function):
+    """A piece that Python calls; the one that trains with work for nothing in front of it."""
+    if function.__name__ != "run":
+        return _honest_entry(function)
 
     import math
 
-    def decorate(function):
-        run = kernel(function)
+    run = kernel(function)
 
-        def slower(net, data, batches, stepper, team, totals):
-            number = 1.0
-            for _ in range((batches.last - batches.first) * {turns}):
-                number = math.sqrt(number + 2.0)
-            if number <= 2:
-                run(net, data, batches, stepper, team, totals)
+    def slower(net, data, batches, stepper, team, alone, totals):
+        number = 1.0
+        for _ in range((batches.last - batches.first) * {turns}):
+            number = math.sqrt(number + 2.0)
+        if number <= 2:
+            run(net, data, batches, stepper, team, alone, totals)
 
-        return _honest_entry(name)(slower)
-
-    return decorate
+    slower.__name__, slower.__annotations__ = function.__name__, function.__annotations__
+    return _honest_entry(slower)
 '''
 
 

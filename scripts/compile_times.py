@@ -1,8 +1,9 @@
-"""How long compiling takes: every kernel from nothing, and what a user waits for with an empty and a filled cache.
+"""How long compiling takes: each piece of code from nothing, and what users wait for with an empty and a filled cache.
 
     python scripts/compile_times.py
 
-prints two Markdown tables. Every figure comes from a fresh process; the user's own cache is left alone.
+prints two Markdown tables. Every figure comes from a fresh process; the user's own cache is left alone. Numba's start
+counts with the piece that comes first.
 """
 
 import argparse
@@ -10,56 +11,59 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 _TYPES = ("float32", "float64")
 
 # --- in a process with an empty cache ---
 
 
-def _short(kind: object) -> str:
-    """A type as a reader wants it: named tuples by their names, with the float that their arrays hold."""
-    from numba import types
+def _timed(what: str, compile_one: Callable[..., Any], is_new: Callable[[Any, Any], bool]) -> Callable[..., Any]:
+    """The same function, which prints a row for everything that it compiles."""
 
-    if isinstance(kind, types.BaseNamedTuple):
-        floats = {str(part.dtype) for part in kind.types if isinstance(part, types.Array)} & set(_TYPES)
-        return kind.instance_class.__name__ + (f"[{', '.join(sorted(floats))}]" if floats else "")
-    if isinstance(kind, types.Array):
-        return f"{kind.dtype}[{', '.join(':' * kind.ndim)}]"
-    return str(kind)
+    def compile_and_print(made: Any, dtype: Any) -> Any:
+        new, began = is_new(made, dtype), time.perf_counter()
+        result = compile_one(made, dtype)
+        if new:
+            print(f"| {what} | {made.name} | {dtype or ''} | {time.perf_counter() - began:.3f} |")
+        return result
+
+    return compile_and_print
 
 
 def compile_kernels(dtypes: list[str]) -> None:
-    """Call everything that is compiled for these dtypes, and print a row for each kernel entry."""
+    """Use everything that is compiled for these dtypes, and print a row for each piece of code."""
     import numpy as np
-    from numba.core import event
 
     import fastnn
     from fastnn.compat._columns import ListShuffle
-    from fastnn.kernels.compile import KernelCache
+    from fastnn.formulas.optimizers import OPTIMIZERS
+    from fastnn.kernels import beside, parts
+    from fastnn.kernels.compile import Piece
 
-    with event.install_recorder("numba:compile") as recorder:
-        for dtype in dtypes:
-            X, y = np.ones((20, 3), dtype), np.arange(20) % 2
-            network = fastnn.Network([3, 4, 2], dtype=dtype)
-            optimizers = fastnn.SGD(), fastnn.SGD(momentum=0.9), fastnn.SGD(momentum=0.9, nesterov=True), fastnn.Adam()
-            for optimizer in optimizers:
-                network.fit(X, y, optimizer=optimizer, progress=False)
-            network.evaluate(X, y)
-            network.predict(X)
-            network.gradients(X, y)
-            fastnn.functions.sigmoid(X)
-            fastnn.functions.softmax(X)
-            fastnn.functions.cross_entropy(X, X)
-        ListShuffle(3)(3)
-    # Kernels within kernels are compiled within them, and shared: an entry pays for those that it meets first.
-    began: dict[int, float] = {}
-    for moment, found in recorder.buffer:
-        dispatcher, signature = found.data["dispatcher"], found.data["args"]
-        if found.is_start:
-            began[id(dispatcher)] = moment
-        elif isinstance(dispatcher._cache, KernelCache):
-            seconds = moment - began[id(dispatcher)]
-            print(f"| {dispatcher._cache._name} | {', '.join(map(_short, signature))} | {seconds:.2f} |")
+    beside._cores = lambda: 1  # every piece in this process
+    Piece._result = _timed(  # type: ignore[method-assign]
+        "piece", Piece._result, lambda piece, dtype: dtype not in piece._compiled
+    )
+    parts._load = _timed("part", parts._load, lambda part, dtype: True)
+    for dtype in dtypes:
+        X, y = np.ones((300, 70), dtype), np.arange(300) % 2
+        X[:, 20:] = 0
+        network = fastnn.Network([70, 4, 2], dtype=dtype)
+        for optimizer in (*OPTIMIZERS, fastnn.SGD(momentum=0.9), fastnn.SGD(momentum=0.9, nesterov=True)):
+            network.fit(X, y, epochs=1, batch_size=300, optimizer=optimizer, progress=False)
+        for data, size in ((X, 10), (X + 1, 10), (X + 1, 300)):
+            network.fit(data, y, epochs=1, batch_size=size, l2=1e-3, progress=False)
+        network.evaluate(X, y)
+        network.predict(X)
+        network.gradients(X, y)
+        fastnn.functions.sigmoid(X)
+        fastnn.functions.softmax(X)
+        fastnn.functions.cross_entropy(X, X)
+    ListShuffle(3)(3)
 
 
 # --- what a user waits for ---
@@ -122,10 +126,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:
+        warnings.simplefilter("ignore")  # there is nothing to learn
         compile_kernels(options.worker.split(","))
         return 0
     dtypes = _TYPES[:1] if options.quick else _TYPES
-    print("| kernel | signature | seconds |", "| --- | --- | --- |", sep="\n", flush=True)
+    print("| | code | dtype | seconds |", "| --- | --- | --- | --- |", sep="\n", flush=True)
     with tempfile.TemporaryDirectory() as cache:
         worker = [sys.executable, __file__, "--worker", ",".join(dtypes)]
         subprocess.run(worker, check=True, env={**os.environ, "FASTNN_CACHE_DIR": cache})

@@ -5,6 +5,8 @@ Arrays are sample-major: `X` is (n, in), the targets `T` are (n, out). `weights[
 to float64 first.
 """
 
+import dataclasses
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
@@ -67,6 +69,63 @@ DERIVATIVES: dict[str, Callable[[ArrayLike], Array]] = {
     "relu": lambda A: float64(float64(A) > 0),
     "identity": lambda A: np.ones_like(float64(A)),
 }
+
+
+def cdf(Z: Array) -> Array:
+    """The normal distribution's share below z."""
+    return float64([(1 + math.erf(z / math.sqrt(2))) / 2 for z in Z.ravel()]).reshape(Z.shape)
+
+
+def pdf(Z: Array) -> Array:
+    return np.exp(-(Z**2) / 2) / math.sqrt(2 * math.pi)
+
+
+def gelu_inner(Z: Array) -> tuple[Array, Array]:
+    """tanh(u) with u = sqrt(2/pi) (z + 0.044715 z^3), and du/dz."""
+    root = math.sqrt(2 / math.pi)
+    return np.tanh(root * (Z + 0.044715 * Z**3)), root * (1 + 3 * 0.044715 * Z**2)
+
+
+def gelu_tanh_slope(Z: Array) -> Array:
+    t, du = gelu_inner(Z)
+    return (1 + t) / 2 + Z / 2 * (1 - t**2) * du
+
+
+def mish_slope(Z: Array) -> Array:
+    t = np.tanh(np.logaddexp(0, Z))
+    return t + Z * (1 - t**2) * sigmoid(Z)
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+# f(z) and f'(z) of the others, by how a network is told to use them; for numbers of ordinary size.
+FURTHER_ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "leaky_relu": (lambda Z: np.where(Z > 0, Z, Z / 100), lambda Z: np.where(Z > 0, 1, 1 / 100)),
+    "leaky_relu(slope=0.3)": (lambda Z: np.where(Z > 0, Z, 0.3 * Z), lambda Z: np.where(Z > 0, 1, 0.3)),
+    "elu": (lambda Z: np.where(Z > 0, Z, np.expm1(Z)), lambda Z: np.where(Z > 0, 1, np.exp(Z))),
+    "elu(alpha=0.5)": (lambda Z: np.where(Z > 0, Z, np.expm1(Z) / 2), lambda Z: np.where(Z > 0, 1, np.exp(Z) / 2)),
+    "selu": (
+        lambda Z: SELU_SCALE * np.where(Z > 0, Z, SELU_ALPHA * np.expm1(Z)),
+        lambda Z: SELU_SCALE * np.where(Z > 0, 1, SELU_ALPHA * np.exp(Z)),
+    ),
+    "gelu": (lambda Z: Z * cdf(Z), lambda Z: cdf(Z) + Z * pdf(Z)),
+    "gelu_tanh": (lambda Z: Z / 2 * (1 + gelu_inner(Z)[0]), gelu_tanh_slope),
+    "silu": (lambda Z: Z * sigmoid(Z), lambda Z: sigmoid(Z) * (1 + Z * (1 - sigmoid(Z)))),
+    "mish": (lambda Z: Z * np.tanh(np.logaddexp(0, Z)), mish_slope),
+    "softplus": (lambda Z: np.logaddexp(0, Z), sigmoid),
+    "softsign": (lambda Z: Z / (1 + np.abs(Z)), lambda Z: 1 / (1 + np.abs(Z)) ** 2),
+    "hard_sigmoid": (lambda Z: np.clip((Z + 3) / 6, 0, 1), lambda Z: np.where(np.abs(Z) < 3, 1 / 6, 0)),
+}
+
+
+def activate(name: str, Z: Array) -> Array:
+    """f(Z) of any activation."""
+    return float64(ACTIVATIONS[name](Z) if name in ACTIVATIONS else FURTHER_ACTIVATIONS[name][0](Z))
+
+
+def slope(name: str, Z: Array, A: Array) -> Array:
+    """f'(Z) of any activation but softmax."""
+    return float64(DERIVATIVES[name](A) if name in DERIVATIVES else FURTHER_ACTIVATIONS[name][1](Z))
 
 
 # --- Costs of each sample, C(Z, A, T) -> (n,) ---
@@ -150,6 +209,105 @@ OUTPUT_DELTAS: dict[tuple[str, str], Callable[[ArrayLike, ArrayLike], Array]] = 
 }
 
 
+# --- The other costs: of one output each, and their slopes ---
+
+QUANTILES = np.array([0.1, 0.5, 0.9])
+# c(a, t) and dc/da, with any output activation but softmax. Those of above are here as well, for further outputs.
+FURTHER_COSTS_OF_A: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]] = {
+    "quadratic": (lambda A, T: (A - T) ** 2 / 2, lambda A, T: A - T),
+    "sum_squares": (lambda A, T: (A - T) ** 2, lambda A, T: 2 * (A - T)),
+    "absolute": (lambda A, T: np.abs(A - T), lambda A, T: np.sign(A - T)),
+    "huber": (
+        lambda A, T: np.where(np.abs(A - T) < 1, (A - T) ** 2 / 2, np.abs(A - T) - 1 / 2),
+        lambda A, T: np.clip(A - T, -1, 1),
+    ),
+    "huber(delta=0.3)": (
+        lambda A, T: np.where(np.abs(A - T) < 0.3, (A - T) ** 2 / 2, 0.3 * np.abs(A - T) - 0.045),
+        lambda A, T: np.clip(A - T, -0.3, 0.3),
+    ),
+    "log_cosh": (lambda A, T: np.log(np.cosh(A - T)), lambda A, T: np.tanh(A - T)),
+    "pinball": (
+        lambda A, T: np.where(T > A, QUANTILES * (T - A), (1 - QUANTILES) * (A - T)),
+        lambda A, T: np.where(T > A, -QUANTILES, 1 - QUANTILES),
+    ),
+}
+
+
+def focal_slope(P: Array, T: Array, gamma: float) -> Array:
+    """The derivative by p of -t (1 - p)^gamma log p."""
+    return T * (gamma * (1 - P) ** (gamma - 1) * np.log(P) - (1 - P) ** gamma / P)
+
+
+def focal(gamma: float) -> tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]:
+    """-t (1 - p)^gamma log p - (1 - t) p^gamma log(1 - p) with p = sigmoid(z)."""
+
+    def value(Z: Array, T: Array) -> Array:
+        P = sigmoid(Z)
+        return -T * (1 - P) ** gamma * np.log(P) - (1 - T) * P**gamma * np.log(1 - P)
+
+    def by_z(Z: Array, T: Array) -> Array:
+        P = sigmoid(Z)
+        return (focal_slope(P, T, gamma) - focal_slope(1 - P, 1 - T, gamma)) * P * (1 - P)
+
+    return value, by_z
+
+
+def smoothed_cross_entropy(Z: Array, T: Array) -> Array:
+    P, T = sigmoid(Z), 0.8 * T + 0.1
+    return -T * np.log(P) - (1 - T) * np.log(1 - P)
+
+
+# c(z, t) and dc/dz, by the output activation that they go with.
+FURTHER_COSTS_OF_Z: dict[tuple[str, str], tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]] = {
+    ("poisson", "identity"): (lambda Z, T: np.exp(Z) - T * Z, lambda Z, T: np.exp(Z) - T),
+    ("cross_entropy(smoothing=0.2)", "sigmoid"): (
+        smoothed_cross_entropy,
+        lambda Z, T: sigmoid(Z) - (0.8 * T + 0.1),
+    ),
+    ("focal", "sigmoid"): focal(2.0),
+    ("focal(gamma=0.5)", "sigmoid"): focal(0.5),
+    ("hinge", "identity"): (
+        lambda Z, T: np.maximum(0, 1 - (2 * T - 1) * Z),
+        lambda Z, T: np.where((2 * T - 1) * Z < 1, 1 - 2 * T, 0),
+    ),
+}
+
+
+def smoothed(T: Array) -> Array:
+    return 0.8 * T + 0.2 / T.shape[1]
+
+
+# c(a, t) and dc/da of one softmax output.
+FURTHER_COSTS_OF_SOFTMAX: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]] = {
+    "log_likelihood(smoothing=0.2)": (lambda A, T: -smoothed(T) * np.log(A), lambda A, T: -smoothed(T) / A),
+    "focal": (lambda A, T: -T * (1 - A) ** 2 * np.log(A), lambda A, T: focal_slope(A, T, 2.0)),
+    "focal(gamma=0.5)": (lambda A, T: -T * (1 - A) ** 0.5 * np.log(A), lambda A, T: focal_slope(A, T, 0.5)),
+}
+
+
+def costs_of_samples(name: str, output: str, Z: Array, A: Array, T: Array) -> Array:
+    """The cost of each sample, of any cost with any output activation."""
+    if name in COSTS and (name, output) in OUTPUT_DELTAS:
+        return COSTS[name](Z, A, T)
+    if output == "softmax":
+        return float64(FURTHER_COSTS_OF_SOFTMAX[name][0](A, float64(T)).sum(axis=1))
+    if (name, output) in FURTHER_COSTS_OF_Z:
+        return float64(FURTHER_COSTS_OF_Z[name, output][0](Z, float64(T)).sum(axis=1))
+    return float64(FURTHER_COSTS_OF_A[name][0](A, float64(T)).sum(axis=1))
+
+
+def output_delta(name: str, output: str, Z: Array, A: Array, T: Array) -> Array:
+    """dC/dZ at the output; for softmax, where every output depends on every z, a_j (g_j - sum_k a_k g_k)."""
+    if (name, output) in OUTPUT_DELTAS:
+        return OUTPUT_DELTAS[name, output](A, T)
+    if output == "softmax":
+        G = FURTHER_COSTS_OF_SOFTMAX[name][1](A, float64(T))
+        return float64(A * (G - (A * G).sum(axis=1, keepdims=True)))
+    if (name, output) in FURTHER_COSTS_OF_Z:
+        return float64(FURTHER_COSTS_OF_Z[name, output][1](Z, float64(T)))
+    return FURTHER_COSTS_OF_A[name][1](A, float64(T)) * slope(output, Z, A)
+
+
 # --- A network: its outputs, its cost and its gradients ---
 
 
@@ -161,7 +319,7 @@ def forward(
     As = [float64(X)]
     for W, b, name in zip(weights, biases, activations, strict=True):
         Zs.append(As[-1] @ float64(W).T + float64(b))
-        As.append(ACTIVATIONS[name](Zs[-1]))
+        As.append(activate(name, Zs[-1]))
     return Zs, As
 
 
@@ -176,7 +334,7 @@ def sample_costs(
 ) -> Array:
     """Return w_i c_i for each sample, shape (n,)."""
     Zs, As = forward(weights, biases, activations, X)
-    costs = COSTS[cost](Zs[-1], As[-1], T)
+    costs = costs_of_samples(cost, activations[-1], Zs[-1], As[-1], float64(T))
     return costs if sample_weight is None else float64(sample_weight) * costs
 
 
@@ -203,9 +361,9 @@ def gradients(
     sample_weight: ArrayLike | None = None,
 ) -> tuple[list[Array], list[Array]]:
     """Return the gradients of the mean cost: dW (out, in) and db (out,) of every layer, without l1 and l2."""
-    _, As = forward(weights, biases, activations, X)
+    Zs, As = forward(weights, biases, activations, X)
     n = len(As[0])
-    delta = OUTPUT_DELTAS[cost, activations[-1]](As[-1], T)
+    delta = output_delta(cost, activations[-1], Zs[-1], As[-1], float64(T))
     if sample_weight is not None:
         delta = float64(sample_weight)[:, np.newaxis] * delta
     dW: list[Array] = []
@@ -215,7 +373,7 @@ def gradients(
         dW.insert(0, delta.T @ A_prev / n)
         db.insert(0, delta.sum(axis=0) / n)
         if layer > 0:
-            delta = (delta @ float64(weights[layer])) * DERIVATIVES[activations[layer - 1]](A_prev)
+            delta = (delta @ float64(weights[layer])) * slope(activations[layer - 1], Zs[layer - 1], A_prev)
     return dW, db
 
 
@@ -309,6 +467,89 @@ class Adam:
         vhat = [v / (1 - self.beta2**self.t) for v in self.v]
         return [
             w - self.learning_rate * m / (np.sqrt(v) + self.epsilon) for w, m, v in zip(params, mhat, vhat, strict=True)
+        ]
+
+
+# All others as plain transcriptions: ``(optimizer, g, p, t, memory) -> p``, where ``optimizer`` holds the numbers, t
+# counts from 1, and memory is a dict that begins empty.
+Memory = dict[str, Any]
+
+
+def plain_sgd(o: Any, g: Array, p: Array, t: int, memory: Memory) -> Array:
+    v = memory["v"] = o.momentum * memory.get("v", 0) + g
+    return p - o.learning_rate * (g + o.momentum * v if o.nesterov else v)
+
+
+def moments(o: Any, g: Array, memory: Memory) -> tuple[Array, Array]:
+    m = memory["m"] = o.beta1 * memory.get("m", 0) + (1 - o.beta1) * g
+    v = memory["v"] = o.beta2 * memory.get("v", 0) + (1 - o.beta2) * g**2
+    return m, v
+
+
+def plain_adam(o: Any, g: Array, p: Array, t: int, memory: Memory) -> Array:
+    m, v = moments(o, g, memory)
+    return p - o.learning_rate * (m / (1 - o.beta1**t)) / (np.sqrt(v / (1 - o.beta2**t)) + o.epsilon)
+
+
+def plain_adamw(o: Any, g: Array, p: Array, t: int, memory: Memory) -> Array:
+    return plain_adam(o, g, p * (1 - o.learning_rate * o.weight_decay), t, memory)
+
+
+def plain_nadam(o: Any, g: Array, p: Array, t: int, memory: Memory) -> Array:
+    m, v = moments(o, g, memory)
+    mu, mu_next = (o.beta1 * (1 - 0.5 * 0.96 ** (k * o.momentum_decay)) for k in (t, t + 1))
+    product = memory["product"] = memory.get("product", 1) * mu
+    ahead = g * (1 - mu) / (1 - product) + m * mu_next / (1 - product * mu_next)
+    return p - o.learning_rate * ahead / (np.sqrt(v / (1 - o.beta2**t)) + o.epsilon)
+
+
+def plain_rmsprop(o: Any, g: Array, p: Array, t: int, memory: Memory) -> Array:
+    v = memory["v"] = o.alpha * memory.get("v", 0) + (1 - o.alpha) * g**2
+    c = memory["c"] = o.alpha * memory.get("c", 0) + (1 - o.alpha) * g
+    b = memory["b"] = o.momentum * memory.get("b", 0) + g / (np.sqrt(v - c**2 * o.centered) + o.epsilon)
+    return p - o.learning_rate * b
+
+
+def plain_adagrad(o: Any, g: Array, p: Array, t: int, memory: Memory) -> Array:
+    total = memory["s"] = memory.get("s", o.initial_accumulator) + g**2
+    return p - o.learning_rate / (1 + (t - 1) * o.rate_decay) * g / (np.sqrt(total) + o.epsilon)
+
+
+def plain_lion(o: Any, g: Array, p: Array, t: int, memory: Memory) -> Array:
+    m = memory.get("m", 0)
+    memory["m"] = o.beta2 * m + (1 - o.beta2) * g
+    return p * (1 - o.learning_rate * o.weight_decay) - o.learning_rate * np.sign(o.beta1 * m + (1 - o.beta1) * g)
+
+
+def plain_rprop(o: Any, g: Array, p: Array, t: int, memory: Memory) -> Array:
+    size = memory.get("size", np.full_like(p, o.learning_rate))
+    sign = np.sign(g * memory.get("g", 0))
+    size = memory["size"] = np.clip(
+        size * np.choose(sign.astype(int) + 1, [o.decrease, 1, o.increase]), o.smallest, o.largest
+    )
+    g = memory["g"] = np.where(sign < 0, 0, g)
+    return p - np.sign(g) * size
+
+
+class Plain:
+    """An optimizer by its transcription; biases do not decay."""
+
+    def __init__(self, optimizer: Any, step: Callable[..., Array], weights: int) -> None:
+        self.optimizer, self.plain_step = optimizer, step
+        self.weights = weights  # the first so many parameters are weights
+        undecayed = {"weight_decay": 0.0} if hasattr(optimizer, "weight_decay") else {}
+        self.for_biases = dataclasses.replace(optimizer, **undecayed)
+
+    def init(self, params: Sequence[Array]) -> None:
+        self.t = 0
+        self.memory: list[Memory] = [{} for _ in params]
+
+    def step(self, params: Sequence[Array], grads: Sequence[Array]) -> list[Array]:
+        self.t += 1
+        owners = [self.optimizer if i < self.weights else self.for_biases for i in range(len(params))]
+        return [
+            self.plain_step(owner, g, p, self.t, memory)
+            for owner, g, p, memory in zip(owners, grads, params, self.memory, strict=True)
         ]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import fastnn
 from fastnn import SGD, Adam, Network, cli
+from fastnn.formulas.optimizers import OPTIMIZERS
 from fastnn.training import Training
 
 X, y, Xt, yt = fastnn.datasets.load_digits()
@@ -158,6 +159,18 @@ def test_max_time_ends_training(run):
     code, out, _ = run("train", "--data", "digits", "--epochs", 10**6, "--max-time", 0.1)
     assert code == 0
     assert "stopped by: max_time" in out
+
+
+@pytest.mark.filterwarnings("default::fastnn.TrainingWarning")
+def test_a_warning_is_one_line_in_the_words_of_the_command(run, tmp_path):
+    code, _, err = run("train", "--data", write_csv(tmp_path / "data.csv", y, np.floor(X * 255)), "--epochs", 1)
+    assert code == 0
+    lines = err.splitlines()
+    assert re.match(r"fastnn: warning: inputs far from unit scale: .* Change: --scale 255$", lines[0])
+    assert all(line.startswith("fastnn: warning: ") for line in lines)
+    code, out, err = run("train", "--data", tmp_path / "data.csv", "--epochs", 3, "--scale", 255, "--quiet")
+    assert (code, err) == (0, "")
+    assert re.match(r"training accuracy 9\d", out)
 
 
 FILES = {
@@ -542,7 +555,8 @@ def test_help_and_version_are_0(arguments, run):
 
 def test_the_help_knows_the_defaults_of_the_library(run):
     text = " ".join(run("train", "--help").out.split())
-    assert f"(default: {SGD().learning_rate} for sgd, {Adam().learning_rate} for adam, " in text
+    rates = [f"{kind().learning_rate} for {name}" for name, kind in OPTIMIZERS.items()]
+    assert f"(default: {', '.join(rates)})" in text
     assert "samples per step (default: 10)" in text
 
 
@@ -613,7 +627,7 @@ def test_an_interrupt_before_anything_happened(run, monkeypatch):
 # Says when it is in the middle of training, so that the signal does not come too early.
 ANNOUNCED = """
 import functools, sys
-from fastnn import Network, cli
+from fastnn import SGD, Adam, Network, cli
 fit = Network.fit
 @functools.wraps(fit)
 def announced(*args, **kwargs):

@@ -159,7 +159,20 @@ def test_draws_shuffles_and_weights_of_three_epochs(case: Case) -> None:
     assert all(a is b for a, b in zip(data, pairs, strict=True))
 
 
+def rows_of_objects() -> Array:
+    """What ``df.values`` is of a frame with a column of inputs and one of labels."""
+    rows = np.empty((50, 2), object)
+    for i in range(50):
+        rows[i, 0], rows[i, 1] = X[i], y[i]
+    return rows
+
+
 FORMS: dict[str, Callable[[], Any]] = {
+    "rows of objects": rows_of_objects,
+    "list of lists": lambda: [[x.ravel(), t] for x, t in SMALL],
+    "arrays of two elements": lambda: [*rows_of_objects()],
+    "now a column, now flat": lambda: [(x.ravel(), t) if i % 3 else (x, t) for i, (x, t) in enumerate(SMALL)],
+    "labels of one kind each": lambda: [(x, int(label)) for (x, _), label in zip(SMALL, y[:50], strict=True)],
     "zip": lambda: zip([x for x, _ in SMALL], [t for _, t in SMALL], strict=True),
     "generator of flat": lambda: ((x.ravel(), t.ravel()) for x, t in SMALL),
     "tuple of lists": lambda: tuple([x.tolist(), t.tolist()] for x, t in SMALL),
@@ -178,6 +191,33 @@ def test_data_in_any_form(case: Case, form: Callable[[], Any]) -> None:
         case.train(net, data, 2)
         results.append(layers(net))
     assert_same_bits(*results)
+
+
+def test_pairs_of_numbers() -> None:
+    """An array (n, 2): one input and one target."""
+    data = np.array([[0.0, 1.0], [1.0, 0.0]])
+    for net, train in ((nielsen.Network([1, 1]), "SGD"), (musings.NN([1, 1]), "trainer")):
+        other = copy.deepcopy(net)
+        rest = (1, 2, 0.5) if train == "SGD" else (1, 2, 0.5, 0.0)
+        getattr(net, train)(data, *rest)
+        getattr(other, train)([(np.array([[0.0]]), np.array([[1.0]])), (np.array([[1.0]]), np.array([[0.0]]))], *rest)
+        assert_same_bits(layers(net), layers(other))
+
+
+@each_case
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.int64])
+def test_one_sample_in_numpy_and_in_the_engine_are_the_same(case: Case, dtype: type) -> None:
+    net = case.make(SIZES)
+    x, t = (SMALL[0][0] * 3).astype(dtype), SMALL[0][1]
+    lists = case.make(SIZES)
+    lists.weights, lists.biases = [w.tolist() for w in net.weights], [b.tolist() for b in net.biases]
+    np.testing.assert_allclose(case.outputs(net, x), case.outputs(lists, x), rtol=1e-12)
+    for got, wanted in zip(case.gradient(net, x, t), case.gradient(lists, x, t), strict=True):
+        for a, b in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-15)
+    net.weights[0] *= 1e6
+    with np.errstate(all="raise"):
+        assert np.isfinite(case.outputs(net, x)).all()
 
 
 @each_case
@@ -208,8 +248,9 @@ def test_outputs_of_one_flat_and_many(case: Case) -> None:
     many = case.outputs(net, np.hstack([x for x, _ in SMALL]))
     np.testing.assert_allclose(many, wanted, rtol=1e-12)
     x = SMALL[0][0]
-    np.testing.assert_array_equal(case.outputs(net, x), many[:, :1])
-    np.testing.assert_array_equal(case.outputs(net, x.ravel()), many[:, 0])
+    one = case.outputs(net, x)
+    np.testing.assert_allclose(one, wanted[:, :1], rtol=1e-12)
+    np.testing.assert_array_equal(case.outputs(net, x.ravel()), one[:, 0])
 
 
 @pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")  # raw pixels are what is being tested
@@ -441,10 +482,100 @@ def test_the_last_cells_of_the_post(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # no mnist.pkl.gz here
     names: dict[str, Any] = {}
-    exec("from fastnn.compat.musings import *" + LAST_CELLS, names)
+    with pytest.warns(fastnn.TrainingWarning, match="eta 3 with batches of 10 is too much to settle") as told:
+        exec("from fastnn.compat.musings import *" + LAST_CELLS, names)
     assert capsys.readouterr().out.count("complete.\n\n") == 30
     assert [len(names[part]) for part in ("training_data", "validation_data", "test_data")] == [50_000, 10_000, 10_000]
-    assert names["learner"].accuracy(names["test_data"]) > 9_000
+    reached = names["learner"].accuracy(names["test_data"])
+    assert reached > 9_000
+    advice = re.search(r"Change: trainer\(..., eta=(0\.\d+)\)$", str(told[0].message))
+    assert advice
+    exec(LAST_CELLS.replace("30, 10, 3.0", f"10, 10, {advice[1]}"), names)  # without a warning: they are errors here
+    assert names["learner"].accuracy(names["test_data"]) > reached + 100
+
+
+KEPT_COSTS = """
+class CrossEntropyCost(object):
+    @staticmethod
+    def func(a, y):
+        return np.sum(np.nan_to_numn(-y * np.log(a) - (1-y) * np.log(1-a)))
+
+    @staticmethod
+    def delta(a, y, z):
+        return (a - y)
+
+class MSE_cost(object):
+    @staticmethod
+    def func(a, y):
+        return np.linalg.norm(a - y) * 0.5 ** 2
+
+    @staticmethod
+    def delta(a, y, z):
+        return (a - y) * sigmoid_prime(z)
+"""
+KEPT_HELPERS = """
+def sigmoid(z):
+    return 1/(1+np.exp(-1*x))
+
+def sigmoid_prime(x):
+    return sigmoid(z)*(1-sigmoid(z))
+
+def one_hot_encoding(j):
+    encoded_vec = np.zeroes((10, 1))
+    encoded_vec[j] = 1.0
+    return ohe
+"""
+
+
+@pytest.mark.parametrize("kept", [KEPT_COSTS, KEPT_HELPERS + KEPT_COSTS], ids=["costs", "costs and helpers"])
+@pytest.mark.parametrize("cost", ["CrossEntropyCost", "MSE_cost"])
+def test_kept_cells_of_the_post_that_shadow_ours(cost: str, kept: str, tmp_path: Path) -> None:
+    names: dict[str, Any] = {"np": np}
+    exec("from fastnn.compat.musings import *" + kept, names)
+    seed()
+    learner = names["NN"]([784, 30, 10], cost=names[cost])
+    assert learner.cost is names[cost]
+    learner.trainer(SMALL.copy(), 2, 10, 0.5, 0.1, eval_data=TEST, print_eval_cost=True)
+    seed()
+    ours = musings.NN([784, 30, 10], getattr(musings, cost))
+    ours.trainer(SMALL.copy(), 2, 10, 0.5, 0.1, eval_data=TEST, print_eval_cost=True)
+    assert_same_bits(layers(learner), layers(ours))
+    learner.save(tmp_path / "learner")
+    assert musings.load(tmp_path / "learner").cost is getattr(musings, cost)
+
+
+def test_a_cost_is_what_its_delta_says(tmp_path: Path) -> None:
+    class MyCost:
+        @staticmethod
+        def fn(a: Array, y: Array) -> float:
+            return 0.0
+
+        @staticmethod
+        def delta(a: Array, y: Array, z: Array) -> Array:
+            return a - y
+
+    learner = musings.NN([2, 1], MyCost)
+    assert learner._network.cost == "cross_entropy"
+    learner.save(tmp_path / "learner")
+    assert musings.load(tmp_path / "learner").cost is musings.CrossEntropyCost
+
+    class Twice(MyCost):
+        @staticmethod
+        def delta(a: Array, y: Array, z: Array) -> Array:
+            return 2 * (a - y)
+
+    with pytest.raises(TypeError, match="cost 'Twice' must have the delta of CrossEntropyCost, a - y, or of MSE_cost"):
+        musings.NN([2, 1], Twice)
+
+
+def test_the_names_of_the_post_s_slips() -> None:
+    learner = musings.NN(SIZES)
+    x, t = SMALL[0]
+    np.testing.assert_array_equal(learner.feedforward(x), learner.forward_propagation(x))
+    for got, wanted in zip(learner.backprop(x, t), learner.back_propagation(x, t)[::-1], strict=True):
+        assert_same_bits(got, wanted)
+    assert musings.CrossEntropyCost.fn(0.5, 1.0) == musings.CrossEntropyCost.func(0.5, 1.0)
+    assert musings.MSE_cost.fn(0.5, 1.0) == musings.MSE_cost.func(0.5, 1.0)
 
 
 def write_book_pickle(path: Path, n: int) -> None:
@@ -557,7 +688,7 @@ def test_bad_data(data: Any, error: type[Exception], message: str) -> None:
     [
         (lambda: nielsen.Network([784]), ValueError, "sizes must hold at least the inputs and the outputs"),
         (lambda: musings.NN([784, 0]), ValueError, "sizes[1] must be >= 1"),
-        (lambda: musings.NN(SIZES, "MSE"), TypeError, "cost must be the class CrossEntropyCost or MSE_cost, got 'MSE'"),
+        (lambda: musings.NN(SIZES, "MSE"), TypeError, "cost must be the class CrossEntropyCost or MSE_cost, or have"),
         (lambda: nielsen.Network(SIZES).SGD(SMALL, -1, 10, 3.0), ValueError, "epochs must be >= 0"),
         (lambda: nielsen.Network(SIZES).SGD(SMALL, 1, 0, 3.0), ValueError, "mini_batch_size must be >= 1"),
         (lambda: nielsen.Network(SIZES).SGD(SMALL, 1, 10, 0.0), ValueError, "eta must be > 0"),
@@ -636,6 +767,6 @@ def test_pixels_kept_as_bytes_give_the_same_bits(data: str, monkeypatch: pytest.
         monkeypatch.setattr(_columns, "_as_bytes", as_bytes)
         seed()
         net = nielsen.Network([100, 5, 3])
-        net.SGD(pairs.copy(), 2, 7, 1.0)
+        net.SGD(pairs.copy(), 8, 7, 1.0)
         weights.append(net.weights)
     assert all((a == b).all() for a, b in zip(*weights, strict=True))

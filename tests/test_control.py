@@ -18,6 +18,7 @@ from pathlib import Path
 import interrupting
 import numpy as np
 import pytest
+from scipy import sparse
 
 import fastnn
 from fastnn import SGD, Adam, DivergenceError, EarlyStopping, History, Network, layout, pacing
@@ -295,6 +296,23 @@ def test_divergence_names_epoch_and_cause(kind, optimizer, batch_size):
         assert "last finite weights" in message
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")  # of the inputs
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
+@pytest.mark.parametrize(("batch_size", "count"), [(1, 40), (10, 7), (300, 3)])
+def test_divergence_names_the_batch_with_the_first_cost_that_is_not_finite(batch_size, count, make, threads):
+    """Others after it are no better: all that comes later is worse still, but it began there."""
+    net = network(**LINEAR, sizes=[64, 5, 10])
+    for bad in (1, count - 1, count):  # the last batch is smaller
+        rows = np.ones((batch_size * count - batch_size // 2, 64), np.float32)
+        rows[(bad - 1) * batch_size :] = 1e25  # its square is beyond float32
+        before = net.copy()
+        with pytest.raises(DivergenceError, match=f"in epoch 1, batch {bad};"):
+            net.fit(make(rows), np.zeros((len(rows), 10)), 2, batch_size, SGD(1e-6), shuffle=False, threads=threads)
+        assert finite(net)
+        assert net._engine.memory.steps - before._engine.memory.steps < bad
+
+
 def test_divergence_in_a_later_epoch():
     net = network(**LINEAR)
     net.fit(X, y, epochs=3, optimizer=SGD(0.01))
@@ -332,7 +350,7 @@ def chain_with_a_bad_step(bad, n):
     return net, inputs, np.zeros((n, 1), np.float32)
 
 
-@pytest.mark.filterwarnings("ignore:inputs far from unit scale")
+@pytest.mark.filterwarnings("ignore:inputs far from unit scale", "ignore:constant inputs")
 @pytest.mark.parametrize("optimizer", [SGD(0.5), SGD(0.5, momentum=0.5)], ids=["sgd", "momentum"])
 @pytest.mark.parametrize("bad", [*range(1, 13), 40])
 def test_the_weights_kept_are_those_before_the_step_that_broke(bad, optimizer):

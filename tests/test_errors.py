@@ -167,8 +167,9 @@ SETTINGS = [
     case(ValueError, "threads must be >= 1, got 0", threads=0),
     case(TypeError, "threads must be a whole number", "float", threads=1.0),
     case(ValueError, "threads must be one of ['auto'], got 'aut'", "did you mean 'auto'?", threads="aut"),
-    case(TypeError, "validation_data must be a pair (X, y), got ndarray", validation_data=X),
-    case(TypeError, "validation_data must be a pair (X, y), got tuple", validation_data=(X, Y, Y)),
+    case(TypeError, "validation_data must be a pair (X, y), or", "got ndarray", validation_data=X),
+    case(TypeError, "validation_data must be a pair (X, y), or (X, y, sample_weight)", validation_data=(X, Y, Y, Y)),
+    case(ValueError, "validation_data: sample_weight must have shape (20,), got (19,)", validation_data=(X, Y, Y[1:])),
     case(ValueError, "validation_data", "(n, 3), got (20, 2)", validation_data=(X[:, :2], Y)),
     case(ValueError, "validation_data", "from 0 to 3", "got 4", validation_data=(X, Y + 1)),
 ]

@@ -1,6 +1,7 @@
 """The compiled engine, through the public Network, against the slow reference: shapes, dtypes, padding, compilation."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,16 @@ import pytest
 from numba import types
 from numba.core.errors import NumbaError
 from numpy.typing import NDArray
-from problems import sample_weights, samples, target_matrix
+from problems import (
+    assert_gradients_close,
+    check_against_naive,
+    labels,
+    naive_network,
+    random_network,
+    sample_weights,
+    samples,
+    target_matrix,
+)
 
 import fastnn
 from fastnn.kernels import epoch, outputs
@@ -55,80 +65,6 @@ SIZES = [
 ]
 # Samples: in one tile, around whole tiles, one chunk (128) and several.
 COUNTS = [1, 3, 17, 31, 33, 128, 129, 257, 300]
-
-# Both sides round every one of at most 300 additions on the way of a number, and their orders differ: a few dozen
-# roundings of the largest number of an array. float64 is allowed 4500 of them, float32 80.
-TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
-# All numbers here are made of some of order one: where a sum of those cancels, their rounding is left.
-SMALLEST_SCALE = 0.01
-
-
-# --- Problems ---
-
-
-def random_network(
-    sizes: list[int],
-    dtype: str,
-    activation: str = "tanh",
-    output: str = "sigmoid",
-    cost: str = "cross_entropy",
-    scale: float | None = None,
-) -> fastnn.Network:
-    rng = np.random.default_rng(sum(sizes))
-    weights = [rng.normal(size=(n_out, n_in)) / np.sqrt(n_in) for n_in, n_out in pairwise(sizes)]
-    biases = [rng.normal(size=n_out) / 2 for n_out in sizes[1:]]
-    return fastnn.Network(sizes, activation, output, cost, initializer=(weights, biases), dtype=dtype, scale=scale)
-
-
-def labels(net: fastnn.Network, n: int) -> Array:
-    """Class labels; for one output 0 and 1, or 1 where targets must sum to one."""
-    n_out = net.sizes[-1]
-    if n_out == 1:
-        return np.ones(n, int) if net.cost == "log_likelihood" else np.arange(n) % 2
-    return np.random.default_rng(n + 2).integers(0, n_out, n)
-
-
-def naive_network(net: fastnn.Network) -> tuple[Any, ...]:
-    return list(net.weights), list(net.biases), net.activations
-
-
-def assert_close(got: Any, wanted: Any, dtype: str, tolerance: float | None = None) -> None:
-    """Within the tolerance, relative to the largest number of the array."""
-    got, wanted = np.asarray(got), np.asarray(wanted)
-    assert got.shape == wanted.shape
-    error = np.abs(got.astype(np.float64) - wanted).max()
-    assert error <= (tolerance or TOLERANCE[dtype]) * max(np.abs(wanted).max(), SMALLEST_SCALE)
-
-
-def assert_gradients_close(got: Any, wanted: Any, dtype: str, tolerance: float | None = None) -> None:
-    for kind in (0, 1):
-        for g, w in zip(got[kind], wanted[kind], strict=True):
-            assert g.dtype == dtype
-            assert_close(g, w, dtype, tolerance)
-
-
-def hits(outputs: Array, T: Array) -> Array:
-    """Which samples count for the accuracy."""
-    if T.shape[1] == 1:
-        return (outputs[:, 0] > 0.5) == (T[:, 0] > 0.5)
-    return outputs.argmax(axis=1) == T.argmax(axis=1)
-
-
-def check_against_naive(net: fastnn.Network, X: Array, y: Array, sample_weight: Array | None = None) -> None:
-    """Forward, evaluate and gradients."""
-    dtype = net.dtype.name
-    T = naive.one_hot(y, net.sizes[-1]) if y.ndim == 1 else y
-    outputs = naive.forward(*naive_network(net), X)[1][-1]
-    got = net.forward(X)
-    assert got.dtype == dtype
-    assert_close(got, outputs, dtype)
-    seen = net.evaluate(X, y, sample_weight)
-    assert_close(seen["cost"], naive.cost(*naive_network(net), net.cost, X, T, sample_weight), dtype)
-    if "accuracy" in seen:
-        assert seen["accuracy"] == pytest.approx(hits(outputs, T).mean(), rel=1e-15)
-    wanted = naive.gradients(*naive_network(net), net.cost, X, T, sample_weight)
-    assert_gradients_close(net.gradients(X, y, sample_weight), wanted, dtype)
-
 
 # --- Against the reference ---
 
@@ -307,12 +243,12 @@ USES: dict[str, Callable[[fastnn.Network], Any]] = {
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("value", [np.nan, 1e30])
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("cost", ["cross_entropy", "log_likelihood", "quadratic"])
 @pytest.mark.parametrize("sizes", [[3, 17, 3], [70, 33, 31, 1], [64, 33]], ids=str)
 def test_nothing_left_in_scratch_matters(sizes: list[int], cost: str, use: str, value: float, dtype: str) -> None:
-    """NaN would show up wherever it is added, infinity and a large number wherever they are compared."""
+    """NaN would show up wherever it is added, a large number wherever it is compared."""
     output = {"cross_entropy": "sigmoid", "log_likelihood": "softmax", "quadratic": "identity"}[cost]
     net = random_network(sizes, dtype, "relu", output, cost)
     twin = net.copy()
@@ -474,8 +410,9 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
 
 PRINT_IR = """
 import numpy as np, fastnn
-from fastnn.kernels import epoch, outputs, parts
+from fastnn.kernels import beside, epoch, outputs, parts
 from fastnn.kernels.compile import Piece
+beside._cores = lambda: 1  # all in this process: of what another one leaves on disk nothing is shown
 made = []
 optimise = parts.optimise
 parts.optimise = lambda code: made.append(optimise(code)) or made[-1]
@@ -502,7 +439,10 @@ def epoch_ir(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_an_epoch_never_allocates(epoch_ir: str) -> None:
-    assert "define" in epoch_ir
+    for piece in ("run", "first_dense", "by_rows", "update_dense"):
+        body = re.search(rf"define [^\n]*{piece}[^\n]*{{\n(.*?)^}}", epoch_ir, re.DOTALL | re.MULTILINE)
+        assert body is not None
+        assert len(body[1].splitlines()) > 50  # the code, and not the name alone
     assert "NRT_" not in epoch_ir
 
 

@@ -88,7 +88,7 @@ def as_sparse(data):
 
 
 @pytest.mark.parametrize("form", [np.asarray, as_pixels, as_sparse, lambda data: data.tolist()])
-def test_rows_are_as_if_X_were_cut(form):
+def test_rows_are_as_if_the_samples_were_cut(form):
     rng = np.random.default_rng(0)
     repeated = rng.integers(0, len(X), 150)
     rows = [repeated, np.arange(len(X)) % 3 != 0, None, [5, 1, 1], np.arange(300)[::-1]]
@@ -96,21 +96,106 @@ def test_rows_are_as_if_X_were_cut(form):
     networks, alone, data = motley(), motley(), form(X)
     histories = fit_many(networks, data, y, epochs=2, rows=rows, validation_rows=held_out, n_jobs=2)
     array = data if hasattr(data, "shape") else np.array(data)
-    for network, other, history, mine, measured in zip(networks, alone, histories, rows, held_out, strict=True):
-        mine = slice(None) if mine is None else mine
+    taken = [slice(None) if mine is None else mine for mine in rows]
+    for network, other, history, mine, measured in zip(networks, alone, histories, taken, held_out, strict=True):
         pair = None if measured is None else (array[measured], y[measured])
         assert_same_course(history, other.fit(array[mine], y[mine], epochs=2, validation_data=pair))
         assert_same(network, other)
 
 
-def test_weights_go_with_their_rows_and_not_into_validation():
-    weights = np.random.default_rng(1).random(len(X))
-    rows = np.arange(3, 400, 2)
-    network, alone = small(), small()
-    (history,) = fit_many([network], X, y, epochs=2, rows=[rows], validation_rows=[rows], sample_weight=weights)
-    cut = {"sample_weight": weights[rows], "validation_data": (X[rows], y[rows])}
-    assert_same_course(history, alone.fit(X[rows], y[rows], epochs=2, **cut))
+WEIGHTS = np.random.default_rng(1).random(len(X))
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", {3: 0.0, 4: 2.0}])
+@pytest.mark.parametrize("sample_weight", [None, WEIGHTS, WEIGHTS * (WEIGHTS > 0.3)])
+@pytest.mark.parametrize("rows", [None, np.arange(3, 400, 2), [5, 7, 7, 300, 301]])
+def test_weights_go_with_their_rows_and_not_into_validation(rows, sample_weight, class_weight):
+    network, alone, held_out = small(), small(), np.arange(0, 400, 5)
+    weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+    (history,) = fit_many([network], X, y, epochs=2, rows=[rows], validation_rows=[held_out], **weights)
+    taken = slice(None) if rows is None else rows
+    if sample_weight is not None:
+        weights["sample_weight"] = sample_weight[taken]
+    expected = alone.fit(X[taken], y[taken], epochs=2, validation_data=(X[held_out], y[held_out]), **weights)
+    assert_same_course(history, expected)
     assert_same(network, alone)
+
+
+def test_many_masks_with_weights_are_told_apart():
+    """Arrays that are made of masks must not be taken for others that have come to lie in their place."""
+    rng = np.random.default_rng(5)
+    masks, weights = list(rng.random((12, 400)) < 0.3), WEIGHTS * (WEIGHTS > 0.3)
+    networks = [small(i, sizes=[64, 10]) for i in range(12)]
+    histories = fit_many(networks, X, y, epochs=1, rows=masks, sample_weight=weights, class_weight="balanced")
+    for i, (mask, history) in enumerate(zip(masks, histories, strict=True)):
+        alone = small(i, sizes=[64, 10])
+        fit = {"sample_weight": weights[mask], "class_weight": "balanced"}
+        assert_same_course(history, alone.fit(X[mask], y[mask], epochs=1, **fit))
+
+
+def test_the_same_rows_share_a_scale_and_what_it_makes_of_the_data():
+    mask = np.arange(400) < 300
+    networks = [small(i, scale="standard") for i in range(4)]
+    population = populate_from(networks, X, y, [mask, mask, mask, ~mask], None, {})
+    assert [member.train.dataset for member in population.members] == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("scale", ["standard", "minmax", "robust"])
+def test_a_scale_is_learned_from_a_network_s_own_rows(scale):
+    rows, held_out = [np.arange(200), np.arange(200, 400), None], [np.arange(200, 400), np.arange(200), [1, 2]]
+    networks, alone = ([small(i, scale=scale) for i in range(3)] for _ in range(2))
+    data = X * np.linspace(1, 20, len(X))[:, np.newaxis]
+    histories = fit_many(networks, data, y, epochs=2, rows=rows, validation_rows=held_out)
+    for network, other, history, mine, measured in zip(networks, alone, histories, rows, held_out, strict=True):
+        taken = slice(None) if mine is None else mine
+        pair = data[measured], y[measured]
+        assert_same_course(history, other.fit(data[taken], y[taken], epochs=2, validation_data=pair))
+        assert_same(network, other)
+    assert not np.array_equal(networks[0]._reader.scaling.unit, networks[1]._reader.scaling.unit)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        {"validation_split": 0.2, "metrics": ["f1_macro"]},
+        {"schedule": "cosine", "dropout": 0.2, "weight_average": 0.9},
+        {"validation_data": (Xt, yt, np.linspace(0, 2, len(yt)))},
+        {"drop_last": True, "clip_norm": 1.0, "batch_size": 30},
+    ],
+)
+@pytest.mark.parametrize("initializer", ["scaled", "lsuv"])
+def test_whatever_fit_can_do(fit, initializer):
+    rows = [np.arange(0, 400, 2), None, [3, 1, 4, 1, 5, 9, 2, 6] * 20]
+    networks, alone = ([small(i, initializer=initializer) for i in range(3)] for _ in range(2))
+    histories = fit_many(networks, X, y, rows=rows, epochs=3, n_jobs=2, **fit)
+    for network, other, history, mine in zip(networks, alone, histories, rows, strict=True):
+        taken = slice(None) if mine is None else mine
+        expected = other.fit(X[taken], y[taken], epochs=3, **fit)
+        assert_same_course(history, expected)
+        assert history.metrics == expected.metrics
+        assert_same(network, other)
+
+
+def test_labels_of_any_kind_are_known_to_all():
+    names = np.array(list("abcdefghij"))[y]
+    rows = [np.flatnonzero(y < 9), np.flatnonzero(y > 0)]  # a class is missing in each
+    networks = [small(0), small(1, dtype="float64")]
+    fit_many(networks, X, names, epochs=5, rows=rows)
+    for network in networks:
+        assert network.classes.tolist() == list("abcdefghij")
+        assert np.mean(network.predict(X) == names) > 0.5
+
+
+def test_frames_are_read_by_their_names():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=[f"pixel {i}" for i in range(64)])
+    rows = [np.arange(0, 400, 2), np.arange(1, 400, 2)]
+    networks = [small(i, scale="standard") for i in range(2)]
+    histories = fit_many(networks, frame, y, epochs=1, rows=rows)
+    alone = small(1, scale="standard")
+    assert_same_course(histories[1], alone.fit(frame.iloc[rows[1]], y[rows[1]], epochs=1))
+    assert networks[1].columns == tuple(frame.columns)
+    assert_same(networks[1], alone)
 
 
 def test_what_skips_zeros_is_decided_by_the_rows():
@@ -168,9 +253,9 @@ def test_data_are_checked_once_for_all_networks_of_a_kind(monkeypatch):
     asked = []
     take = Network._samples
 
-    def counted(self, X, y, sample_weight=None):
+    def counted(self, X, *others, **named):
         asked.append(not isinstance(X, tuple))
-        return take(self, X, y, sample_weight)
+        return take(self, X, *others, **named)
 
     monkeypatch.setattr(Network, "_samples", counted)
     fit_many([small(i, dtype=("float32", "float64")[i % 2]) for i in range(10)], X, y, epochs=0)
@@ -179,7 +264,7 @@ def test_data_are_checked_once_for_all_networks_of_a_kind(monkeypatch):
 
 def test_both_dtypes_share_what_they_can():
     pixels = as_pixels(X)
-    one, two = datasets_of([small(0), small(1, dtype="float64")], pixels)
+    one, two = datasets_of([small(0, scale=255), small(1, dtype="float64", scale=255)], pixels)
     assert one.data.pixels.ctypes.data == two.data.pixels.ctypes.data == pixels.ctypes.data
     assert one.data.labels.ctypes.data == two.data.labels.ctypes.data
 
@@ -227,9 +312,9 @@ def test_threads_inside_change_no_bit(monkeypatch):
     threads = []
     begin = Training.run
 
-    def noted(self, network):
+    def noted(self, *arguments):
         threads.append(self._threads)
-        begin(self, network)
+        begin(self, *arguments)
 
     monkeypatch.setattr(Training, "run", noted)
     networks = [Network([64, 300, 10], seed=1), Network([64, 300, 10], seed=1)]
@@ -373,7 +458,7 @@ fastnn.fit_many([make(0)], X[:10], y[:10], epochs=1, validation_rows=[np.arange(
 networks, sent = [make(i) for i in range(4)], []
 
 def interrupt():
-    while not all(network.history for network in networks[:2]):
+    while not all(network._engine.memory.steps for network in networks[:2]):  # both have begun
         time.sleep(0.01)
     time.sleep(0.2)
     sent.append(time.perf_counter())

@@ -56,6 +56,16 @@ def test_two_parts_are_averaged_by_their_samples(client):
     np.testing.assert_allclose(history.train_cost, [(200 * costs[0] + 201 * costs[1]) / 401])
 
 
+def test_classes_and_scale_are_settled_by_the_first_part(client):
+    names = np.array(list("abcdefghij"))
+    network, alone = make(scale="standard"), make(scale="standard")
+    parts = [(X, names[y]) for X, y in HALVES]
+    fit_distributed(client, network, parts, epochs=2)
+    alone.fit(X[:200], names[y[:200]], epochs=0)
+    assert network.classes.tolist() == list("abcdefghij")
+    assert np.array_equal(network._reader.scaling.unit, alone._reader.scaling.unit)
+
+
 def test_it_learns_from_parts_that_workers_read_themselves(client):
     n = 3
 
@@ -65,9 +75,9 @@ def test_it_learns_from_parts_that_workers_read_themselves(client):
 
     parts = [lambda i=i: part(i) for i in range(n)]  # one more than workers
     network, again = make(), make()
-    fit = {"epochs": 10, "averages": 4, "validation_data": (Xt, yt)}
+    fit = {"epochs": 3, "averages": 2, "validation_data": (Xt, yt)}
     history = fit_distributed(client, network, parts, **fit)
-    assert history.val_accuracy[-1] > 0.9
+    assert history.val_accuracy[-1] > 0.7
     assert history.val_accuracy[-1] == network.evaluate(Xt, yt)["accuracy"]
     assert history.train_accuracy[-1] > history.train_accuracy[0]
     assert fit_distributed(client, again, parts, **fit).train_cost == history.train_cost
@@ -90,11 +100,11 @@ def test_a_worker_that_dies_loses_nothing(client, tmp_path):
     half = HALVES[0]
     plain, network = make(), make()
     expected = fit_distributed(client, plain, HALVES, epochs=2)
-    workers = sorted(client.nthreads())
+    processes = list(client.run(os.getpid).values())
 
     def kill_one(network, history):
         if len(history.epochs) == 1:
-            client.run(lambda: os._exit(1), workers=workers[:1], on_error="ignore")
+            os.kill(processes[0], signal.SIGKILL)
 
     history = fit_distributed(client, network, HALVES, epochs=2, callbacks=[kill_one])
     assert history.train_cost == expected.train_cost

@@ -84,6 +84,12 @@ def test_a_single_output_is_cut_at_one_half():
         ("sum_squares", "tanh"),
         ("cross_entropy", "sigmoid"),
         ("log_likelihood", "softmax"),
+        ("log_likelihood(smoothing=0.1)", "softmax"),
+        ("focal", "softmax"),
+        ("focal", "sigmoid"),
+        ("hinge", "identity"),
+        ("huber(delta=0.5)", "identity"),
+        ("absolute", "sigmoid"),
     ],
 )
 def test_evaluate_of_one_member_is_its_own(cost, output):
@@ -218,7 +224,12 @@ def test_files_of_other_kinds(networks, tmp_path):
         ([], None, ValueError, "networks must hold at least one network"),
         ([Network([64, 10]), Network([63, 10])], None, ValueError, r"networks\[1\] must have as many inputs"),
         ([Network([64, 10]), Network([64, 9])], None, ValueError, r"networks\[1\] must have as many inputs"),
-        ([Network([64, 2]), regressors()[0]], None, ValueError, r"networks\[1\] must be a classifier"),
+        (
+            [Network([64, 2]), regressors()[0]],
+            None,
+            ValueError,
+            r"networks\[1\] must answer as networks\[0\] does",
+        ),
         ([Network([64, 2])] * 2, [1.0], ValueError, r"weights must have shape \(2,\)"),
         ([Network([64, 2])] * 2, [1.0, -1.0], ValueError, "weights must not be negative"),
         ([Network([64, 2])] * 2, [0, 0], ValueError, "nor all zero"),

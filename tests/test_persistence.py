@@ -18,6 +18,7 @@ import pytest
 
 import fastnn
 from fastnn import SGD, Adam, Network, persistence
+from fastnn.formulas import activations, costs, ops
 from fastnn.kernels.host import WIDTH, WIDTHS
 
 X, y, Xt, yt = fastnn.datasets.load_digits()
@@ -553,9 +554,13 @@ CHANGES = {
     "another dtype": ({"dtype": "float64"}, "float64"),
     "an unknown dtype": ({"dtype": "float16"}, "float16"),
     "an optimizer that is no name": ({"optimizer": 3}, "'optimizer'"),
-    "an optimizer with more memory": ({"states": 2}, "state1"),
-    "an optimizer with less memory": ({"states": 0}, "state0"),
-    "memory without end": ({"states": 10**9}, "1000000000 states"),
+    "an optimizer with more memory": ({"optimizer": "adam"}, "adam keeps 2 numbers"),
+    "an optimizer with less memory": ({"optimizer": "sgd"}, "sgd keeps 0 numbers"),
+    "more memory than there is": ({"optimizer": "own", "states": 2}, "state1"),
+    "less memory than there is": ({"optimizer": "own", "states": 0}, "state0"),
+    "memory of a negative size": ({"optimizer": "own", "states": -1}, "states"),
+    "more memory than there is, in a file of before 0.2": ({"optimizer": "adam", "states": None}, "state1"),
+    "memory without end": ({"optimizer": "own", "states": 10**9}, "1000000000 states"),
     "more steps than can be counted": ({"steps": 2**70}, "steps"),
     "no steps": ({"steps": None}, "'steps'"),
     "negative steps": ({"steps": -1}, "steps"),
@@ -573,6 +578,34 @@ def test_a_header_that_is_not_right(changes, fragment, saved):
     header = {name: value for name, value in {**record.header, **changes}.items() if value is not None}
     persistence.write(path, record._replace(header=header))
     assert_refused(path, fragment)
+
+
+@pytest.mark.parametrize("own", ["activation", "output", "cost"])
+def test_formulas_of_ones_own_are_kept(own, tmp_path):
+    functions = {
+        "activation": activations.activation("bump", lambda z: z * ops.exp(-ops.square(z))),
+        "output": activations.activation("steep", lambda z, slope: slope * z, slope=2.0),
+        "cost": costs.cost("cauchy", lambda a, t: ops.log1p(ops.square(a - t)), outputs="identity"),
+    }
+    net = Network([3, 4, 2], **{"output": "identity", "cost": "quadratic", own: functions[own]}, seed=5)
+    net.fit(X[:50, 10:13], X[:50, 20:22], epochs=2, optimizer=SGD(0.01))
+    net.save(tmp_path / "net.npz")
+    loaded = fastnn.load(tmp_path / "net.npz")
+    assert state(loaded) == state(net)
+    assert loaded.fit(X[:50, 10:13], X[:50, 20:22], 1).train_cost == net.fit(X[:50, 10:13], X[:50, 20:22], 1).train_cost
+    assert state(loaded) == state(net)
+
+
+def test_the_memory_of_an_optimizer_that_is_not_at_hand(saved):
+    """A user's own, by its name: it waits until that one goes on; another one begins with memory of its own."""
+    net, path = saved
+    record = persistence.read(path)
+    persistence.write(path, record._replace(header={**record.header, "optimizer": "my_momentum"}))
+    loaded = fastnn.load(path)
+    assert (loaded._engine.memory.kernel, loaded._engine.memory.steps) == ("my_momentum", 10)
+    np.testing.assert_array_equal(loaded._engine.memory.state, net._engine.memory.state)
+    loaded.fit(X[:50, 10:13], y[:50] % 2, epochs=1, optimizer=SGD(0.1, momentum=0.9))
+    assert (loaded._engine.memory.kernel, loaded._engine.memory.steps) == ("momentum", 5)
 
 
 @pytest.mark.parametrize("name", ["weights0", "biases1", "state0_weights1", "state0_biases0"])

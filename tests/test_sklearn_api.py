@@ -3,6 +3,8 @@
 import copy
 import inspect
 import pickle
+import subprocess
+import sys
 
 import joblib
 import numpy as np
@@ -19,6 +21,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnn
+from fastnn.formulas.schedules import ReduceOnPlateau
 from fastnn.sklearn import MLPClassifier, MLPRegressor, from_sklearn, to_sklearn
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -52,6 +55,18 @@ def test_attributes_are_theirs(kind):
         got = kind(**_SMALL, **parameters).fit(X, y)
         for name in [name for name in vars(expected) if name.endswith("_")]:
             assert type(_plain(getattr(got, name))) is type(_plain(getattr(expected, name))), name
+
+
+def test_without_scikit_learn():
+    """The library works; only this part of it says what it lacks."""
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "import fastnn\n"
+        "try:\n    import fastnn.sklearn\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert 'pip install "fastnn-engine[sklearn]"' in said
 
 
 # --- copies ---
@@ -226,7 +241,7 @@ def test_bad_parameters_are_refused_as_theirs(kind, parameters):
         getattr(theirs, kind.__name__)(**parameters).fit(_X, _Y)
     with pytest.raises(type(expected.value)) as got:
         kind(**parameters).fit(_X, _Y)
-    if not {"activation", "solver"} & set(parameters):  # of which there are more here
+    if not {"activation", "solver", "learning_rate"} & set(parameters):  # of which there are more here
         assert str(got.value) == str(expected.value)
 
 
@@ -267,13 +282,19 @@ def test_bad_extra_parameters_are_named():
     for parameters, message in [
         ({"dtype": "float16"}, "dtype"),
         ({"callbacks": 3}, "callbacks"),
-        ({"callbacks": [3]}, r"callbacks\[0|callbacks\[1"),
+        ({"callbacks": [3]}, r"callbacks\[0\] must be callable, got int"),
+        ({"learning_rate": ReduceOnPlateau()}, "val_cost"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"dropout": [0.1, 0.2, 0.3]}, "dropout must be .* expected 2, got 3"),
+        ({"dropout": 0.5, "solver": "lbfgs"}, "dropout needs"),
         ({"max_time": 0}, "max_time"),
         ({"threads": 0}, "threads"),
         ({"scoring": 3}, "scoring"),
         ({"class_weight": "even"}, "class_weight"),
         ({"activation": ["relu", "relu"]}, "activation must be .* expected 1, got 2"),
         ({"activation": ["softmax"]}, "softmax"),
+        ({"activation": [["relu"]]}, "activation must be .* got list"),
+        ({"activation": ["reluu"]}, "did you mean 'relu'"),
     ]:
         with pytest.raises((ValueError, TypeError), match=message):
             MLPClassifier(**_SMALL, **parameters).fit(_X, _Y)

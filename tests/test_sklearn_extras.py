@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from sklearn import neural_network
 from sklearn.datasets import load_iris, make_regression
-from sklearn.metrics import f1_score, log_loss, make_scorer
+from sklearn.metrics import f1_score, log_loss, make_scorer, mean_poisson_deviance
 
 import fastnn
+from fastnn.formulas.activations import activation as activation_of_ones_own
+from fastnn.formulas.optimizers import Lion, RMSprop
+from fastnn.formulas.schedules import Constant, ReduceOnPlateau, StepDecay
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -107,7 +111,8 @@ def test_an_optimizer_of_the_engine():
     named = MLPClassifier(**_SMALL, solver="sgd", learning_rate_init=0.03, momentum=0.8, nesterovs_momentum=False).fit(
         _X, _Y
     )
-    np.testing.assert_array_equal(got.coefs_[0], named.coefs_[0])
+    np.testing.assert_allclose(got.coefs_[0], named.coefs_[0], rtol=1e-9)
+    np.testing.assert_allclose(got.loss_curve_, named.loss_curve_, rtol=1e-12)
 
 
 def test_an_activation_for_each_layer():
@@ -116,6 +121,124 @@ def test_an_activation_for_each_layer():
     np.testing.assert_array_equal(same.coefs_[0], MLPClassifier(**parameters, activation="tanh").fit(_X, _Y).coefs_[0])
     mixed = MLPClassifier(**parameters, activation=("logistic", "relu")).fit(_X, _Y)
     assert mixed.network_.activations == ("sigmoid", "relu", "softmax")
+
+
+@pytest.mark.parametrize(
+    "activation", ["leaky_relu(slope=0.2)", "mish", activation_of_ones_own("bent", lambda z: z + 0.1 * z * z)]
+)
+def test_activations_of_the_engine(activation):
+    estimator = MLPRegressor(**_SMALL, activation=activation).fit(_XR, _YR)
+    assert estimator.network_.activations[0] == (activation if isinstance(activation, str) else activation.spec)
+    assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
+
+
+@pytest.mark.parametrize("optimizer", [fastnn.Adam(0.02), Lion(0.01), RMSprop(0.01, momentum=0.5)], ids=repr)
+def test_every_loss_curve_has_the_penalty(optimizer):
+    """The curve of alpha=0 is that of the cost alone; one step with a batch of all is enough to tell."""
+    parameters = {**_SMALL, "max_iter": 1, "solver": optimizer}
+    without, with_alpha = (MLPRegressor(**parameters, alpha=alpha).fit(_XR, _YR) for alpha in (0.0, 3.0))
+    start = MLPRegressor(**parameters, alpha=0.0, learning_rate=Constant()).fit(_XR, _YR)
+    np.testing.assert_array_equal(start.coefs_[0], without.coefs_[0])
+    drawn = MLPRegressor(**{**_SMALL, "max_iter": 1}, solver="sgd", learning_rate_init=1e-300).fit(_XR, _YR)
+    squares = sum((W**2).sum() for W in drawn.coefs_)
+    assert with_alpha.loss_ - without.loss_ == pytest.approx(3.0 / (2 * len(_XR)) * squares, rel=1e-9)
+
+
+def test_a_schedule_as_learning_rate():
+    schedule = StepDecay(every=2, factor=0.1)
+    parameters = {**_SMALL, "solver": "sgd", "learning_rate_init": 0.05, "momentum": 0.0}
+    scheduled = MLPClassifier(**{**parameters, "max_iter": 4}, learning_rate=schedule).fit(_X, _Y)
+    by_hand = MLPClassifier(**{**parameters, "max_iter": 2, "warm_start": True}).fit(_X, _Y)
+    orders = by_hand._random_state  # the second fit goes on with it
+    by_hand.set_params(random_state=orders, learning_rate_init=0.005).fit(_X, _Y)
+    # The second fit's shuffles begin with the natural order again: with one batch the order does not matter.
+    np.testing.assert_allclose(scheduled.loss_curve_, by_hand.loss_curve_, rtol=1e-12)
+
+
+def test_reducing_the_rate_on_a_plateau():
+    parameters = {**_SMALL, "solver": "sgd", "momentum": 0.0, "max_iter": 6}
+    schedule = ReduceOnPlateau(patience=0, factor=0.5, threshold=0.99)
+    estimator = MLPClassifier(**parameters, learning_rate=schedule).fit(_X, _Y, validation_data=(_X, _Y))
+    rates = estimator.network_.history.learning_rate
+    assert rates == pytest.approx([0.001 * 0.5 ** max(0, i - 1) for i in range(6)])
+
+
+def test_dropout():
+    parameters = {**_SMALL, "hidden_layer_sizes": 40, "learning_rate_init": 0.01}
+    plain, first, second = (MLPClassifier(**parameters, dropout=d).fit(_X, _Y) for d in (0.0, 0.5, 0.5))
+    np.testing.assert_array_equal(first.coefs_[0], second.coefs_[0])
+    assert abs(first.coefs_[0] - plain.coefs_[0]).max() > 1e-3
+    np.testing.assert_array_equal(first.predict_proba(_X), first.predict_proba(_X))
+    assert not np.array_equal(first.partial_fit(_X, _Y).coefs_[0], second.coefs_[0])
+
+
+@pytest.mark.parametrize(
+    ("loss", "cost", "by_hand"),
+    [
+        ("absolute_error", "absolute", abs),
+        ("huber(delta=0.5)", "huber(delta=0.5)", lambda e: np.where(abs(e) < 0.5, e**2 / 2, 0.5 * (abs(e) - 0.25))),
+        ("log_cosh", "log_cosh", lambda e: np.log(np.cosh(e))),
+    ],
+)
+def test_losses_of_the_engine(loss, cost, by_hand):
+    y = _YR / 100
+    estimator = MLPRegressor(loss, **_SMALL).fit(_XR[::2], y[::2], validation_data=(_XR[1::2], y[1::2]))
+    assert estimator.network_.cost == cost
+    errors = estimator.predict(_XR[1::2]) - y[1::2]
+    assert estimator.validation_loss_curve_[-1] == pytest.approx(by_hand(errors).mean(), rel=1e-9)
+
+
+def test_counts():
+    y = np.random.default_rng(0).poisson(np.exp(_XR[:, 0]))
+    estimator = MLPRegressor("poisson", hidden_layer_sizes=8, learning_rate_init=0.02, max_iter=150, random_state=0)
+    estimator.fit(_XR, y, validation_data=(_XR, y))
+    predicted = estimator.predict(_XR)
+    assert predicted.min() > 0
+    expected = mean_poisson_deviance(y, predicted) / 2
+    assert estimator.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(ValueError, match="'poisson' needs y >= 0, got -1"):
+        estimator.fit(_XR, y - y.min() - 1)
+
+
+def test_quantiles():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(600, 1))
+    y = rng.exponential(1, 600)
+    estimator = MLPRegressor(
+        "quantile(quantiles=[0.1, 0.5, 0.9])",
+        hidden_layer_sizes=4,
+        learning_rate_init=0.02,
+        max_iter=60,
+        random_state=0,
+    ).fit(X, y)
+    predicted = estimator.predict(X)
+    assert predicted.shape == (600, 3)
+    np.testing.assert_allclose((y[:, np.newaxis] <= predicted).mean(axis=0), [0.1, 0.5, 0.9], atol=0.06)
+
+
+def test_losses_of_classes():
+    focal = MLPClassifier(**_SMALL, loss="focal(gamma=1.0)").fit(_X, _Y)
+    assert focal.network_.cost == "focal(gamma=1.0)"
+    assert MLPClassifier(**_SMALL, loss="focal").fit(_X, _Y > 0).network_.activations[-1] == "sigmoid"
+    smooth = MLPClassifier(**_SMALL, loss="log_loss(smoothing=0.1)").fit(_X, _Y)
+    assert smooth.network_.cost == "log_likelihood(smoothing=0.1)"
+    for loss in ("squared_error", "hinge", "poisson", "log_loss(gamma=2)"):
+        with pytest.raises(ValueError, match="loss"):
+            MLPClassifier(loss=loss).fit(_X, _Y)
+    for loss in ("log_loss", "focal", "cross_entropy", "squared"):
+        with pytest.raises(ValueError, match="loss"):
+            MLPRegressor(loss=loss).fit(_XR, _YR)
+
+
+def test_weights_of_zero_and_below():
+    """As with scikit-learn they are weights like any other, unless a batch has no sum to divide by."""
+    weights = np.where(np.arange(150) % 3 == 0, 0.0, 1.0)
+    expected = neural_network.MLPClassifier(**_SMALL, batch_size=40).fit(_X, _Y, weights)
+    got = MLPClassifier(**_SMALL, batch_size=40).fit(_X, _Y, weights)
+    np.testing.assert_allclose(got.loss_curve_, expected.loss_curve_, atol=1e-10)
+    for kind in (neural_network.MLPClassifier, MLPClassifier):
+        with pytest.raises(ZeroDivisionError):
+            kind(**_SMALL, batch_size=1).fit(_X, _Y, weights)
 
 
 def test_callbacks_and_time():

@@ -7,6 +7,16 @@ import pickle
 
 import numpy as np
 import pytest
+from naive import (
+    plain_adagrad,
+    plain_adam,
+    plain_adamw,
+    plain_lion,
+    plain_nadam,
+    plain_rmsprop,
+    plain_rprop,
+    plain_sgd,
+)
 
 from fastnn.formulas import FormulaError, ops, optimizers
 from fastnn.formulas.expressions import variables
@@ -38,65 +48,6 @@ def course(method, gradient, p, steps=STEPS, rates=None):
         p, *states = step(method.rule, gradient(p), p, states, row)
         passed.append(p)
     return np.array(passed)
-
-
-# Plain transcriptions: ``(method, g, p, t, memory) -> p``; memory is a dict that begins empty.
-
-
-def plain_sgd(o, g, p, t, memory):
-    v = memory["v"] = o.momentum * memory.get("v", 0) + g
-    return p - o.learning_rate * (g + o.momentum * v if o.nesterov else v)
-
-
-def moments(o, g, memory):
-    m = memory["m"] = o.beta1 * memory.get("m", 0) + (1 - o.beta1) * g
-    v = memory["v"] = o.beta2 * memory.get("v", 0) + (1 - o.beta2) * g**2
-    return m, v
-
-
-def plain_adam(o, g, p, t, memory):
-    m, v = moments(o, g, memory)
-    return p - o.learning_rate * (m / (1 - o.beta1**t)) / (np.sqrt(v / (1 - o.beta2**t)) + o.epsilon)
-
-
-def plain_adamw(o, g, p, t, memory):
-    return plain_adam(o, g, p * (1 - o.learning_rate * o.weight_decay), t, memory)
-
-
-def plain_nadam(o, g, p, t, memory):
-    m, v = moments(o, g, memory)
-    mu, mu_next = (o.beta1 * (1 - 0.5 * 0.96 ** (k * o.momentum_decay)) for k in (t, t + 1))
-    product = memory["product"] = memory.get("product", 1) * mu
-    ahead = g * (1 - mu) / (1 - product) + m * mu_next / (1 - product * mu_next)
-    return p - o.learning_rate * ahead / (np.sqrt(v / (1 - o.beta2**t)) + o.epsilon)
-
-
-def plain_rmsprop(o, g, p, t, memory):
-    v = memory["v"] = o.alpha * memory.get("v", 0) + (1 - o.alpha) * g**2
-    c = memory["c"] = o.alpha * memory.get("c", 0) + (1 - o.alpha) * g
-    b = memory["b"] = o.momentum * memory.get("b", 0) + g / (np.sqrt(v - c**2 * o.centered) + o.epsilon)
-    return p - o.learning_rate * b
-
-
-def plain_adagrad(o, g, p, t, memory):
-    total = memory["s"] = memory.get("s", o.initial_accumulator) + g**2
-    return p - o.learning_rate / (1 + (t - 1) * o.rate_decay) * g / (np.sqrt(total) + o.epsilon)
-
-
-def plain_lion(o, g, p, t, memory):
-    m = memory.get("m", 0)
-    memory["m"] = o.beta2 * m + (1 - o.beta2) * g
-    return p * (1 - o.learning_rate * o.weight_decay) - o.learning_rate * np.sign(o.beta1 * m + (1 - o.beta1) * g)
-
-
-def plain_rprop(o, g, p, t, memory):
-    size = memory.get("size", np.full_like(p, o.learning_rate))
-    sign = np.sign(g * memory.get("g", 0))
-    size = memory["size"] = np.clip(
-        size * np.choose(sign.astype(int) + 1, [o.decrease, 1, o.increase]), o.smallest, o.largest
-    )
-    g = memory["g"] = np.where(sign < 0, 0, g)
-    return p - np.sign(g) * size
 
 
 CASES = [

@@ -21,8 +21,8 @@ SELECTED = {
 }
 
 
-def run_python(width: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "FASTNN_SIMD_WIDTH": width}
+def run_python(settings: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, **settings}
     return subprocess.run(
         [sys.executable, *arguments], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
     )
@@ -32,15 +32,26 @@ def run_python(width: str, *arguments: str) -> "subprocess.CompletedProcess[str]
 @pytest.mark.parametrize("width", DTYPES)
 def test_at_width(width: int, path: str) -> None:
     selected = SELECTED[path].format(dtype=DTYPES[width])
-    done = run_python(str(width), "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", path, "-k", selected)
+    done = run_python(
+        {"FASTNN_SIMD_WIDTH": str(width)}, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", path, "-k", selected
+    )
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
 
 
-@pytest.mark.parametrize("width", host.WIDTHS)
+@pytest.mark.parametrize("width", [width for width in host.WIDTHS if width <= host._target_width()])
 def test_the_width_is_taken_from_the_environment(width: int) -> None:
-    done = run_python(str(width), "-c", "from fastnn.kernels import host; print(host.WIDTH)")
+    done = run_python({"FASTNN_SIMD_WIDTH": str(width)}, "-c", "from fastnn.kernels import host; print(host.WIDTH)")
     assert done.stdout == f"{width}\n"
+
+
+@pytest.mark.parametrize(("width", "widest"), [(16, 8), (8, 4), (16, 4)])
+def test_a_width_beyond_the_processor_is_refused(width: int, widest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would compile, and end the process at the first instruction that is not there."""
+    monkeypatch.setenv("FASTNN_SIMD_WIDTH", str(width))
+    monkeypatch.setattr(host, "_target_width", lambda: widest)
+    with pytest.raises(ValueError, match=f"={width} is more than this processor .+ has: at most {widest}$"):
+        host._chosen_width()
 
 
 @pytest.mark.parametrize("bad", ["5", "32", "0", "-8", "", "eight", "8.0"])
@@ -51,6 +62,53 @@ def test_a_bad_width_is_refused(bad: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_bad_width_is_refused_on_import() -> None:
-    done = run_python("5", "-c", "import fastnn")
+    done = run_python({"FASTNN_SIMD_WIDTH": "5"}, "-c", "import fastnn")
     assert done.returncode == 1
     assert done.stderr.endswith("ValueError: FASTNN_SIMD_WIDTH must be one of (16, 8, 4), got '5'\n")
+
+
+# --- what Numba is told to compile for ---
+
+TRAIN = """
+import numpy as np
+import fastnn
+from fastnn.kernels import host
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(50, 70)), rng.integers(0, 3, 50)
+X[rng.random(X.shape) > 0.2] = 0
+net = fastnn.Network([70, 7, 3], dtype="float64", seed=0)
+cost = [net.fit(X, y, 2, 7, "adam").train_cost[-1], net.fit(X[:, :], y, 2, 50).train_cost[-1]]
+print(host.WIDTH, host.HAS_FMA, *cost, net.evaluate(X, y)["cost"], float(fastnn.functions.tanh(0.5)))
+"""
+NARROW = {"NUMBA_CPU_NAME": "generic"}, {"NUMBA_ENABLE_AVX": "0"}
+SAME = ({"NUMBA_OPT": "0"},)
+
+
+@pytest.fixture(scope="module")
+def trained() -> list[str]:
+    return run_python({}, "-c", TRAIN).stdout.split()
+
+
+@pytest.mark.parametrize("settings", [*NARROW, *SAME], ids=str)
+def test_numbers_do_not_depend_on_what_code_is_compiled_for(settings: dict[str, str], trained: list[str]) -> None:
+    done = run_python(settings, "-c", TRAIN)
+    assert done.stderr == ""
+    width, fma, *numbers = done.stdout.split()
+    assert [width, fma] == (trained[:2] if settings in SAME or host.ARM else ["4", "False"])
+    for number, wanted in zip(numbers, trained[2:], strict=True):
+        assert float(number) == pytest.approx(float(wanted), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "fastnn.Network([3, 2]).fit(np.zeros((4, 3)), [0, 1, 0, 1])",
+        "fastnn.Network([3, 2]).forward(np.zeros((4, 3)))",
+        "fastnn.functions.softmax([0.0, 1.0])",
+    ],
+)
+def test_kernels_that_must_not_be_compiled_are_refused_in_one_sentence(use: str) -> None:
+    done = run_python({"NUMBA_DISABLE_JIT": "1"}, "-c", f"import numpy as np, fastnn; {use}")
+    assert done.returncode == 1
+    said = "fastnn's kernels must be compiled, which NUMBA_DISABLE_JIT=1 forbids: unset it"
+    assert done.stderr.endswith(f"RuntimeError: {said}\n")

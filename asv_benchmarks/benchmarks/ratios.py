@@ -2,11 +2,14 @@
 
 import statistics
 import time
+import warnings
 from functools import partial
 from itertools import pairwise
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+
+import fastnn
 
 from .common import CASES, NumpyBatch, Task, load_data, ready, start_layers
 from .peak import PEAK_FLOPS, run_at_peak
@@ -81,3 +84,43 @@ class Settings:
         return other / plain
 
     track_over_plain.unit = "times"
+
+
+_CONVERGING = {"case A": ("A", "sgd", 0.5), "relu adam": ("relu", "adam", 0.003)}
+
+
+class Converged:
+    """An epoch of a network that is right about everything, over one of a fresh network: its deltas underflow."""
+
+    params = tuple(_CONVERGING)
+    param_names = ("network",)
+    timeout = 300
+
+    def track_converged_over_fresh(self, network):
+        fresh, done = _fresh_and_converged(*_CONVERGING[network])
+        fresh_seconds, done_seconds = _medians(fresh, done)
+        return done_seconds / fresh_seconds
+
+    track_converged_over_fresh.unit = "times"
+
+
+def _fresh_and_converged(kind, optimizer, rate):
+    """Epochs of either, one at a time; the fresh network begins anew every time."""
+    task = Task("A", samples=20_000)
+    data = load_data(task, task.n)
+    sizes, batch = task.sizes, task.batch
+    options = {} if kind == "A" else {"activation": "relu", "output": "softmax", "cost": "log_likelihood"}
+    steps = {"sgd": fastnn.SGD, "adam": fastnn.Adam}[optimizer](rate)
+    networks = [fastnn.Network(sizes, seed=0, **options) for _ in range(2 * _TURNS + 1)]
+    fresh, done = iter(networks[:-1]), networks[-1]
+
+    def epoch(network, epochs=1):
+        network.fit(data.X, data.y, epochs, batch, steps, progress=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what an overfitted network does
+        epoch(done, 20)
+        # Ever surer of itself, as after very many epochs, until float32 has no normal numbers left for its doubts.
+        done.weights = [*done.weights[:-1], done.weights[-1] * 20]
+        done.biases = [*done.biases[:-1], done.biases[-1] * 20]
+    return (lambda: epoch(next(fresh))), (lambda: epoch(done))

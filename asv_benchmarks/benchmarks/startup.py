@@ -15,7 +15,45 @@ fastnn.Network([784, 30, 10]).fit(X, y, epochs=1, progress=False)
 
 
 def _run(code, cache):
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, "FASTNN_CACHE_DIR": str(cache)}, check=True)
+    environment = {**os.environ, "FASTNN_CACHE_DIR": str(cache)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
+
+
+# The first call compiles, the second one does not.
+_USES = {
+    "fit": "network.fit(X, y, epochs=1, progress=False)",
+    "fit adam": 'network.fit(X, y, epochs=1, optimizer="adam", progress=False)',
+    "fit large batches": "network.fit(X, y, epochs=1, batch_size=1000, progress=False)",
+    "forward": "network.forward(X)",
+    "evaluate": "network.evaluate(X, y)",
+    "gradients": "network.gradients(X, y)",
+}
+_COMPILE = """
+import time, fastnn, numpy as np
+generator = np.random.default_rng(0)
+X, y = generator.random((1000, 20), dtype=np.float32), generator.integers(0, 10, 1000)
+network = fastnn.Network([20, 30, 10])
+times = [time.perf_counter()]
+for _ in range(2):
+    {use}
+    times.append(time.perf_counter())
+print(times[1] - times[0] - (times[2] - times[1]))
+"""
+
+
+class Compile:
+    """How long each entry and all that it needs take to compile, with an empty cache; Numba's start is part of it."""
+
+    params = tuple(_USES)
+    param_names = ("use",)
+    timeout = 300
+
+    def track_compile_seconds(self, use):
+        with tempfile.TemporaryDirectory() as empty:
+            return float(_run(_COMPILE.format(use=_USES[use]), empty))
+
+    track_compile_seconds.unit = "seconds"
 
 
 class Startup:

@@ -3,9 +3,12 @@
 import random
 from collections.abc import Callable, Sized
 from dataclasses import replace
+from itertools import pairwise
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import divide, exp, vdot
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
@@ -18,6 +21,9 @@ from fastnn.optimizers import SGD
 Array = NDArray[Any]
 
 
+_FLOAT64, _ONE = np.dtype(np.float64), np.array(1.0)  # a number of Python's takes longer to add
+_FAR = 700.0**2  # exp of 700 is still a float64
+_EPOCHS_THAT_PAY = 8  # for looking whether the data are bytes
 _ROWS_CONVERTED = 256  # that fit into a cache
 
 
@@ -85,8 +91,15 @@ class ColumnNetwork:
     weights: list[Array]
     biases: list[Array]
 
-    def _attach(self, sizes: tuple[int, ...], cost: str) -> None:
+    @property
+    def _vanishing(self) -> bool:
+        """Whether the output's error is multiplied with the slope of its sigmoid."""
+        return self._network.cost == "quadratic"
+
+    def _attach(self, sizes: tuple[int, ...], cost: str, wording: str) -> None:
         self._network = Network(sizes, cost=cost, dtype="float64")
+        self._network._wording, self._trains = wording, False
+        self._shapes = [((n_out, n_in), (n_out, 1), (n_in, 1)) for n_in, n_out in pairwise(sizes)]
         self._remember()
 
     def _samples(self, argument: str, pairs: Any) -> Samples:
@@ -102,9 +115,9 @@ class ColumnNetwork:
     # --- the lists and the engine's network ---
 
     def _push(self) -> Network:
-        """The engine's network, with what the lists hold now."""
+        """The engine's network, with what the lists hold now; while it trains, as it is."""
         network = self._network
-        if not all(map(_equal, (self.weights, self.biases), self._known)):
+        if not self._trains and not all(map(_equal, (self.weights, self.biases), self._known)):
             shapes = [(n_out, 1) for n_out in network.sizes[1:]]
             biases = validation.check_layers("biases", self.biases, shapes, network.dtype)
             network.weights = self.weights
@@ -118,23 +131,66 @@ class ColumnNetwork:
         self.weights, self.biases = ([array.copy() for array in layers] for layers in self._known)
 
     def _remember(self) -> None:
-        network = self._network
-        self._known = [*network.weights], [b[:, np.newaxis] for b in network.biases]
+        engine = self._network._engine
+        layers = [engine.read(i) for i in range(len(engine.layers))]
+        self._known = [W for W, _ in layers], [b[:, np.newaxis] for _, b in layers]
 
     # --- work ---
 
+    def _activations(self, x: Any) -> list[Array] | None:
+        """What every layer gives for one input, the input first, in NumPy: for one sample a kernel is a long way.
+
+        None where anything is out of the ordinary, for the engine's network to say what.
+        """
+        try:
+            a = x if x.ndim == 2 else x[:, np.newaxis]
+            activations = [a]
+            for w, b, shapes in zip(self.weights, self.biases, self._shapes, strict=True):
+                if (w.shape, b.shape, a.shape) != shapes or not w.dtype is b.dtype is _FLOAT64:
+                    return None
+                a = w.dot(a)
+                a += b
+                if not vdot(a, a) < _FAR:  # where exp may overflow, or a number is not finite
+                    return None
+                exp(a, a)
+                divide(a, a + _ONE, a)
+                activations.append(a)
+        except (AttributeError, TypeError, IndexError, ValueError):  # no arrays, or not one for every layer
+            return None
+        return activations
+
     def _forward(self, a: ArrayLike) -> Array:
+        activations = self._activations(a)
+        if activations is not None:
+            return activations[-1] if activations[0] is a else activations[-1][:, 0]
         columns = validation.check_columns("a", a, self._network.sizes[0])
         outputs: Array = self._push().forward(columns.T).T
         return outputs[:, 0] if np.ndim(a) == 1 else outputs
 
     def _gradients(self, x: ArrayLike, y: ArrayLike) -> tuple[list[Array], list[Array]]:
         """The gradients of one sample's cost by weights and by biases."""
-        sizes = self._network.sizes
+        sizes, activations = self._network.sizes, self._activations(x)
+        if activations is not None and getattr(y, "shape", None) in ((sizes[-1], 1), sizes[-1:]):
+            delta = activations[-1] - validation.check_numeric("y", y).reshape(-1, 1)
+            if isfinite(vdot(delta, delta)):
+                return self._gradients_of(activations, delta)
         X = validation.check_column("x", x, sizes[0]).astype(np.float64)
         Y = validation.check_target_column("y", y, sizes[-1])
         by_weights, by_biases = self._push().gradients(X[np.newaxis], Y[np.newaxis])
         return by_weights, [b[:, np.newaxis] for b in by_biases]
+
+    def _gradients_of(self, activations: list[Array], delta: Array) -> tuple[list[Array], list[Array]]:
+        """Back through the layers from the error of the output."""
+        if self._vanishing:
+            delta *= activations[-1] * (1 - activations[-1])
+        by_weights, by_biases = [delta.dot(activations[-2].T)], [delta]
+        for layer in range(len(activations) - 2, 0, -1):
+            a = activations[layer]
+            delta = self.weights[layer].T.dot(delta)
+            delta *= a * (1 - a)
+            by_weights.insert(0, delta.dot(activations[layer - 1].T))
+            by_biases.insert(0, delta)
+        return by_weights, by_biases
 
     def _descend(
         self,
@@ -150,10 +206,9 @@ class ColumnNetwork:
 
         def look(_: Network, history: History) -> None:
             if after_epoch is not None:
-                self._pull()
                 after_epoch(len(history.epochs) - 1)
 
-        network, pixels = self._push(), _as_bytes(samples.X)
+        network, pixels = self._push(), _as_bytes(samples.X) if epochs >= _EPOCHS_THAT_PAY else None
         plain = network._reader
         try:
             if pixels is not None:
@@ -176,9 +231,11 @@ class ColumnNetwork:
             )
         finally:
             network._reader = plain
+        self._trains = True
         try:  # not settled on what Y is: that may change from one call to the next
             network._train(request._replace(reader=None))
         finally:
+            self._trains = False
             self._pull()
 
     def _step(self, samples: Samples, eta: float, l2: float = 0.0) -> None:

@@ -21,9 +21,9 @@ The post's code does not run. Its slips, and how they are read here:
    training data's size: "on evaluation data", of their own size ``n_data``, which the post counts and never uses.
 10. The cost on the evaluation data is appended to ``train_cost``: to ``eval_cost``.
 11. ``update_mini_batch`` calls ``self.backprop`` and takes (biases, weights) from it; the method is called
-    ``back_propagation`` and returns (weights, biases): the latter.
+    ``back_propagation`` and returns (weights, biases): both are here, each as it is called.
 12. ``accuracy`` and ``total_cost`` call ``self.feedforward``, ``total_cost`` also ``self.cost.fn``: they are called
-    ``forward_propagation`` and ``func``.
+    ``forward_propagation`` and ``func``: both names are here.
 13. ``load_data_wrapper`` promises lists and returns ``zip`` objects, which can be gone through only once: lists.
 14. The constructor's docstring says that all start with variance 1; its code divides weights by the root of the number
     of inputs, as the docstring of ``initialize_weight`` says: the code stands.
@@ -31,8 +31,9 @@ The post's code does not run. Its slips, and how they are read here:
     labels or vectors: their shape says so, and ``convert`` is accepted and not needed.
 
 Beyond the slips: ``sigmoid`` does not overflow, and ``total_cost`` is finite where an output is all wrong, because the
-engine computes the cross-entropy from the weighted input. Custom cost classes are refused. The step is the engine's: in
-a subclass, another ``back_propagation`` does not change how it trains.
+engine computes the cross-entropy from the weighted input. The post's cell with the cost classes may be kept: a class
+with ``func`` or ``fn`` and one of the two ``delta`` trains as the one here does; costs with another ``delta`` are
+refused. The step is the engine's: in a subclass, another ``back_propagation`` does not change how it trains.
 """
 
 import json
@@ -47,8 +48,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import datasets, persistence, validation
 from fastnn.compat._columns import ColumnNetwork, ListShuffle, Samples
+from fastnn.compat._sigmoid import sigmoid
 from fastnn.compat.nielsen import sigmoid_prime
-from fastnn.functions import relu, sigmoid
+from fastnn.functions import relu
 
 __all__ = [
     "NN",
@@ -96,6 +98,8 @@ class CrossEntropyCost:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a)))
 
+    fn = func  # as the post's ``total_cost`` calls it
+
     @staticmethod
     def delta(a: ArrayLike, y: ArrayLike, z: ArrayLike) -> Array:
         """The derivative by the weighted input z: ``a - y``; parameters as for ``func``."""
@@ -126,6 +130,8 @@ class MSE_cost:  # noqa: N801  (the post's name)
         """
         return 0.5 * np.linalg.norm(np.subtract(a, y)) ** 2
 
+    fn = func
+
     @staticmethod
     def delta(a: ArrayLike, y: ArrayLike, z: ArrayLike) -> Array:
         """The derivative by the weighted input z: ``(a - y) sigmoid'(z)``; a, y and z have one shape."""
@@ -133,6 +139,37 @@ class MSE_cost:  # noqa: N801  (the post's name)
 
 
 _COSTS = {CrossEntropyCost: "cross_entropy", MSE_cost: "quadratic"}
+_BY_NAME = {cost.__name__: name for cost, name in _COSTS.items()} | {"QuadraticCost": "quadratic"}
+
+
+def _engine_cost(cost: Any) -> str:
+    """The engine's name of a cost class: one of these, or another with ``func`` or ``fn``, and ``delta``, as they have.
+
+    What a class means is what its ``delta`` says. Where that cannot be asked, because cells that were kept beside it
+    fail, as the post's own do, its name tells.
+    """
+    if isinstance(cost, type) and cost in _COSTS:
+        return _COSTS[cost]
+    if not callable(getattr(cost, "delta", None)) or not any(callable(getattr(cost, n, None)) for n in ("func", "fn")):
+        raise TypeError(
+            f"cost must be the class CrossEntropyCost or MSE_cost, or have func and delta as they have, got {cost!r}"
+        )
+    z, y = np.array([[-2.0], [0.5], [1.0]]), np.array([[1.0], [0.0], [1.0]])
+    a = 1 / (1 + np.exp(-z))
+    try:
+        found = np.asarray(cost.delta(a, y, z), float)
+    except Exception:  # a kept cell can go wrong in any way
+        found = np.empty(0)
+    for kind, name in _COSTS.items():
+        if found.shape == a.shape and np.allclose(found, kind.delta(a, y, z), rtol=1e-9):  # type: ignore[attr-defined]
+            return name
+    name = getattr(cost, "__name__", "")
+    if found.size or name not in _BY_NAME:
+        raise TypeError(
+            f"cost {name or cost!r} must have the delta of CrossEntropyCost, a - y, or of MSE_cost, "
+            "(a - y) sigmoid'(z): others are not trained here"
+        )
+    return _BY_NAME[name]
 
 
 class NN(ColumnNetwork):
@@ -142,8 +179,8 @@ class NN(ColumnNetwork):
     ----------
     size : sequence of int
         Units in each layer, the inputs first.
-    cost : CrossEntropyCost or MSE_cost, default CrossEntropyCost
-        The class itself.
+    cost : CrossEntropyCost, MSE_cost or a class like them, default CrossEntropyCost
+        The class itself. A kept cell's class will do that has ``func`` or ``fn``, and the ``delta`` of one of the two.
 
     Attributes
     ----------
@@ -177,13 +214,18 @@ class NN(ColumnNetwork):
         self.biases = self._draw_biases()
         self.weights = self._draw_weights()
 
+    @property
+    def _cost_name(self) -> str:
+        """What a file says: the cost's own name, if it is known, else that of the class here that means the same."""
+        name = str(getattr(self.cost, "__name__", ""))
+        means = self._network.cost
+        return name if _BY_NAME.get(name) == means else next(kind.__name__ for kind, n in _COSTS.items() if n == means)
+
     def _prepare(self, size: Sequence[int], cost: type) -> None:
         """All but the weights and biases."""
         checked = validation.check_sizes(size)
-        if cost not in [*_COSTS]:
-            raise TypeError(f"cost must be the class CrossEntropyCost or MSE_cost, got {cost!r}")
         self.n_layers, self.size, self.cost = len(checked), list(checked), cost
-        self._attach(checked, _COSTS[cost])
+        self._attach(checked, _engine_cost(cost), "musings")
 
     # The global generator on purpose: a script that seeds it gets the numbers it always got.
 
@@ -258,6 +300,29 @@ class NN(ColumnNetwork):
         ([array([[-1.]])], [array([[-0.5]])])
         """
         return self._gradients(x, y)
+
+    def feedforward(self, a: ArrayLike) -> Array:
+        """`forward_propagation`, as the post's ``accuracy`` and ``total_cost`` call it.
+
+        Examples
+        --------
+        >>> NN([3, 2]).feedforward(np.zeros((3, 1))).shape
+        (2, 1)
+        """
+        return self._forward(a)
+
+    def backprop(self, x: ArrayLike, y: ArrayLike) -> tuple[list[Array], list[Array]]:
+        """`back_propagation` with biases first, as the post's ``update_mini_batch`` calls it.
+
+        Examples
+        --------
+        >>> learner = NN([1, 1])
+        >>> learner.weights, learner.biases = [np.zeros((1, 1))], [np.zeros((1, 1))]
+        >>> learner.backprop([2.0], [1.0])
+        ([array([[-0.5]])], [array([[-1.]])])
+        """
+        del_w, del_b = self._gradients(x, y)
+        return del_b, del_w
 
     def trainer(
         self,
@@ -438,8 +503,9 @@ class NN(ColumnNetwork):
         return self._total_cost(self._samples("data", data), validation.check_number("lmbda", lmbda, at_least=0))
 
     def _total_cost(self, samples: Samples, lmbda: float) -> float:
-        cost = self._push().evaluate(*samples)["cost"]
-        return cost + 0.5 * lmbda / len(samples.X) * float(sum(np.square(w).sum() for w in self.weights))
+        network = self._push()
+        cost = network.evaluate(*samples)["cost"]
+        return cost + 0.5 * lmbda / len(samples.X) * float(sum(np.square(w).sum() for w in network.weights))
 
     def save(self, filename: str | PathLike[str]) -> None:
         """Write size, weights, biases and the cost's name as JSON, moved into place when complete.
@@ -467,7 +533,7 @@ class NN(ColumnNetwork):
             "size": self.size,
             "weights": [np.asarray(w).tolist() for w in self.weights],
             "biases": [np.asarray(b).tolist() for b in self.biases],
-            "cost": self.cost.__name__,
+            "cost": self._cost_name,
         }
         persistence.write_atomically(filename, lambda file: file.write(json.dumps(record).encode()))
 
@@ -503,9 +569,10 @@ def load(filename: str | PathLike[str]) -> NN:
         record = json.loads(text)
         if not isinstance(record, dict) or not {"size", "weights", "biases", "cost"} <= record.keys():
             raise ValueError("it is not a saved NN")
-        costs = {cost.__name__: cost for cost in _COSTS}
+        costs = {name: cost for cost, name in _COSTS.items()}
+        cost = costs[_BY_NAME[validation.check_name("cost", record["cost"], _BY_NAME)]]
         network = NN.__new__(NN)
-        network._prepare(record["size"], costs[validation.check_name("cost", record["cost"], costs)])
+        network._prepare(record["size"], cost)
         network.weights, network.biases = record["weights"], record["biases"]
         network._push()
         network._pull()

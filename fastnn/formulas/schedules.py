@@ -490,10 +490,12 @@ class Plateau:
     ----------
     multiplier : float
         What the learning rate is multiplied by now.
+    monitor : str
+        The figure.
     """
 
     def __init__(self, settings: ReduceOnPlateau, larger_is_better: bool) -> None:
-        self.multiplier = 1.0
+        self.multiplier, self.monitor = 1.0, settings.monitor
         self._settings, self._sign = settings, -1 if larger_is_better else 1
         self._best, self._waited, self._cooling = math.inf, 0, 0
 

@@ -31,14 +31,15 @@ def _frame(argument: str, values: Any) -> _Frame | None:
     """Names and columns of a frame of pandas, Polars, PyArrow or of their kind."""
     if hasattr(values, "column_names") and hasattr(values, "column"):  # PyArrow: its ``columns`` are the data
         return _Frame(tuple(values.column_names), values.column)
-    if not hasattr(values, "columns") or hasattr(values, "tocsr"):
-        return None
     if not hasattr(values, "to_numpy") and not hasattr(values, "__array__"):
-        method = next((name for name in ("collect", "compute") if hasattr(values, name)), "to_numpy")
-        raise TypeError(
-            f"{argument} must be in memory, got a {type(values).__name__}: pass {argument}.{method}(), "
-            "or the chunks one by one"
-        )
+        for method in ("collect", "compute"):
+            if hasattr(values, method):
+                raise TypeError(
+                    f"{argument} must be in memory, got a {type(values).__name__}: pass {argument}.{method}()"
+                )
+        return None
+    if not hasattr(values, "columns"):
+        return None
     names = tuple(values.columns)
     if hasattr(values, "iloc"):
         return _Frame(names, lambda i: values.iloc[:, i])

@@ -31,10 +31,11 @@ def check_sample_weight(values: Any, n: int) -> Array | None:
         raise ValueError(f"sample_weight must not be negative, got {array.min()}")
     if array.max() == 0:
         raise ValueError("sample_weight must not be all zero")
-    return _with_mean_one(array)
+    return with_mean_one(array)
 
 
-def _with_mean_one(weights: Array) -> Array:
+def with_mean_one(weights: Array) -> Array:
+    """Weights times the number that makes their mean 1."""
     relative = weights / weights.max()  # so that no sum overflows
     result: Array = relative * (len(relative) / relative.sum())
     return result
@@ -57,7 +58,7 @@ def apply_class_weight(class_weight: Any, task: Task, targets: Targets, sample_w
         by_class = np.divide(1.0, sums, out=np.zeros(len(sums)), where=sums > 0)
     if not (by_class[numbers] * weights).any():
         raise ValueError("class_weight must not make every sample's weight zero")
-    return _with_mean_one(by_class[numbers] * weights)
+    return with_mean_one(by_class[numbers] * weights)
 
 
 def _class_numbers(targets: Targets) -> Array:
@@ -85,7 +86,7 @@ def without_weightless(X: Features, targets: Targets, weights: Array | None) -> 
     kept = np.flatnonzero(weights)
     labels = targets.labels[kept] if targets.labels.size else targets.labels
     matrix = targets.matrix[kept] if targets.matrix.size else targets.matrix
-    return _take(X, kept), Targets(labels, matrix, targets.classes), _with_mean_one(weights[kept])
+    return _take(X, kept), Targets(labels, matrix, targets.classes), with_mean_one(weights[kept])
 
 
 def _take(X: Features, rows: Array) -> Features:

@@ -89,9 +89,8 @@ class Code(NamedTuple):
     update: int
     update_lists: int
     drop_sparse: int
-    large_batch: int
+    whole_batch: int
     limit_norms: int
-    weigh_layers: int
 
 
 class Net(NamedTuple):
@@ -104,7 +103,7 @@ class Net(NamedTuple):
     work: Numbers  # flat scratch
     scratch: Scratch
     lists: Lists
-    code: Code
+    code: Annotated[Any, Code]
     softmax: int  # whether the outputs are one distribution
     scales: Numbers  # (depth * lanes,) the layers' ``dropout_scale`` in every lane
     unit_constants: Numbers  # (padded n_out * lanes): a number per output, in every lane; for costs that have them
@@ -129,24 +128,19 @@ class Data(NamedTuple):
 
 
 class Batches(NamedTuple):
-    """Which batches of an epoch to run, and with which numbers."""
+    """Which batches of an epoch, or of some whole epochs, to run, and with which numbers."""
 
-    order: Int64s  # (n,), the samples in the order of the epoch
+    order: Int64s  # (n,), the samples in the order of the epochs, one after the other
     n: int
-    size: int  # samples in a batch; the last one may be smaller
+    epoch: int  # samples in an epoch, of which ``n`` is a multiple; its last batch may be smaller
+    size: int  # samples in a batch
     first: int
     last: int  # one past the last batch to run
-    steps: Float64s  # a row of numbers for every batch from ``first`` on, see STEP_SCALE
+    steps: Float64s  # a row of the optimizer's numbers for every batch from ``first`` on, the learning rate first
     step_columns: int  # from one row to the next; 0 where all are the same
-    numbers: int  # of the optimizer's own
+    numbers: int  # in a row
     seed: int  # of dropout
     step: int  # number of the first batch's step, from 1
-
-
-# Places in a row of ``Batches.steps``.
-STEP_SCALE = 0  # of every gradient, beside 1 / samples of the batch
-STEP_PENALTY = 1  # of l1 and l2
-STEP_NUMBERS = 2  # the optimizer's own from here on, the learning rate first
 
 
 class Rows(NamedTuple):
@@ -174,7 +168,6 @@ class Stepper(NamedTuple):
     clip_norm: float  # the largest norm of the whole gradient
     whole: int  # whether the gradient is kept in memory, and stepped by when it is complete
     limited: int  # whether some layer has a ``max_norm``
-    penalised: int  # whether the cost is counted with its l2 penalty
     shrink: Float64s  # (1,) factor between a sparse first layer's weights and what is stored, see epoch.run
     in_place: int  # whether a sparse first layer's gradient goes straight into the weights
     # Addresses of parts, see steps.py.

@@ -18,7 +18,7 @@ from numba.core import compiler, config
 from numba.core.caching import _Cache
 from numba.core.codegen import JITCodeLibrary
 
-from fastnn.kernels import store
+from fastnn.kernels import host, store
 from fastnn.kernels.pointers import RecordType, named_intrinsic, type_of
 from fastnn.kernels.records import fields_of
 
@@ -77,6 +77,10 @@ class KernelCache(_Cache):
             return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
         except Exception:  # whatever is wrong with it, compiling again is right
             return None
+
+    def has(self, sig: Any) -> bool:
+        """Whether there is something to load."""
+        return self._enabled and store.has(self._name, self._key(sig))
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep compiled code."""
@@ -209,10 +213,24 @@ class Piece:
         """What Numba makes of it, compiled or loaded now."""
         found = self._compiled.get(dtype)
         if found is None:
+            if config.DISABLE_JIT:
+                host.refuse_interpreted_kernels()
             arguments = self.signature(dtype).args
             self.dispatcher.compile(arguments)
             found = self._compiled[dtype] = self.dispatcher.overloads[arguments]
         return found
+
+    def compile(self, dtype: Any) -> None:
+        """Have it compiled or loaded now."""
+        self._result(dtype)
+
+    def is_ready(self, dtype: Any) -> bool:
+        """Whether it has been compiled or loaded."""
+        return dtype in self._compiled
+
+    def is_kept(self, dtype: Any) -> bool:
+        """Whether it can be loaded."""
+        return self.dispatcher._cache.has(self.signature(dtype).args)
 
     def code(self, dtype: Any) -> Callable[..., Any]:
         """To be called from Python, with numbers and addresses."""

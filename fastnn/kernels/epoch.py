@@ -32,9 +32,7 @@ from fastnn.kernels.buffers import (
     HYPER_SIZE,
     L1,
     L2,
-    STEP_NUMBERS,
-    STEP_PENALTY,
-    STEP_SCALE,
+    N_TOTALS,
     TOTAL_BATCHES,
     TOTAL_COST,
     Batches,
@@ -51,12 +49,10 @@ from fastnn.kernels.forward import (
     drop_inputs,
     forward_later,
     forward_layer,
-    panel_vectors,
     rows_in_place,
     sums_are_finite,
     weighted_of_first,
 )
-from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.lists import Inputs, group_of, list_inputs
 from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure, softmax_block
 from fastnn.kernels.pointers import moved, nothing, number
@@ -221,18 +217,41 @@ call_update = caller(update_dense)
 call_update_lists = caller(update_lists)
 
 
-@stage
-def large_batch(
-    net: Net, data: Data, order: Int64s, n: int, first: int, samples: int, scale: float, key: int, stepper: Stepper,
-    team: Team, alone: Team, totals: Float64s,
-) -> float:  # fmt: skip
-    """Set ``stepper.gradient`` to ``scale`` times the gradient, summed over the samples; returns their cost.
+@kernel
+def clear(buffer, size):
+    """``buffer[:size] = 0``; whole registers."""
+    zero = splat(buffer, 0)
+    for i in range(0, size, lane_count(buffer)):
+        store(buffer, i, zero)
+
+
+@kernel
+def clip_gradient(net, stepper):
+    """Add up the parts of the gradient, and scale it down if its norm is larger than allowed; l1 and l2 left out."""
+    gradient, size, lanes = stepper.gradient, net.params_size, lane_count(net.params)
+    squares = 0.0
+    for i in range(0, size, lanes):
+        total = load(gradient, i)
+        for part in range(size, stepper.gradient_size, size):
+            total = total + load(gradient, part + i)
+            store(gradient, part + i, splat(gradient, 0))
+        store(gradient, i, total)
+        squares += lane_sum(total * total)
+    if squares > stepper.clip_norm * stepper.clip_norm:
+        factor = splat(gradient, stepper.clip_norm / math.sqrt(squares))
+        for i in range(0, size, lanes):
+            store(gradient, i, load(gradient, i) * factor)
+
+
+@kernel
+def accumulate_gradient(net, data, order, n, first, samples, key, stepper, team, alone, totals):
+    """Set ``stepper.gradient`` to the mean gradient of the samples; returns their summed cost.
 
     The samples are cut into chunks that fit into ``work``, and the chunks into as many parts as there are buffers. Of
     these a thread takes some for itself, with a ``work`` of its own: which sample goes to which buffer does not depend
     on the number of threads. ``alone`` is a team of one.
     """
-    size, chunk = net.params_size, net.scratch.rows
+    size, chunk, scale = net.params_size, net.scratch.rows, 1.0 / samples
     parts = stepper.gradient_size // size
     chunks = share_out((samples + chunk - 1) // chunk, parts)
     mine = share_out(parts, team.size)
@@ -265,15 +284,29 @@ def large_batch(
     return total
 
 
-call_large = caller(large_batch)
+@stage
+def whole_batch(
+    net: Net, data: Data, order: Int64s, n: int, first: int, samples: int, key: int, stepper: Stepper, team: Team,
+    alone: Team, totals: Float64s,
+) -> float:  # fmt: skip
+    """One batch whose gradient is complete before the first weight is stepped, if it is to be; returns its cost."""
+    cost = accumulate_gradient(net, data, order, n, first, samples, key, stepper, team, alone, totals)
+    if stepper.step == 0:
+        return cost
+    if stepper.clip_norm < math.inf:
+        if team.member == 0:
+            clip_gradient(net, stepper)
+        if not wait_for_all(team):
+            return np.nan
+    if math.isfinite(cost):
+        for index in range(net.depth):
+            step_layer(net, net.layers[index], stepper, team)
+    if not wait_for_all(team):
+        return np.nan
+    return cost
 
 
-@kernel
-def clear(buffer, size):
-    """``buffer[:size] = 0``; whole registers."""
-    zero = splat(buffer, 0)
-    for i in range(0, size, lane_count(buffer)):
-        store(buffer, i, zero)
+call_whole = caller(whole_batch)
 
 
 # --- many batches in one call ---
@@ -288,24 +321,6 @@ def write_out_shrink(net, stepper, team):
             scale_weights(net, stepper.shrink[0])
         stepper.shrink[0] = 1.0
         wait_for_all(team)
-
-
-@kernel
-def clip_gradient(net, stepper):
-    """Add up the parts of the gradient, and scale it down if its norm is larger than allowed; l1 and l2 left out."""
-    gradient, size, lanes = stepper.gradient, net.params_size, lane_count(net.params)
-    squares = 0.0
-    for i in range(0, size, lanes):
-        total = load(gradient, i)
-        for part in range(size, stepper.gradient_size, size):
-            total = total + load(gradient, part + i)
-            store(gradient, part + i, splat(gradient, 0))
-        store(gradient, i, total)
-        squares += lane_sum(total * total)
-    if squares > stepper.clip_norm * stepper.clip_norm:
-        factor = splat(gradient, stepper.clip_norm / math.sqrt(squares))
-        for i in range(0, size, lanes):
-            store(gradient, i, load(gradient, i) * factor)
 
 
 @stage
@@ -323,35 +338,6 @@ def limit_norms(net: Net, team: Team) -> None:
 call_limit_norms = caller(limit_norms)
 
 
-@stage
-def weigh_layers(net: Net, stepper: Stepper) -> float:
-    """``sum l2 ||W||^2`` over the layers."""
-    total, lanes = 0.0, lane_count(net.params)
-    for index in range(net.depth):
-        layer, squares = net.layers[index], 0.0
-        for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
-            width = panel_vectors(layer.n_out - column, lanes) * lanes
-            at = layer.weights + column * (layer.n_in + 1)
-            for i in range(at, at + layer.n_in * width):
-                squares += np.float64(net.params[i]) * np.float64(net.params[i])
-        if index == 0:
-            squares *= stepper.shrink[0] * stepper.shrink[0]
-        total += stepper.factors[layer.hyper * stepper.factor_columns + FACTOR_L2] * squares
-    return total
-
-
-call_weigh_layers = caller(weigh_layers)
-
-
-@kernel
-def penalty_of(net, batches, batch, samples, stepper, team):
-    """The l2 penalty of a batch, as its cost counts it: summed over the samples, before the step."""
-    wait_for_all(team)
-    total = call_weigh_layers(net.code.weigh_layers, net, stepper)
-    wait_for_all(team)
-    return 0.5 * samples * numbers_of(batches, batch)[STEP_PENALTY] * total
-
-
 @inlined
 def key_of(batches, batch):
     """The key of a batch's dropout; 0 where nothing is dropped."""
@@ -366,17 +352,16 @@ def numbers_of(batches, batch):
 
 @kernel
 def prepare_step(batches, batch, stepper):
-    """Bring in the numbers of a batch's step; returns the scale of its gradient."""
+    """Bring in the numbers of a batch's step."""
     row = numbers_of(batches, batch)
     for block in range(stepper.blocks):
         hyper = moved(stepper.hyper, block * HYPER_SIZE)
         factors = moved(stepper.factors, block * stepper.factor_columns)
         for i in range(batches.numbers):
-            hyper[i] = number(hyper, row[STEP_NUMBERS + i] * factors[FACTOR_NUMBERS + i])
-        hyper[L1] = number(hyper, row[STEP_PENALTY] * factors[FACTOR_L1])
-        hyper[L2] = number(hyper, row[STEP_PENALTY] * factors[FACTOR_L2])
+            hyper[i] = number(hyper, row[i] * factors[FACTOR_NUMBERS + i])
+        hyper[L1] = number(hyper, factors[FACTOR_L1])
+        hyper[L2] = number(hyper, factors[FACTOR_L2])
         hyper[CLIP] = number(hyper, stepper.clip)
-    return row[STEP_SCALE]
 
 
 @kernel
@@ -384,21 +369,20 @@ def shrink_weights(net, batches, batch, stepper, team):
     """What l2 does to the weights of a sparse first layer that is stepped in place; returns the step's factor."""
     row = numbers_of(batches, batch)
     factors = moved(stepper.factors, net.layers[0].hyper * stepper.factor_columns)
-    rate = row[STEP_NUMBERS] * factors[FACTOR_NUMBERS]
-    stepper.shrink[0] *= 1 - rate * (row[STEP_PENALTY] * factors[FACTOR_L2])
+    rate = row[0] * factors[FACTOR_NUMBERS]
+    stepper.shrink[0] *= 1 - rate * factors[FACTOR_L2]
     if abs(stepper.shrink[0]) < SMALLEST_SHRINK:
         write_out_shrink(net, stepper, team)
     return -rate / stepper.shrink[0]
 
 
 @woven
-def run_small(net, data, batches, batch, first, samples, stepper, team, totals):
+def run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals):
     """One batch whose samples all fit into ``work``; returns its cost."""
-    scale = prepare_step(batches, batch, stepper) / samples
-    key = key_of(batches, batch)
-    cost = pass_over(net, data, batches.order, first, samples, scale, stepper.shrink[0], key, team, totals)
+    scale, key = 1.0 / samples, key_of(batches, batch)
+    cost = pass_over(net, data, order, first, samples, scale, stepper.shrink[0], key, team, totals)
     if math.isfinite(cost):
-        order, n, following, size = batches.order, batches.n, first + samples, batches.size
+        following, size = first + samples, batches.size
         call_update(
             net.code.update, stepper.update, net, data, net.params, samples, stepper, order, n, following, size, team
         )  # fmt: skip
@@ -417,54 +401,40 @@ def run_small(net, data, batches, batch, first, samples, stepper, team, totals):
     return cost
 
 
-@woven
-def run_large(net, data, batches, batch, first, samples, stepper, team, alone, totals):
-    """One batch that is taken in chunks; returns its cost."""
-    scale = prepare_step(batches, batch, stepper) / samples
-    cost = call_large(
-        net.code.large_batch, net, data, batches.order, batches.n, first, samples, scale, key_of(batches, batch),
-        stepper, team, alone, totals,
-    )  # fmt: skip
-    if stepper.clip_norm < math.inf:
-        if team.member == 0:
-            clip_gradient(net, stepper)
-        if not wait_for_all(team):
-            return np.nan
-    if math.isfinite(cost):
-        for index in range(net.depth):
-            step_layer(net, net.layers[index], stepper, team)
-    if not wait_for_all(team):
-        return np.nan
-    return cost
-
-
 @kernel
 def run_stretch(net, data, batches, stepper, team, alone, totals):
     """See ``run``."""
+    each = (batches.epoch + batches.size - 1) // batches.size  # batches in an epoch
+    start = batches.first // each * batches.epoch
+    order, n = moved(batches.order, start), batches.n - start  # from this epoch on
+    first = batches.first % each * batches.size
     for batch in range(batches.first, batches.last):
-        first = batch * batches.size
-        samples, penalty = min(batches.size, batches.n - first), 0.0
-        if stepper.penalised:
-            penalty = penalty_of(net, batches, batch, samples, stepper, team)
+        samples = min(batches.size, batches.epoch - first)
+        prepare_step(batches, batch, stepper)
         if not stepper.whole:
-            cost = run_small(net, data, batches, batch, first, samples, stepper, team, totals)
+            cost = run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals)
         else:
-            cost = run_large(net, data, batches, batch, first, samples, stepper, team, alone, totals)
+            cost = call_whole(
+                net.code.whole_batch, net, data, order, n, first, samples, key_of(batches, batch), stepper, team, alone,
+                totals,
+            )  # fmt: skip
         if not math.isfinite(cost):
             return
         if stepper.limited:
             wait_for_all(team)
             call_limit_norms(net.code.limit_norms, net, team)
             wait_for_all(team)
-        totals[TOTAL_COST] += cost * numbers_of(batches, batch)[STEP_SCALE] + penalty
+        totals[TOTAL_COST] += cost
         totals[TOTAL_BATCHES] += 1
-    if batches.last * batches.size >= batches.n:
-        write_out_shrink(net, stepper, team)
+        first += samples
+        if first == batches.epoch:
+            write_out_shrink(net, stepper, team)
+            order, n, first, totals = moved(order, first), n - first, 0, moved(totals, N_TOTALS)
 
 
 @entry
 def run(net: Net, data: Data, batches: Batches, stepper: Stepper, team: Team, alone: Team, totals: Float64s) -> None:
-    """Train on a stretch of batches of one epoch.
+    """Train on a stretch of batches of one epoch, or of some whole epochs, each of which has ``totals`` of its own.
 
     It stops before the step of a batch whose cost is not finite: ``totals[TOTAL_BATCHES]`` counts completed ones. Every
     thread of the team calls it, with ``totals`` of its own, and a ``net`` and a ``stepper`` with scratch of its own;
@@ -483,9 +453,7 @@ def run(net: Net, data: Data, batches: Batches, stepper: Stepper, team: Team, al
 def gradient(net: Net, data: Data, order: Int64s, n: int, stepper: Stepper, alone: Team, totals: Float64s) -> None:
     """Set ``stepper.gradient`` to the mean gradient of n samples."""
     word = flush_subnormals()
-    totals[TOTAL_COST] = call_large(
-        net.code.large_batch, net, data, order, n, 0, n, 1.0 / n, 0, stepper, alone, alone, totals
-    )
+    totals[TOTAL_COST] = call_whole(net.code.whole_batch, net, data, order, n, 0, n, 0, stepper, alone, alone, totals)
     restore_subnormals(word)
 
 

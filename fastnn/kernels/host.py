@@ -77,6 +77,11 @@ def lanes_of(itemsize: int) -> int:
     return WIDTH * 4 // itemsize
 
 
+def refuse_interpreted_kernels() -> None:
+    """Kernels are no Python: say so where Numba was told to run them as such."""
+    raise RuntimeError("fastnn's kernels must be compiled, which NUMBA_DISABLE_JIT=1 forbids: unset it")
+
+
 @lru_cache(maxsize=1)
 def target_machine() -> llvm.TargetMachine:
     """LLVM's generator of machine code for this target."""

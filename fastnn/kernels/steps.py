@@ -184,7 +184,7 @@ step_run = part_caller(
 class Run(NamedTuple):
     """Registers to step: how many, and elements from one to the next."""
 
-    count: int
+    registers: int
     stride: int
 
 

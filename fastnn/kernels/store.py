@@ -27,16 +27,16 @@ _MOST_BYTES = 256 << 20
 _TOUCH_SECONDS = 24 * 3600  # a file's last use is noted once a day
 
 
-def _hash_sources() -> bytes:
-    """A hash of every kernel source file, or where only compiled ones are installed, of those."""
+def _hash_sources(kernels: Path) -> bytes:
+    """A hash of every kernel source file, and of how formulas are evaluated; where only compiled ones are, of those."""
     digest = hashlib.sha256(__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py*")):
+    for path in sorted([*kernels.glob("*.py*"), *kernels.parent.glob("formulas/expressions.py*")]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.digest()
 
 
 # Now, and not at the first call: by then the files may be those of an upgrade, while the code that runs is not.
-_SOURCES = _hash_sources()
+_SOURCES = _hash_sources(Path(__file__).parent)
 
 
 @lru_cache(maxsize=1)
@@ -73,6 +73,24 @@ def read(name: str, key: object) -> bytes | None:
         return None
     digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     return payload if hashlib.sha256(payload).digest() == digest else None
+
+
+def has(name: str, key: object) -> bool:
+    """Whether there is a file for this; it may turn out to be damaged."""
+    try:
+        return _path(name, key).is_file()
+    except (OSError, RuntimeError):
+        return False
+
+
+def is_usable() -> bool:
+    """Whether what is written will be read."""
+    try:
+        folder = cache_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _is_ours(folder) and os.access(folder, os.W_OK)
+    except (OSError, RuntimeError):
+        return False
 
 
 def write(name: str, key: object, payload: bytes) -> None:

@@ -12,6 +12,8 @@ from fastnn.network import Network
 
 OWN_ARGUMENTS = ("X", "y", "max_time", "progress")
 """Arguments of ``fit`` that concern all networks together."""
+DATA_ARGUMENTS = ("sample_weight", "class_weight", "validation_data")
+"""Arguments of ``fit`` that are data, too."""
 _FIT = {name: part for name, part in inspect.signature(Network.fit).parameters.items() if name != "self"}
 FIT_DEFAULTS = {name: part.default for name, part in _FIT.items() if part.default is not part.empty}
 
@@ -93,6 +95,14 @@ def fit_arguments(given: dict[str, Any], count: int) -> list[dict[str, Any]]:
             validation.check_name("an argument", name, known)
     columns = {name: spread(name, given.get(name, FIT_DEFAULTS[name]), count) for name in known}
     return [{name: column[i] for name, column in columns.items()} for i in range(count)]
+
+
+def count_samples(X: Any) -> int:
+    """How many there are, in whatever X is."""
+    try:
+        return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+    except (TypeError, IndexError):
+        raise TypeError(f"X must hold samples (n, n_in), got {type(X).__name__}") from None
 
 
 def check_rows(argument: str, values: Any, n: int) -> NDArray[np.int64] | None:

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from fastnn.cores import usable_cores
@@ -21,6 +22,7 @@ from fastnn.training import Company, Samples
 
 _CHUNKS_PER_WORKER = 4
 _TRIES = 3  # for a chunk whose data went down with a worker
+_SCATTER_TRIES = 30  # some seconds in all, in which Dask finds out which of its workers are gone
 _LOOK_SECONDS = 0.1
 
 
@@ -116,6 +118,15 @@ class _Pool:
         return delivery._replace(datasets=None)
 
 
+def scatter(client: Any, value: Any, where: Callable[[], dict[str, Any]]) -> Any:
+    """Put a value on Dask's workers, also while one of them dies; returns the future that stands for it."""
+    for _ in range(_SCATTER_TRIES):
+        with suppress(OSError, KeyError):  # the connection to a worker, or the worker itself, has gone
+            return client.scatter([value], hash=False, **where())[0]
+        time.sleep(_LOOK_SECONDS)
+    return client.scatter([value], hash=False, **where())[0]
+
+
 class _DaskClient:
     """A Dask client, which keeps the data on every worker."""
 
@@ -127,7 +138,7 @@ class _DaskClient:
         return max(1, sum(int(count) for count in self._client.nthreads().values()))
 
     def share(self, delivery: _Delivery) -> Any:
-        return self._client.scatter([delivery], broadcast=True, hash=False)[0]
+        return scatter(self._client, delivery, lambda: {"broadcast": True})
 
 
 class RayExecutor(Executor):

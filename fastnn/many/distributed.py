@@ -16,16 +16,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import persistence, validation
+from fastnn.callbacks import restore_best
 from fastnn.history import History
+from fastnn.inputs.reader import Reader
 from fastnn.many import checks
-from fastnn.many.clients import check_client, is_dask_client
+from fastnn.many.clients import check_client, is_dask_client, scatter
 from fastnn.network import Network
 from fastnn.training import Company, DivergenceError, Samples
 
 _TRIES = 3
-_NOT_PASSED_ON = ("sample_weight", "threads", "progress")
+# What is about all parts together, or about a whole course that a copy does not see.
+_ABOUT_ALL = {"sample_weight", "class_weight", "threads", "progress", "schedule", "drop_last"}
+_ABOUT_ALL |= {"validation_split", "metrics"}
 
-_PASSED_ON = [name for name in checks.FIT_DEFAULTS if name not in _NOT_PASSED_ON]
+_PASSED_ON = [name for name in checks.FIT_DEFAULTS if name not in _ABOUT_ALL]
 
 
 class _Stretch(NamedTuple):
@@ -47,10 +51,18 @@ class _Copy(NamedTuple):
     accuracy: float
 
 
-def _load(source: Any, network: Network) -> Samples:
+def _pair(source: Any) -> tuple[Any, Any]:
+    return validation.check_two("a part", source() if callable(source) else source, "(X, y)")
+
+
+def _settle(source: Any, reader: Reader) -> Reader:
+    """What a network will know of its data after a first fit on this part."""
+    return reader.settled(*_pair(source))
+
+
+def _load(source: Any, network: Network, reader: Reader) -> Samples:
     """On a worker: its part, checked and converted."""
-    X, y = validation.check_two("a part", source() if callable(source) else source, "(X, y)")
-    return network._samples(X, y)
+    return network._samples(*_pair(source), reader=reader)
 
 
 def _size(samples: Samples) -> int:
@@ -76,6 +88,9 @@ def _mean(copies: Sequence[_Copy], generator: Any) -> persistence.Record:
     largest = max(copies, key=lambda copy: copy.samples).record
     arrays = {}
     for name, array in largest.arrays.items():
+        if all(np.array_equal(copy.record.arrays[name], array) for copy in copies):
+            arrays[name] = array  # such as the scale of the inputs: a mean would change the last bit
+            continue
         parts = (copy.samples / total * copy.record.arrays[name].astype(np.float64) for copy in copies)
         arrays[name] = sum(parts, np.zeros(array.shape)).astype(array.dtype)
     return largest._replace(header={**largest.header, "generator": generator}, arrays=arrays)
@@ -86,21 +101,35 @@ class _Parts:
 
     def __init__(self, client: Any, network: Network, sources: Sequence[Any]) -> None:
         self._client, self._network, self._sources = client, network, sources
-        self._workers = sorted(client.nthreads())
-        if not self._workers:
+        if not client.nthreads():
             raise ValueError("client must have at least one worker, got none")
+        self.reader = self._settled(network._reader)
         self._held = [self._place(i) for i in range(len(sources))]
 
+    def _settled(self, reader: Reader) -> Reader:
+        """What the network will know of its data: by the first part, which may be for a worker to read."""
+        first = self._sources[0]
+        try:
+            if not callable(first):
+                return _settle(first, reader)
+            settled: Reader = self._client.submit(_settle, first, reader, pure=False).result()
+            return settled
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"parts[0]: {error}") from None
+
     def _home(self, i: int) -> dict[str, Any]:
-        """The worker that a part is for, as long as it lives."""
-        return {"workers": [self._workers[i % len(self._workers)]], "allow_other_workers": True, "pure": False}
+        """The worker that a part is sent to; tasks go where their part is, by Dask's own choice.
+
+        They are not bound to a worker: one that is waits for ever where all workers died and others came.
+        """
+        workers = sorted(self._client.nthreads())
+        return {"workers": [workers[i % len(workers)]] if workers else None}
 
     def _place(self, i: int) -> Any:
         source = self._sources[i]
         if not callable(source):
-            self._workers = sorted(self._client.nthreads()) or self._workers
-            source = self._client.scatter([source], workers=self._home(i)["workers"], hash=False)[0]
-        return self._client.submit(_load, source, self._network, **self._home(i))
+            source = scatter(self._client, source, lambda: self._home(i))
+        return self._client.submit(_load, source, self._network, self.reader, pure=False)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -112,7 +141,7 @@ class _Parts:
         return [self._result(i, future, function, own[i]) for i, future in enumerate(start)]
 
     def _submit(self, i: int, function: Callable[..., Any], arguments: Any) -> Any:
-        return self._client.submit(function, self._held[i], *arguments, **self._home(i))
+        return self._client.submit(function, self._held[i], *arguments, pure=False)
 
     def _result(self, i: int, future: Any, function: Callable[..., Any], arguments: Any) -> Any:
         for _ in range(_TRIES):
@@ -155,7 +184,8 @@ def fit_distributed(
         It stands where all copies' mean stands, after every epoch.
     parts : sequence of (X, y) or of functions
         For every worker its samples, as for ``Network.fit``, or a function without arguments that the worker calls to
-        get them, so that they never are on this machine. With more parts than workers, a worker holds several.
+        get them, so that they never are on this machine. With more parts than workers, a worker holds several. What a
+        first ``fit`` settles (classes, a scale that is learned, names of columns) is settled by the first part.
     epochs : int, default 30
         Passes over all parts, >= 0.
     averages : int, default 1
@@ -190,7 +220,9 @@ def fit_distributed(
     350 us over a network of 10 Gbit/s, one way: with an average after every step, several machines would be five times
     as slow as one. Averaged once in an epoch of 400 steps, 30 ms of training stand against the few milliseconds that
     the network takes there and back. So it pays for data, and hardly for time: with k workers an epoch
-    takes a k-th of the time, but each average is of k networks that have each taken a k-th of the steps.
+    takes a k-th of the time, but each average is of k networks that have each taken a k-th of the steps. On MNIST,
+    batch 32, ``SGD(0.1)``, three epochs: 97.3 % of the test images with ``fit``; on two halves averaged 1, 4 and 16
+    times an epoch 96.3, 96.6 and 96.8 %. ``scripts/local_sgd.py`` measures that.
 
     Examples
     --------
@@ -214,12 +246,13 @@ def fit_distributed(
     for name in fit:
         validation.check_name("an argument", name, _PASSED_ON)
     held_out = None if validation_data is None else validation.check_two("validation_data", validation_data, "(X, y)")
-    if held_out is not None:
-        network.evaluate(*held_out)
     held = _Parts(client, network.copy(), parts)
     smallest = min(held.run(_size))
     if smallest < averages:
         raise ValueError(f"averages must be at most the samples of the smallest part, {smallest}, got {averages}")
+    if held_out is not None:
+        network._samples(*held_out, reader=held.reader)
+    network._reader = held.reader
     history = network.history = History(first_layer="on the workers")
     deadline = time.perf_counter() + seconds
     run = _Run(network, held, fit, shuffle, averages)
@@ -229,6 +262,8 @@ def fit_distributed(
         causes = {DivergenceError: "divergence", KeyboardInterrupt: "interrupt"}
         history.stopped_by = causes.get(type(error), "error")
         raise
+    finally:
+        restore_best(callbacks, network, history)
     return history
 
 

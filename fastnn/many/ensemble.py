@@ -8,23 +8,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import functions, persistence, validation
-from fastnn.formulas import costs as cost_rows
+from fastnn import persistence, validation
+from fastnn.formulas import expressions, ops
+from fastnn.inputs import weights as sample_weights
+from fastnn.inputs.labels import Task
 from fastnn.many import checks
 from fastnn.network import Network
+from fastnn.splitting import cut_samples
 from fastnn.training import Samples
 
 Array = NDArray[Any]
 
 _HEADER = "fastnn_ensemble"
 _FORMAT = 1
-_BLOCK_BYTES = 1 << 19  # of samples that all members look at before the next ones: they fit into the second-level cache
+# Of samples that all members look at before the next ones, so that their outputs take little memory. Smaller blocks,
+# which would stay in a cache from one member to the next, cost more in calls than that saves.
+_BLOCK_BYTES = 1 << 22
 _FEWEST_ROWS = 128  # the kernels' own blocks
 
-# What a cost is computed from: the weighted inputs that the outputs stand for, or the outputs themselves.
-_INVERSES: dict[str, Callable[[Array], Array]] = {
-    "cross_entropy": lambda A: np.log(A) - np.log1p(-A),
-    "log_likelihood": np.log,
+_STEP = float(np.finfo(np.float32).eps) / 2  # outputs whose logarithm is taken are kept off 0 and 1 by so much
+
+# From outputs to what the formula of a cost is written on, by that and by the output activation.
+_INVERSES: dict[tuple[str, str], Callable[[Array], Array]] = {
+    ("z", "identity"): lambda A: A,
+    ("z", "sigmoid"): lambda A: np.log(A) - np.log1p(-A),
+    ("l", "softmax"): np.log,
 }
 
 
@@ -34,7 +42,7 @@ class Ensemble:
     Parameters
     ----------
     networks : iterable of Network
-        With the same numbers of inputs and outputs; all classifiers, or all regressors. They are used as they are, not
+        With the same numbers of inputs and outputs, and the same task and classes. They are used as they are, not
         copied; a network may be in several times.
     weights : array-like (number of networks,), optional
         How much each counts, >= 0; divided by their sum. By default all count alike.
@@ -72,9 +80,11 @@ class Ensemble:
                 raise ValueError(
                     f"networks[{i}] must have as many inputs and outputs as networks[0], {expected}, got {ends}"
                 )
-            if network._classifier != first._classifier:
-                kind = "classifier" if first._classifier else "regressor"
-                raise ValueError(f"networks[{i}] must be a {kind}, as networks[0] is")
+            mine, asked = network._reader.answering, first._reader.answering
+            if mine.kind != asked.kind or not np.array_equal(_listed(mine.classes), _listed(asked.classes)):
+                raise ValueError(
+                    f"networks[{i}] must answer as networks[0] does, {_described(asked)}, got {_described(mine)}"
+                )
 
     @classmethod
     def select(
@@ -198,7 +208,7 @@ class Ensemble:
         return result
 
     def predict(self, X: ArrayLike) -> Array:
-        """Class labels by the mean outputs where the members are classifiers, else the mean outputs.
+        """Answers by the mean outputs, as ``Network.predict`` gives them by those of one network.
 
         Parameters
         ----------
@@ -207,7 +217,8 @@ class Ensemble:
 
         Returns
         -------
-        array (n,) int64, or (n, n_out)
+        array (n,), (n, 1) or (n, n_out)
+            As ``Network.predict``.
 
         Raises
         ------
@@ -221,8 +232,36 @@ class Ensemble:
         >>> fastnn.Ensemble([net]).predict([[0.1, 0.9], [5.0, -1.0]])
         array([1, 0])
         """
-        outputs = self.forward(X)
-        return _classes(outputs) if self.networks[0]._classifier else outputs
+        return self.networks[0]._reader.answers(self.forward(X))
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Probabilities of the classes: the weighted mean of the members' own.
+
+        Parameters
+        ----------
+        X : array-like (n, n_in)
+            Samples, as for ``Network.forward``.
+
+        Returns
+        -------
+        array (n, k)
+            As ``Network.predict_proba``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``Network.predict_proba``.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> net = fastnn.Network([2, 2], initializer=([np.zeros((2, 2))], [np.zeros(2)]))
+        >>> fastnn.Ensemble([net, net]).predict_proba([[1.0, 2.0]])
+        array([[0.5, 0.5]], dtype=float32)
+        """
+        shares = zip(self.weights, self.networks, strict=True)
+        total: Array = sum(weight * network.predict_proba(X).astype(np.float64) for weight, network in shares)
+        return total.astype(self.dtype)
 
     def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> dict[str, float]:
         """Mean cost of the mean outputs, and for classes the accuracy.
@@ -235,8 +274,9 @@ class Ensemble:
         Returns
         -------
         dict
-            "cost", if all members have the same one; outputs are kept off 0 and 1 by one rounding error of float32
-            where the cost takes their logarithm. "accuracy" in [0, 1] where y holds classes.
+            "cost", if all members have the same one and the same output activation; where it takes the outputs'
+            logarithm, they are kept off 0 and 1 by one rounding error of float32. It is missing for a cost of one's own
+            that is written on weighted inputs. "accuracy" in [0, 1] where the task is classes.
 
         Raises
         ------
@@ -250,13 +290,19 @@ class Ensemble:
         >>> fastnn.Ensemble([net, net]).evaluate([[1.0], [2.0]], [2.0, 5.0])
         {'cost': 0.25}
         """
-        samples = self.networks[0]._samples(X, y, sample_weight)
-        outputs, targets, result = self._mean(X), _targets(samples, self.networks[0].sizes[-1]), {}
-        names = {network.cost for network in self.networks}
-        if len(names) == 1:
-            costs = _costs(names.pop(), outputs, targets)
-            weights = samples.data.sample_weight if samples.data.sample_weight.size else 1.0
-            result["cost"] = float(np.mean(weights * costs))
+        first, result = self.networks[0], dict[str, float]()
+        given = sample_weights.check_sample_weight(sample_weight, checks.count_samples(X))
+        if given is not None:  # a weight of zero is the same as absence
+            kept = np.flatnonzero(given)
+            X, y = cut_samples(X, kept), cut_samples(y, kept)
+            sample_weight = given[kept]
+        samples = first._samples(X, y, sample_weight)
+        outputs, targets = self._mean(X), _targets(samples, first.sizes[-1])
+        if len({(network.cost, network.activations[-1]) for network in self.networks}) == 1:
+            costs = _costs(first, outputs, targets)
+            if costs is not None:
+                weights = samples.data.sample_weight if samples.data.sample_weight.size else 1.0
+                result["cost"] = float(np.mean(weights * costs))
         if samples.data.classify:
             result["accuracy"] = float(np.mean(_classes(outputs) == _classes(targets)))
         return result
@@ -352,6 +398,15 @@ class Ensemble:
         return f"Ensemble of {len(self)} networks with {first.sizes[0]} inputs and {first.sizes[-1]} outputs"
 
 
+def _listed(classes: Array | None) -> Array:
+    return np.empty(0) if classes is None else classes
+
+
+def _described(task: Task) -> str:
+    shown = "" if task.classes is None else f" {task.classes.tolist()}"
+    return f"{task.kind}{shown}"
+
+
 def _blocks(X: Any) -> Iterator[Any]:
     """Samples by the cache full, where they are an array."""
     if not isinstance(X, np.ndarray) or X.ndim != 2:
@@ -391,12 +446,19 @@ def _classes(outputs: Array) -> Array:
     return labels
 
 
-def _costs(name: str, outputs: Array, targets: Array) -> Array:
-    """Cost of every sample."""
-    if name in _INVERSES:
-        step = np.finfo(np.float32).eps / 2
-        outputs = _INVERSES[name](np.clip(outputs, step, 1 - step))
-    costs: Array = getattr(functions, cost_rows.resolve(name).name)(outputs, targets)
+def _costs(network: Network, outputs: Array, targets: Array) -> Array | None:
+    """Cost of every sample, of outputs that are no network's own; None where these do not tell it."""
+    cost, activation, n = network._cost, network._activations[-1], outputs.shape[1]
+    form = cost.form(activation)
+    inverse = (lambda A: A) if form.on == "a" else _INVERSES.get((form.on, activation.name))
+    if inverse is None:
+        return None
+    if form.on != "a" and activation.name != "identity":
+        outputs = np.clip(outputs, _STEP, 1 - _STEP)
+    formula = expressions.substitute(form.expression, {"t": cost.smoothed(expressions.variable("t"), n)})
+    values = {form.on: inverse(outputs), "t": targets} | ({"q": np.asarray(cost.units)} if cost.units else {})
+    (found,) = ops.compute([formula], values)
+    costs: Array = np.broadcast_to(found, outputs.shape).sum(axis=1)
     return costs
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from fastnn import diagnostics, validation
 from fastnn.cores import usable_cores
 from fastnn.history import History
+from fastnn.interrupts import Hold, held
 from fastnn.many import checks
 from fastnn.many.clients import train_elsewhere
 from fastnn.many.population import DataArguments, Member, Population, populate
@@ -77,7 +78,9 @@ def fit_many(
         As for ``Network.fit``; checked and converted once for all networks of a dtype.
     rows : sequence of array-like, optional
         For every network the numbers of the samples it is trained on, repeats allowed, or a mask (n,), or None for all
-        samples. Nothing is copied: the network goes through these places of X, as if trained on ``X[rows]``.
+        samples. Nothing is copied: the network goes through these places of X, as if trained on ``X[rows]``, but that
+        it knows all classes of y. Only where a scale is still to be learned (``scale="standard"`` ...), from these rows
+        alone, does each network get a copy of X, scaled as its own rows say.
     validation_rows : sequence of array-like, optional
         For every network the samples of X that it is measured on after every epoch; instead of ``validation_data``.
     n_jobs : int, default -1
@@ -165,14 +168,14 @@ def populate_from(
     """The population from the arguments of ``fit_many``, all of them checked."""
     count = len(networks)
     arguments = checks.fit_arguments(fit, count)
-    data = DataArguments(
-        checks.spread("X", X, count),
-        checks.spread("y", y, count),
-        [own.pop("sample_weight") for own in arguments],
-        [own.pop("validation_data") for own in arguments],
-        checks.check_rows_of_all("rows", rows, count),
-        checks.check_rows_of_all("validation_rows", validation_rows, count),
-    )
+    columns = {
+        "X": checks.spread("X", X, count),
+        "y": checks.spread("y", y, count),
+        "rows": checks.check_rows_of_all("rows", rows, count),
+        "validation_rows": checks.check_rows_of_all("validation_rows", validation_rows, count),
+        **{name: [own.pop(name) for own in arguments] for name in checks.DATA_ARGUMENTS},
+    }
+    data = [DataArguments(**{name: column[i] for name, column in columns.items()}) for i in range(count)]
     return populate(networks, data, arguments)
 
 
@@ -207,28 +210,26 @@ def _train_here(population: Population, cores: int, seconds: float, board: Board
             stop.set()
             raise
 
-    with ThreadPoolExecutor(jobs, "fastnn") as pool:
+    with held() as hold, ThreadPoolExecutor(jobs, "fastnn") as pool:
         try:
-            _wait([pool.submit(work) for _ in range(jobs)], stop, board.refresh)
+            _wait([pool.submit(work) for _ in range(jobs)], stop, board.refresh, hold)
         finally:
             stop.set()
     return [results[place] for place in range(len(results))]
 
 
-def _wait(running: "list[Future[None]]", stop: threading.Event, meanwhile: Callable[[], None]) -> None:
+def _wait(running: "list[Future[None]]", stop: threading.Event, meanwhile: Callable[[], None], hold: Hold) -> None:
     """Wait until all are done; Ctrl-C makes them stop, and is passed on when they have."""
-    interrupted = False
-    while True:
+    interrupt: BaseException | None = None
+    while wait(running, timeout=_LOOK_SECONDS).not_done:
+        meanwhile()
         try:
-            left = wait(running, timeout=_LOOK_SECONDS).not_done
-            if not left:
-                break
-            meanwhile()
-        except KeyboardInterrupt:
-            interrupted = True
+            hold.check()
+        except BaseException as error:
+            interrupt = error
             stop.set()
-    if interrupted:
-        raise KeyboardInterrupt
+    if interrupt is not None:
+        raise interrupt
     for future in running:
         future.result()
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
-from fastnn.callbacks import _MONITORS
-from fastnn.history import History
+from fastnn.history import FIGURES, History
 from fastnn.many import checks
 from fastnn.many.ensemble import Ensemble
 from fastnn.many.fit import fit_many
@@ -26,10 +25,6 @@ _OF_POPULATION = [
     for name, part in inspect.signature(fit_many).parameters.items()
     if part.kind is part.KEYWORD_ONLY and name not in ("rows", "validation_rows", "errors")
 ]
-
-
-def _count(X: Any) -> int:
-    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
 def _strata(y: Any) -> NDArray[np.int64] | None:
@@ -140,7 +135,7 @@ def cross_validate(
     >>> bool(result.scores["val_accuracy"].mean() > 0.8)
     True
     """
-    n = _count(X)
+    n = checks.count_samples(X)
     folds = validation.check_whole("folds", folds, at_least=2)
     if folds > n:
         raise ValueError(f"folds must be at most the number of samples, {n}, got {folds}")
@@ -339,12 +334,12 @@ def search(
     [1, 1, 1, 1, 1, 1, 3, 3, 9]
     """
     validation.check_name("method", method, ["halving", "random"])
-    validation.check_name("monitor", monitor, _MONITORS)
+    validation.check_name("monitor", monitor, FIGURES)
     trials, epochs = validation.check_whole("trials", trials), validation.check_whole("epochs", epochs)
     factor = validation.check_whole("factor", factor, at_least=2)
     seed = validation.check_whole("seed", seed, at_least=0)
     _check_space(space, arguments)
-    n = _count(X)
+    n = checks.count_samples(X)
     held_out = checks.check_rows("validation_rows", validation_rows, n)
     if held_out is None:
         held_out = np.flatnonzero(deal(y, n, 5, np.random.default_rng(seed)) == 0)
@@ -421,7 +416,7 @@ class _Race:
 
     def ranked(self) -> list[Trial]:
         """Those trained longest first, and among them the best; those that failed last."""
-        sign = _MONITORS[self._monitor]
+        sign = 1 if FIGURES[self._monitor] else -1
 
         def place(trial: Trial) -> tuple[bool, int, float]:
             score = trial.score if not math.isnan(trial.score) else -sign * math.inf

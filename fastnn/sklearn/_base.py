@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer
@@ -21,20 +22,16 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fastnn import validation
 from fastnn.engine import natural_order
+from fastnn.formulas.activations import Activation
+from fastnn.formulas.optimizers import Optimizer
+from fastnn.formulas.schedules import Schedule
 from fastnn.network import Network
-from fastnn.optimizers import OPTIMIZERS
+from fastnn.regularisation import Wishes, layer_steps
 from fastnn.sklearn import _lbfgs
-from fastnn.sklearn._engine import Dataset, FullBatch, Plan, forget_steps, train
+from fastnn.sklearn._engine import Dataset, FullBatch, Order, Plan, forget_steps, train
 from fastnn.sklearn._epochs import Curve, EpochEnd, SameShuffle
 from fastnn.sklearn._mirror import Mirror, Shape
-from fastnn.sklearn._names import (
-    HIDDEN_ACTIVATIONS,
-    SOLVERS,
-    Loss,
-    drawing_activations,
-    engine_activation,
-    engine_activations,
-)
+from fastnn.sklearn._names import SOLVERS, Loss, draws_narrowly, engine_output, hidden_activations, known_activations
 from fastnn.sklearn._steps import AdamSteps, EngineSteps, SGDSteps, Steps
 from fastnn.training import DivergenceError
 
@@ -74,11 +71,11 @@ class BaseMLP(BaseEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012  (scikit-learn's name for a constant)
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), list, tuple],
-        "solver": [StrOptions(set(SOLVERS)), *OPTIMIZERS.values()],
+        "activation": [known_activations(), Activation, list, tuple],
+        "solver": [StrOptions(set(SOLVERS)), Optimizer],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -98,6 +95,7 @@ class BaseMLP(BaseEstimator):
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dtype": [None, StrOptions({"float32", "float64"})],
         "scoring": [None, str, callable],
+        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
         "callbacks": [list, tuple],
         "max_time": [None, Interval(Real, 0, None, closed="neither")],
         "threads": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -138,6 +136,11 @@ class BaseMLP(BaseEstimator):
 
     @property
     @abstractmethod
+    def _task(self) -> str:
+        """The engine's word for what is learned."""
+
+    @property
+    @abstractmethod
     def _metric(self) -> Callable[..., float]:
         """The score ``(y_true, y_pred, sample_weight=...)`` of early stopping."""
 
@@ -156,26 +159,31 @@ class BaseMLP(BaseEstimator):
         return self._mirror.network(self._shape(), self.coefs_, self.intercepts_)
 
     def _shape(self) -> Shape:
-        activation = self.activation if isinstance(self.activation, str) else tuple(self.activation)
-        return _engine_shape(self._sizes(), activation, self.out_activation_, self._loss_row.cost, self.coefs_[0].dtype)
+        activation = tuple(self.activation) if isinstance(self.activation, list) else self.activation
+        return _engine_shape(
+            self._sizes(), activation, self.out_activation_, self._loss_row.cost, self.coefs_[0].dtype, self._task
+        )
 
     def _sizes(self) -> tuple[int, ...]:
         return (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
 
+    def _run(self, network: Network, X: Any) -> Array:
+        """The network's outputs (n, n_out) for samples that have been checked."""
+        return network.forward(X)
+
     def _outputs(self, X: Any) -> Array:
-        """The network's outputs (n, n_out) for anything that scikit-learn takes as samples."""
+        """The same for anything that scikit-learn takes as samples."""
         if not hasattr(self, "coefs_"):
             check_is_fitted(self, "coefs_")  # which raises; it takes its time, and one sample but microseconds
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        network = self._network()
-        outputs = network.forward(_at_face_value(X, network.dtype))
+        outputs = self._run(self._network(), X)
         return outputs if X.dtype == outputs.dtype else outputs.astype(np.result_type(X.dtype, outputs.dtype))
 
     # --- from data to a training ---
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> Any:
         hidden = self._hidden_sizes()
-        engine_activations(self.activation, len(hidden))  # a wrong list is refused before anything changes
+        self._check_extras(len(hidden))
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         checked = self._check_data(X, y, sample_weight, incremental, first)
         data = checked.data
@@ -198,6 +206,16 @@ class BaseMLP(BaseEstimator):
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return sizes
+
+    def _check_extras(self, hidden_layers: int) -> None:
+        """Refuse what is wrong with parameters that scikit-learn does not have, before anything changes."""
+        hidden_activations(self.activation, hidden_layers)
+        validation.check_callbacks(self.callbacks)
+        layer_steps(Wishes(dropout=self.dropout), hidden_layers + 1)
+        if self.solver == "lbfgs" and np.any(self.dropout):
+            raise ValueError(
+                f"dropout needs a solver that steps batch by batch, got dropout={self.dropout} and 'lbfgs'"
+            )
 
     def _check_data(self, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool) -> Checked:
         X, y = validate_data(
@@ -233,9 +251,9 @@ class BaseMLP(BaseEstimator):
         self.n_layers_ = len(sizes)
         self.out_activation_ = self._loss_row.output
         self.coefs_, self.intercepts_ = [], []
-        names = drawing_activations(self.activation, len(sizes) - 2)
-        for (n_in, n_out), name in zip(pairwise(sizes), names, strict=True):
-            limit = np.sqrt((2.0 if name == "sigmoid" else 6.0) / (n_in + n_out))
+        narrow = draws_narrowly(self.activation, len(sizes) - 2)
+        for (n_in, n_out), narrowly in zip(pairwise(sizes), narrow, strict=True):
+            limit = np.sqrt((2.0 if narrowly else 6.0) / (n_in + n_out))
             for layers, shape in ((self.coefs_, (n_in, n_out)), (self.intercepts_, n_out)):
                 layers.append(self._random_state.uniform(-limit, limit, shape).astype(dtype, copy=False))
         self._best_coefs, self._best_intercepts = copy.deepcopy((self.coefs_, self.intercepts_))
@@ -251,8 +269,11 @@ class BaseMLP(BaseEstimator):
         # In float64 whatever the data are, as SciPy works in it.
         coefs, intercepts = ([a.astype(np.float64) for a in layers] for layers in (self.coefs_, self.intercepts_))
         self.coefs_, self.intercepts_ = coefs, intercepts
-        batch = FullBatch(self._network(), _emphasised(checked.data, checked.emphasis))
-        objective = _lbfgs.Objective(batch, self._sizes(), self.alpha, self._curve().cost_share)
+        data = _emphasised(checked.data, checked.emphasis)
+        batch = FullBatch(self._network(), data)
+        left_out = self._left_out(data)
+        constant = 0.0 if left_out is None else float(np.average(left_out, weights=data.sample_weight))
+        objective = _lbfgs.Objective(batch, self._sizes(), self.alpha, self._cost_share, constant)
         limits = _lbfgs.Limits(self.max_iter, self.max_fun, self.tol)
         found = _lbfgs.minimize(objective, coefs, intercepts, limits)
         self._mirror = Mirror()
@@ -271,18 +292,23 @@ class BaseMLP(BaseEstimator):
         if self.early_stopping and held_out is None:
             checked, scored = self._split(checked)
         data = _emphasised(checked.data, checked.emphasis)
-        n = data.X.shape[0]
+        batch_size = self._batch_size(data.n)
+        shuffle = SameShuffle(self._random_state, data.n) if self.shuffle else natural_order
+        order = Order(shuffle, data.n, batch_size, data.sample_weight)
         score = None if scored is None else self._scorer(scored)
-        end = EpochEnd(self, self._optimizer, self._curve(), n, score)
+        end = EpochEnd(self, self._optimizer, self._curve(order, data, held_out), score)
         plan = Plan(
             epochs=1 if incremental else self.max_iter,
-            batch_size=self._batch_size(n),
+            batch_size=batch_size,
             alpha=self.alpha,
             steps=self._optimizer,
-            order=SameShuffle(self._random_state, n) if self.shuffle else natural_order,
+            order=order,
             max_time=self.max_time,
             callbacks=(end, *self.callbacks),
             threads=self.threads,
+            schedule=self.learning_rate if isinstance(self.learning_rate, Schedule) else None,
+            dropout=self.dropout,
+            seed=self._random_state.randint(1, 2**31) if np.any(self.dropout) else 0,
         )
         self.n_iter_ = 0
         if held_out is not None and not (incremental and hasattr(self, "validation_loss_curve_")):
@@ -321,16 +347,28 @@ class BaseMLP(BaseEstimator):
             self.coefs_, self.intercepts_ = self._mirror.read_after_training()
 
     def _make_steps(self) -> Steps:
+        rate, course = self.learning_rate_init, self.learning_rate
         if self.solver == "sgd":
-            return SGDSteps(
-                self.learning_rate_init, self.learning_rate, self.momentum, self.nesterovs_momentum, self.power_t
-            )
+            return SGDSteps(rate, str(course), self.momentum, self.nesterovs_momentum, self.power_t)
         if self.solver == "adam":
-            return AdamSteps(self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon)
+            return AdamSteps(rate, self.beta_1, self.beta_2, self.epsilon)
         return EngineSteps(self.solver)
 
-    def _curve(self) -> Curve:
-        return Curve(1 / self.n_outputs_ if self._loss_row.mean_of_outputs else 1.0)
+    @property
+    def _cost_share(self) -> float:
+        return 1 / self.n_outputs_ if self._loss_row.mean_of_outputs else 1.0
+
+    def _curve(self, order: Order, data: Dataset, held_out: Dataset | None) -> Curve:
+        left_out = None if held_out is None else self._left_out(held_out)
+        constant = 0.0 if left_out is None else float(left_out.mean())
+        return Curve(self.alpha, self._cost_share, order, self._left_out(data), constant)
+
+    def _left_out(self, data: Dataset) -> Array | None:
+        """The terms (n,) of the loss that depend on the targets alone, as far as the cost leaves them out."""
+        if not self._loss_row.of_counts:
+            return None
+        terms: Array = (xlogy(data.y, data.y) - data.y).sum(axis=1)
+        return terms
 
     def _batch_size(self, n: int) -> int:
         size: int = _AUTO_BATCH if self.batch_size == "auto" else self.batch_size
@@ -364,7 +402,7 @@ class BaseMLP(BaseEstimator):
         return partial(self._score_by_scorer, get_scorer(self.scoring), held_out.X, y)
 
     def _score_by_metric(self, X: Any, y: Array, sample_weight: Array | None, network: Network) -> float:
-        outputs = network.forward(X)
+        outputs = self._run(network, X)
         if not np.isfinite(outputs).all():
             return np.nan
         return float(self._metric(y, self._decode(outputs), sample_weight=sample_weight))
@@ -375,26 +413,13 @@ class BaseMLP(BaseEstimator):
         nameless.__dict__.pop("feature_names_in_", None)
         return float(scorer(nameless, X, y))
 
-    def _check_solver(self) -> bool:
-        """Whether ``partial_fit`` exists."""
-        if self.solver == "lbfgs":
-            raise AttributeError(
-                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
-            )
-        return True
-
 
 @lru_cache
-def _engine_shape(sizes: tuple[int, ...], activation: Any, output: str, cost: str, dtype: Any) -> Shape:
+def _engine_shape(sizes: tuple[int, ...], activation: Any, output: str, cost: str, dtype: Any, task: str) -> Shape:
     """From scikit-learn's words to the engine's."""
-    activations = engine_activations(activation, len(sizes) - 2)
+    activations = hidden_activations(activation, len(sizes) - 2)
     dtype = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
-    return Shape(sizes, activations, engine_activation(output), cost, dtype)
-
-
-def _at_face_value(X: Any, dtype: Any) -> Any:
-    """Samples whose bytes are numbers; the engine takes bytes for fractions of 255."""
-    return X.astype(dtype) if X.dtype == np.uint8 else X
+    return Shape(sizes, activations, engine_output(output), cost, dtype, task)
 
 
 def _emphasised(data: Dataset, emphasis: Array | None) -> Dataset:

@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from fastnn.sklearn._base import BaseMLP
-from fastnn.sklearn._names import CLASSES, YES_OR_NO, Loss
+from fastnn.sklearn._names import Loss, class_loss, known_class_losses
 
 Array = NDArray[Any]
 _LABELS = "multilabel-indicator"  # scikit-learn's word for a matrix of 0 and 1
@@ -30,18 +31,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : int or array-like of int, default (100,)
         Units of every hidden layer.
-    activation : str or list of str, default "relu"
-        Of the hidden layers: "identity", "logistic", "tanh", "relu", or any other of the engine; or one for each layer.
+    activation : str, Activation, or a list of them, default "relu"
+        Of the hidden layers: "identity", "logistic", "tanh", "relu", or any other of the engine such as
+        "leaky_relu(slope=0.1)"; or one for each layer.
     solver : "adam", "sgd", "lbfgs" or an optimizer, default "adam"
-        What steps. An object such as ``fastnn.SGD(0.1)`` is used as it is; the parameters for its numbers here then
+        What steps. An object such as ``fastnn.SGD(0.1)`` is used as it is; the parameters here for its numbers then
         mean nothing.
     alpha : float, default 0.0001
         Strength of the l2 penalty on weights.
     batch_size : int, default "auto"
         Samples per step; "auto" is 200, or all where there are fewer. "lbfgs" takes all.
-    learning_rate : "constant", "invscaling" or "adaptive", default "constant"
+    learning_rate : "constant", "invscaling", "adaptive" or a schedule, default "constant"
         Of "sgd": stays; is ``learning_rate_init / (samples seen + 1)^power_t`` from the second epoch on; is divided by
-        5 whenever nothing improves.
+        5 whenever nothing improves. A schedule of the engine, over the ``max_iter`` epochs of a fit, goes with every
+        solver but "lbfgs".
     learning_rate_init : float, default 0.001
         Step size of "sgd" and "adam".
     power_t : float, default 0.5
@@ -70,8 +73,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Epochs without improvement to wait for.
     max_fun : int, default 15000
         Evaluations of the loss by "lbfgs" at most.
+    loss : str, default "log_loss"
+        Also "focal", or with parameters "focal(gamma=1)" and "log_loss(smoothing=0.1)".
     class_weight : dict, "balanced" or None, default None
         Weights of the classes, multiplied with the weights of the samples while training.
+    dropout : float or list of float, default 0.0
+        Share of the hidden units that is left out of a step by chance, or one for the inputs and for each hidden layer;
+        see ``fastnn.Network.fit``.
     dtype : "float32", "float64" or None, default None
         Of parameters and arithmetic; None is the dtype of X, or float64 for whole numbers.
     scoring : str, callable or None, default None
@@ -118,6 +126,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     _parameter_constraints = {  # noqa: RUF012
         **BaseMLP._parameter_constraints,
+        "loss": [known_class_losses()],
         "class_weight": [None, dict, list, StrOptions({"balanced"})],
     }
 
@@ -147,7 +156,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        loss: str = "log_loss",
         class_weight: Any = None,
+        dropout: Any = 0.0,
         dtype: Any = None,
         scoring: Any = None,
         callbacks: Any = (),
@@ -173,7 +184,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like (n,) or (n, n_classes)
             Classes, or 0 and 1 for each of several labels.
         sample_weight : array-like (n,), optional
-            Weights, >= 0. A batch's loss is their weighted mean.
+            Weights. A batch's loss is their weighted mean.
         validation_data : (X, y), optional
             Measured after every epoch; early stopping uses them instead of setting samples aside.
 
@@ -199,7 +210,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)  # type: ignore[no-any-return]
 
-    @available_if(lambda estimator: estimator._check_solver())
+    @available_if(lambda estimator: estimator._steps_by_epochs())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, *, validation_data: Any = None
@@ -238,6 +249,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if _check_partial_fit_first_call(self, classes):
             labels = type_of_target(y) == _LABELS
             self._kind = _LABELS if labels else "binary" if len(self.classes_) <= 2 else "multiclass"
+            self._sparse_labels = issparse(y)
         return self._fit(X, y, sample_weight, validation_data, incremental=True)  # type: ignore[no-any-return]
 
     def predict(self, X: Any) -> Array:
@@ -265,7 +277,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         >>> clf.predict([[0.9]])
         array(['b'], dtype='<U1')
         """
-        return self._decode(self._outputs(X))
+        outputs = self._outputs(X)
+        # Labels that came in a sparse matrix go out in one, of whichever kind scikit-learn has today.
+        return self._make_binarizer().inverse_transform(outputs) if self._sparse_labels else self._decode(outputs)
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the classes.
@@ -321,12 +335,26 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         logarithms: Array = np.log(probabilities, out=probabilities)
         return logarithms
 
+    def _steps_by_epochs(self) -> bool:
+        """Whether there is a ``partial_fit``."""
+        if self.solver == "lbfgs":
+            raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
+        return True
+
+    def _make_binarizer(self) -> Any:
+        """scikit-learn's encoder of these classes."""
+        if self._kind != _LABELS:
+            return LabelBinarizer().fit(self.classes_)
+        labels = np.eye(2, len(self.classes_), dtype=int)
+        return LabelBinarizer().fit(csr_matrix(labels) if self._sparse_labels else labels)
+
     # --- what BaseMLP asks for ---
 
     def _check_targets(self, y: Array, sample_weight: Array | None, incremental: bool) -> tuple[Array, Array | None]:
         y = _column(y)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._kind, self.classes_ = _look_at(y)
+            self._sparse_labels = issparse(y)
         elif self.warm_start:
             _, classes = _look_at(y)
             if set(classes) != set(self.classes_):
@@ -376,7 +404,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @property
     def _loss_row(self) -> Loss:
-        return CLASSES if self._kind == "multiclass" else YES_OR_NO
+        return class_loss(self.loss, "softmax" if self._kind == "multiclass" else "logistic")
+
+    @property
+    def _task(self) -> str:
+        return "multilabel" if self._kind == _LABELS else "classes"
 
     @property
     def _metric(self) -> Callable[..., float]:

@@ -4,9 +4,7 @@ import copy
 import inspect
 from typing import Any
 
-import numpy as np
 from sklearn import neural_network
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.sklearn._classifier import MLPClassifier
@@ -17,7 +15,15 @@ _PAIRS = (
     (MLPRegressor, neural_network.MLPRegressor),
 )
 _NAMES = ("solver", "learning_rate")  # that may be the engine's objects here; none of them matters to predictions
-_KEPT_APART = ("_mirror", "_optimizer", "_kind", "_label_binarizer", "validation_loss_curve_", "stopped_")
+_KEPT_APART = (
+    "_mirror",
+    "_optimizer",
+    "_kind",
+    "_sparse_labels",
+    "_label_binarizer",
+    "validation_loss_curve_",
+    "stopped_",
+)
 
 
 def from_sklearn(fitted: Any) -> MLPClassifier | MLPRegressor:
@@ -55,6 +61,7 @@ def from_sklearn(fitted: Any) -> MLPClassifier | MLPRegressor:
             ours_fitted: MLPClassifier | MLPRegressor = _convert(fitted, ours)
             if isinstance(ours_fitted, MLPClassifier):
                 ours_fitted._kind = fitted._label_binarizer.y_type_
+                ours_fitted._sparse_labels = fitted._label_binarizer.sparse_input_
             return ours_fitted
     raise TypeError(f"fitted must be scikit-learn's MLPClassifier or MLPRegressor, got {type(fitted).__name__}")
 
@@ -98,7 +105,7 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor) -> Any:
             except ValueError as error:
                 raise ValueError(f"scikit-learn cannot predict with this estimator: {error}") from None
             if isinstance(estimator, MLPClassifier):
-                converted._label_binarizer = _binarizer(estimator)
+                converted._label_binarizer = estimator._make_binarizer()
             return converted
     raise TypeError(f"estimator must be a fastnn.sklearn estimator, got {type(estimator).__name__}")
 
@@ -112,10 +119,3 @@ def _convert(fitted: Any, kind: Any) -> Any:
     attributes = {name: value for name, value in vars(fitted).items() if name not in {*parameters, *_KEPT_APART}}
     result.__dict__.update(copy.deepcopy(attributes))
     return result
-
-
-def _binarizer(estimator: MLPClassifier) -> LabelBinarizer:
-    """What scikit-learn's classifier encodes its classes with."""
-    labels = len(estimator.classes_)
-    several = estimator._kind.startswith("multilabel")
-    return LabelBinarizer().fit(np.eye(2, labels, dtype=int) if several else estimator.classes_)

@@ -7,25 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import diagnostics, training
+from fastnn import diagnostics, training, validation
+from fastnn.engine import Penalty, pack_data
+from fastnn.formulas.schedules import Schedule
 from fastnn.history import History
 from fastnn.network import Network
-from fastnn.sklearn._steps import Steps
+from fastnn.regularisation import Wishes, layer_steps
+from fastnn.sklearn._steps import Epoch, Steps
+from fastnn.training import FitRequest, FitSettings, Samples
+from fastnn.validation import Targets
 
 Array = NDArray[Any]
-
-
-class Plan(NamedTuple):
-    """How to train."""
-
-    epochs: int
-    batch_size: int
-    alpha: float
-    steps: Steps
-    order: Callable[[int], Array]  # of every epoch's samples, int64
-    max_time: float | None
-    callbacks: tuple[Callable[[Network, History], Any], ...]
-    threads: Any
 
 
 class Dataset(NamedTuple):
@@ -35,45 +27,144 @@ class Dataset(NamedTuple):
     y: Array
     sample_weight: Array | None
 
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return int(self.X.shape[0])
+
+
+class Plan(NamedTuple):
+    """How to train."""
+
+    epochs: int
+    batch_size: int
+    alpha: float
+    steps: Steps
+    order: "Order"
+    max_time: float | None
+    callbacks: tuple[Callable[[Network, History], Any], ...]
+    threads: Any
+    schedule: Schedule | None
+    dropout: Any
+    seed: int  # of dropout
+
+
+class Order:
+    """The order of every epoch, and what its batches weigh.
+
+    Parameters
+    ----------
+    shuffle : callable
+        ``shuffle(n)`` gives an epoch's order of n samples, int64.
+    size : int
+        Number of samples.
+    batch_size : int
+        Samples in a batch; the last one may be smaller.
+    sample_weight : array (n,) or None
+        A batch's cost is divided by the sum of its weights, and then counted as often as it has samples.
+
+    Attributes
+    ----------
+    sums : array
+        Of every batch of the latest epoch, the sum of its weights.
+    weights : array (n,) or None
+        Of the samples, so scaled that those of every batch have a mean of 1.
+    """
+
+    def __init__(
+        self, shuffle: Callable[[int], Array], size: int, batch_size: int, sample_weight: Array | None
+    ) -> None:
+        self._shuffle, self.size = shuffle, size
+        self._starts = np.arange(0, size, batch_size)
+        self._samples = np.diff([*self._starts, size])  # in every batch
+        self._given = None if sample_weight is None else sample_weight.astype(np.float64)
+        self.sums: Array = self._samples.astype(np.float64)
+        self.weights: Array | None = None
+
+    @property
+    def shares(self) -> Array:
+        """How often a batch's weighted mean counts for each of its weights."""
+        return self._samples / self.sums
+
+    def __call__(self, n: int) -> Array:
+        """The next epoch's order."""
+        order = self._shuffle(n)
+        if self._given is not None:
+            in_order = self._given[order]
+            self.sums = np.add.reduceat(in_order, self._starts)
+            if not self.sums.all():
+                raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+            self.weights = np.empty(n)
+            self.weights[order] = in_order * np.repeat(self.shares, self._samples)
+        return order
+
+    def mean(self, values: Array) -> float:
+        """Of values (n,) over the latest epoch, each batch by its weights as its cost is."""
+        return float((values if self.weights is None else values * self.weights).mean())
+
 
 def forget_steps(network: Network, steps: Steps) -> None:
     """Begin with an optimizer that remembers nothing."""
-    network._engine.memory = network._engine.fresh_memory(steps.kernel)
+    network._engine.memory = network._engine.fresh_memory(steps.kernel, steps.start)
 
 
-def change_rate(network: Network, before: float, after: float) -> None:
-    """Keep the velocity through a change of the learning rate.
+def take_squares(network: Network) -> float:
+    """The sum of ``share ||W||^2`` over the steps since the last time, each with the weights before it."""
+    squares = network._engine.state_buffers()[-1]
+    total = float(squares.sum(dtype=np.float64))
+    squares[:] = 0
+    return total
 
-    scikit-learn's velocity has the learning rate in it, the engine's is multiplied by it in every step.
+
+def _pack(network: Network, data: Dataset) -> Samples:
+    """As kernels take them; the weights as they are, not their proportions, and also those that are zero.
+
+    scikit-learn has looked for what is not finite.
     """
-    if before != after and network._engine.memory.kernel in ("momentum", "nesterov"):
-        network._engine.memory.state[:] *= before / after
+    dtype, nothing = network.dtype, data.y[:0]
+    labels, matrix = (data.y, nothing) if data.y.ndim == 1 else (nothing, data.y)
+    targets = Targets(
+        np.ascontiguousarray(labels, np.int64).reshape(-1),
+        np.ascontiguousarray(matrix, dtype).reshape(-1, network.sizes[-1]),
+        network._reader.answering.kind == "classes",
+    )
+    weight = None if data.sample_weight is None else np.array(data.sample_weight, dtype)
+    features = network._reader.features("X", data.X, finite=False)
+    return Samples(pack_data(features, targets, weight, dtype), data.n)
 
 
 def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan) -> History:
     """Train as ``Network.fit`` does, with the steps of scikit-learn and without a look at how it goes."""
-    request = network._request(
-        data.X,
-        data.y,
-        plan.epochs,
-        plan.batch_size,
-        plan.steps.to_engine(),
-        plan.alpha,
-        0.0,
-        False,
-        None if held_out is None else (held_out.X, held_out.y),
-        data.sample_weight,
-        plan.max_time,
-        plan.callbacks,
-        False,
-        plan.threads,
+    engine, steps, samples = network._engine, plan.steps, _pack(network, data)
+    held = None if held_out is None else _pack(network, held_out)
+
+    def order(n: int) -> Array:
+        found = plan.order(n)
+        if plan.order.weights is not None:
+            samples.data.sample_weight[:] = plan.order.weights
+        steps.begin_epoch(Epoch(engine.memory.steps, plan.order.shares, plan.alpha / plan.order.sums))
+        return found
+
+    settings = FitSettings(
+        epochs=plan.epochs,
+        batch_sizes=validation.check_batch_size(plan.batch_size, data.n),
+        optimizer=steps,
+        penalty=Penalty(0.0, 0.0),  # the steps have one of their own for every batch
+        order=order,
+        max_time=math.inf if plan.max_time is None else plan.max_time,
+        callbacks=plan.callbacks,
+        progress=False,
+        threads=validation.check_threads(plan.threads),
+        layers=layer_steps(Wishes(dropout=plan.dropout), len(network.sizes) - 1),
+        schedule=plan.schedule,
+        seed=plan.seed,
     )
-    settings = request.settings._replace(optimizer=plan.steps, order=plan.order)
+    settings = network._check_monitors(settings, samples, held, None)
     network._budget = diagnostics.Budget(-math.inf)  # which no look can be paid from, and so nothing warns
     try:
-        return network._train(request._replace(settings=settings))
+        return network._train(FitRequest(samples, held, settings))
     finally:
-        network._settings = diagnostics.Settings.of(plan.steps.to_engine(), plan.batch_size, plan.alpha)
+        network._settings = diagnostics.Settings.of(steps.to_engine(), plan.batch_size, plan.alpha / plan.batch_size)
 
 
 class FullBatch:
@@ -89,10 +180,9 @@ class FullBatch:
 
     def __init__(self, network: Network, data: Dataset) -> None:
         self._engine = network._engine
-        self._samples = network._samples(*data)
-        n = self._samples.n
-        self._share = 1.0 if data.sample_weight is None else n / float(data.sample_weight.sum())
-        self.weight = n / self._share  # of all samples together
+        self._samples = _pack(network, data)
+        self.weight = float(data.n if data.sample_weight is None else data.sample_weight.sum())  # of all samples
+        self._share = data.n / self.weight
 
     def measure(self, coefs: list[Array], intercepts: list[Array]) -> tuple[float, list[tuple[Array, Array]]]:
         """Weighted mean of the cost, and its gradient by coefs (n_in, n_out) and intercepts for every layer."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fastnn.history import History
 from fastnn.network import Network
-from fastnn.sklearn._engine import change_rate
+from fastnn.sklearn._engine import Order, take_squares
 from fastnn.sklearn._steps import Steps
 
 Array = NDArray[Any]
@@ -39,15 +39,21 @@ class SameShuffle:
 class Curve(NamedTuple):
     """How the loss follows from what the engine measures."""
 
+    alpha: float
     cost_share: float  # of the engine's cost
+    order: Order
+    constants: Array | None  # (n,) what the cost of a sample leaves out
+    held_out_constant: float
 
-    def loss(self, history: History) -> float:
-        """Of the latest epoch."""
-        return self.cost_share * history.train_cost[-1]
+    def loss(self, network: Network, history: History) -> float:
+        """Of the latest epoch; to be asked once for each."""
+        penalty = 0.5 * self.alpha * take_squares(network) / self.order.size
+        constant = 0.0 if self.constants is None else self.order.mean(self.constants)
+        return self.cost_share * history.train_cost[-1] + constant + penalty
 
     def validation_loss(self, history: History) -> float | None:
         """Of the latest epoch, without the penalty; None where nothing is held out."""
-        return self.cost_share * history.val_cost[-1] if history.val_cost else None
+        return self.cost_share * history.val_cost[-1] + self.held_out_constant if history.val_cost else None
 
 
 class EpochEnd:
@@ -61,22 +67,20 @@ class EpochEnd:
         Whose learning rate may change.
     curve : Curve
         From cost to loss.
-    n : int
-        Samples in an epoch.
     score : callable or None
         Gives the validation score of the network as it stands, where that decides when to stop.
     """
 
-    def __init__(self, estimator: Any, steps: Steps, curve: Curve, n: int, score: Callable[[Network], float] | None):
-        self._estimator, self._steps, self._curve, self._n, self._score = estimator, steps, curve, n, score
+    def __init__(self, estimator: Any, steps: Steps, curve: Curve, score: Callable[[Network], float] | None):
+        self._estimator, self._steps, self._curve, self._score = estimator, steps, curve, score
         self.stopped = False
 
     def __call__(self, network: Network, history: History) -> bool:
         """Look at the latest epoch; True stops training."""
         estimator = self._estimator
         estimator.n_iter_ += 1
-        estimator.t_ += self._n
-        estimator.loss_ = self._curve.loss(history)
+        estimator.t_ += self._curve.order.size
+        estimator.loss_ = self._curve.loss(network, history)
         estimator.loss_curve_.append(estimator.loss_)
         validation_loss = self._curve.validation_loss(history)
         if validation_loss is not None:
@@ -86,11 +90,9 @@ class EpochEnd:
             self._count_by_loss()
         else:
             self._count_by_score(self._score(network))
-        before = self._steps.learning_rate
         self._steps.end_epoch(estimator.t_)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
             self._stagnate()
-        change_rate(network, before, self._steps.learning_rate)
         return self.stopped
 
     def _say(self, text: str) -> None:

@@ -45,17 +45,23 @@ def unpack(packed: Array, sizes: tuple[int, ...]) -> tuple[Layers, Layers]:
 
 
 class Objective:
-    """Loss with its penalty ``alpha / (2 w) ||W||^2``, w being the weight of all samples, and its gradient."""
+    """Loss with its penalty ``alpha / (2 w) ||W||^2``, w being the weight of all samples, and its gradient.
 
-    def __init__(self, batch: FullBatch, sizes: tuple[int, ...], alpha: float, cost_share: float) -> None:
-        self._batch, self._sizes, self._l2, self._cost_share = batch, sizes, alpha / batch.weight, cost_share
+    The loss has that share of the cost, and a constant.
+    """
+
+    def __init__(
+        self, batch: FullBatch, sizes: tuple[int, ...], alpha: float, cost_share: float, constant: float
+    ) -> None:
+        self._batch, self._sizes, self._l2 = batch, sizes, alpha / batch.weight
+        self._cost_share, self._constant = cost_share, constant
 
     def __call__(self, packed: Array) -> tuple[float, Array]:
         """At one vector of parameters."""
         coefs, intercepts = unpack(packed, self._sizes)
         cost, gradient = self._batch.measure(coefs, intercepts)
         by_coefs = [dW + self._l2 * W for W, (dW, _) in zip(coefs, gradient, strict=True)]
-        loss = self._cost_share * cost + 0.5 * self._l2 * sum_of_squares(coefs)
+        loss = self._cost_share * cost + self._constant + 0.5 * self._l2 * sum_of_squares(coefs)
         return loss, pack(by_coefs, [db for _, db in gradient])
 
 

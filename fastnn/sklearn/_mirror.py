@@ -9,16 +9,18 @@ from fastnn.network import Network
 
 Array = NDArray[Any]
 Layers = list[Array]
+_FEW = 2048  # numbers, whose bytes are compared sooner than they are
 
 
 class Shape(NamedTuple):
     """What a network is made of, but for its parameters; in the engine's words."""
 
     sizes: tuple[int, ...]
-    activations: tuple[str, ...]  # of the hidden layers
+    activations: tuple[Any, ...]  # of the hidden layers
     output: str
     cost: str
     dtype: Any
+    task: Any
 
 
 class Mirror:
@@ -36,8 +38,8 @@ class Mirror:
         """The network of that shape with these parameters: coefs (n_in, n_out) and intercepts (n_out,) by layer."""
         if shape != self._shape:
             layers = [W.T for W in coefs], intercepts
-            sizes, activations, output, cost, dtype = shape
-            self._network = Network(sizes, activations or "identity", output, cost, initializer=layers, dtype=dtype)
+            sizes, activations, output, cost, dtype, task = shape
+            self._network = Network(sizes, activations or "identity", output, cost, layers, dtype, task=task)
             self._shape = shape
             self._remember(coefs, intercepts)
         elif not (_equal(coefs, self._known[0]) and _equal(intercepts, self._known[1])):
@@ -68,6 +70,11 @@ def _equal(layers: Layers, known: Layers) -> bool:
     return len(layers) == len(known) and all(map(_same, layers, known))
 
 
-def _same(array: Array, known: Array) -> bool:
-    """What ``np.array_equal`` says, in half its time: a prediction of one sample is a matter of microseconds."""
-    return np.shape(array) == known.shape and bool((array == known).all())
+def _same(layer: Any, known: Array) -> bool:
+    """What ``np.array_equal`` says, in less of the few microseconds that a prediction of one sample takes."""
+    array = np.asarray(layer)
+    if array.shape != known.shape or array.dtype != known.dtype:
+        return False
+    if known.size <= _FEW:
+        return array.tobytes() == known.tobytes()
+    return not np.count_nonzero(array != known)

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
 
+from fastnn.network import Network
 from fastnn.sklearn._base import BaseMLP
-from fastnn.sklearn._names import REGRESSION, Loss
+from fastnn.sklearn._names import Loss, known_regression_losses, quantiles, regression_loss
 
 Array = NDArray[Any]
 
@@ -24,12 +24,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Parameters
     ----------
     loss : str, default "squared_error"
-        "squared_error" is half the squared error.
+        "squared_error", which is half of it; "poisson" of counts >= 0, half their deviance, with outputs ``exp(z)``;
+        "absolute_error", "huber", "log_cosh", or with parameters "huber(delta=2)"; "quantile(quantiles=[0.1, 0.9])",
+        which gives one output for each.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter
         As for :class:`MLPClassifier`, as are all that follow.
     shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction
         As there.
-    beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dtype, callbacks, max_time, threads
+    beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, dtype, callbacks, max_time, threads
         As there.
     scoring : str, callable or None, default None
         Scorer of early stopping; None is the coefficient of determination.
@@ -55,7 +57,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints = {  # noqa: RUF012
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(set(REGRESSION))],
+        "loss": [known_regression_losses()],
     }
 
     def __init__(
@@ -85,6 +87,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        dropout: Any = 0.0,
         dtype: Any = None,
         scoring: Any = None,
         callbacks: Any = (),
@@ -104,7 +107,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array-like (n,) or (n, n_outputs)
             Targets.
         sample_weight : array-like (n,), optional
-            Weights, >= 0. A batch's loss is their weighted mean.
+            Weights. A batch's loss is their weighted mean.
         validation_data : (X, y), optional
             Measured after every epoch; early stopping uses them instead of setting samples aside.
 
@@ -130,10 +133,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)  # type: ignore[no-any-return]
 
-    @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> "MLPRegressor":
-        """Train for one epoch, going on from where the last one ended.
+        """Train for one epoch, going on from where the last one ended; with "lbfgs" to the end, as scikit-learn's does.
 
         Parameters
         ----------
@@ -150,8 +152,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Raises
         ------
-        AttributeError
-            With ``solver="lbfgs"``.
         ValueError, TypeError
             As ``fit``.
 
@@ -196,17 +196,29 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _encode(self, y: Array) -> Array:
         column: Array = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-        return column.reshape(len(y), -1)
+        targets = column.reshape(len(y), -1)
+        if self._loss_row.of_counts and (targets < 0).any():
+            raise ValueError(f"loss 'poisson' needs y >= 0, got {targets.min()}")
+        asked = quantiles(self._loss_row)
+        return np.repeat(targets, asked, axis=1) if asked and targets.shape[1] == 1 else targets
 
     def _decode(self, outputs: Array) -> Array:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _run(self, network: Network, X: Any) -> Array:
+        outputs = super()._run(network, X)
+        return np.exp(outputs) if self.out_activation_ == "exp" else outputs
 
     def _count_outputs(self, y: Array) -> int:
         return int(y.shape[1])
 
     @property
     def _loss_row(self) -> Loss:
-        return REGRESSION[self.loss]
+        return regression_loss(self.loss)
+
+    @property
+    def _task(self) -> str:
+        return "regression"
 
     @property
     def _metric(self) -> Callable[..., float]:

@@ -1,37 +1,140 @@
-"""Learning rates as scikit-learn moves them, in the shape of the engine's optimizers.
+"""scikit-learn's steps in the shape of the engine's optimizers: update equations, and the numbers of every step.
 
 One such object is an estimator's ``_optimizer``; between calls of ``partial_fit`` it goes on with its learning rate,
 and the engine with its memory.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
 
-from fastnn.optimizers import SGD, Adam
+import numpy as np
+from numpy.typing import NDArray
 
+from fastnn.formulas import expressions, ops
+from fastnn.formulas.optimizers import SGD, SMALLEST_FLOAT32, Adam, Optimizer, Rule, optimizer
+
+Array = NDArray[Any]
 _SMALLEST_RATE = 1e-6
 _SLOWER = 5.0
 
 
-class Steps:
-    """How the engine steps: what it reads of an optimizer, with numbers that may change from epoch to epoch.
+# --- update equations: the learning rate is part of the velocity, and Adam's epsilon is not corrected ---
+
+
+def _momentum(g: Any, p: Any, s: Any, n: Any) -> Any:
+    v = n.momentum * s.v - n.rate * g
+    return p + v, (v,)
+
+
+def _nesterov(g: Any, p: Any, s: Any, n: Any) -> Any:
+    v = n.momentum * s.v - n.rate * g
+    return p + (n.momentum * v - n.rate * g), (v,)
+
+
+def _adam(g: Any, p: Any, s: Any, n: Any) -> Any:
+    m = n.beta_1 * s.m + n.rest_1 * g
+    v = n.beta_2 * s.v + n.rest_2 * ops.square(g)
+    return p - n.rate * m / (ops.sqrt(v) + n.epsilon), (m, v)
+
+
+_EQUATIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...], dict[str, float]]] = {
+    "sgd": (lambda g, p, s, n: (p - n.rate * g, ()), (), {}),
+    "momentum": (_momentum, ("v",), {"momentum": 0.9}),
+    "nesterov": (_nesterov, ("v",), {"momentum": 0.9}),
+    "adam": (_adam, ("m", "v"), {"beta_1": 0.9, "rest_1": 0.1, "beta_2": 0.99, "rest_2": 0.01, "epsilon": 1e-8}),
+}
+
+
+@cache
+def _rule(name: str) -> Rule:
+    update, states, numbers = _EQUATIONS[name]
+    make: Any = optimizer  # which takes numbers by any name
+    rule: Rule = make(f"sklearn_{name}", update, learning_rate=0.1, states=states, **numbers).rule
+    return rule
+
+
+@cache
+def _penalised(rule: Rule) -> Rule:
+    """The same with ``decay p`` added to the gradient of weights, and one more state for the loss curve.
+
+    That is the sum over the steps of ``share p^2`` before the step.
+    """
+    p, decay, share = (expressions.variable(name) for name in ("p", "decay", "share"))
+    g = expressions.variable("g") + decay * p
+    stepped = (expressions.substitute(expression, {"g": g}) for expression in rule.expressions)
+    return Rule(
+        f"{rule.name}_penalised",
+        (*rule.states, "squares"),
+        (*rule.numbers, "decay", "share"),
+        (*rule.weights_only, "decay", "share"),
+        (*stepped, expressions.variable("squares") + share * ops.square(p)),
+    )
+
+
+class Epoch(NamedTuple):
+    """What the steps of an epoch go by."""
+
+    first: int  # steps taken before it
+    shares: Array  # how often the squares of every batch count
+    decays: Array  # the strength of its penalty
+
+
+class Steps(Optimizer):
+    """What the engine reads of an optimizer, with numbers that may change from epoch to epoch.
+
+    The penalty of a batch depends on what it weighs, and the loss curve has it, with the weights before every step. So
+    both are part of the equations.
 
     Attributes
     ----------
-    kernel : str
-        The engine's kernel.
     learning_rate : float
-        The present one.
+        The present one, before a schedule.
     """
 
-    kernel: str
-    learning_rate: float
+    def __init__(self, rule: Rule, start: tuple[float, ...], learning_rate: float) -> None:
+        self._rule, self._start, self.learning_rate = _penalised(rule), (*start, 0.0), float(learning_rate)
+        self._epoch = Epoch(0, np.zeros(1), np.zeros(1))
 
     @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that the kernel reads."""
+    def rule(self) -> Rule:
+        """The update equations."""
+        return self._rule
+
+    @property
+    def kernel(self) -> str:
+        """Their name."""
+        return self._rule.name
+
+    @property
+    def start(self) -> tuple[float, ...]:
+        """What each state begins with."""
+        return self._start
+
+    @property
+    def is_constant(self) -> bool:
+        """Not as far as anybody should rely on it."""
+        return False
+
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """Go on with the batches of another epoch."""
+        self._epoch = epoch
+
+    def numbers(self, steps: Any, rates: Any = None) -> Array:
+        """The table that the kernels read: a row for every step, which count from 1."""
+        t = np.asarray(steps, np.float64)
+        table = np.empty((t.size, len(self.rule.numbers)))
+        table[:, :-2] = self._own_numbers(t, np.full(t.size, self.learning_rate if rates is None else rates))
+        first, shares, decays = self._epoch
+        batch = np.minimum(t.astype(int) - 1 - first, len(shares) - 1)  # asked for once more when all are done
+        table[:, -2], table[:, -1] = decays[batch], shares[batch]
+        return table
+
+    def _own_numbers(self, t: Array, rates: Array) -> Array:
+        """All but decay and share."""
         raise NotImplementedError
 
-    def to_engine(self) -> Any:
+    def to_engine(self) -> Optimizer:
         """The engine's own optimizer that comes nearest, for whoever looks at the network."""
         raise NotImplementedError
 
@@ -46,30 +149,29 @@ class Steps:
 class SGDSteps(Steps):
     """Gradient descent with the learning rates "constant", "invscaling" and "adaptive"."""
 
-    def __init__(self, rate: float, schedule: str, momentum: float, nesterov: bool, power_t: float) -> None:
-        self.learning_rate, self._initial = float(rate), float(rate)
-        self._schedule, self._momentum, self._power_t = schedule, float(momentum), power_t
-        self.kernel = "sgd" if momentum == 0 else "nesterov" if nesterov else "momentum"
+    def __init__(self, rate: float, course: str, momentum: float, nesterov: bool, power_t: float) -> None:
+        self._name = "sgd" if momentum == 0 else "nesterov" if nesterov else "momentum"
+        rule = _rule(self._name)
+        super().__init__(rule, (0.0,) * len(rule.states), rate)
+        self._initial, self._course, self._momentum, self._power_t = float(rate), course, float(momentum), power_t
 
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that the kernel reads."""
-        return self.learning_rate, self._momentum
+    def _own_numbers(self, t: Array, rates: Array) -> Array:
+        return np.stack([rates, *[np.full(t.size, self._momentum)] * (self._momentum > 0)], axis=1)
 
     def to_engine(self) -> SGD:
         """The same, as far as its momentum is one that the engine takes."""
         if not 0 < self._momentum < 1:
             return SGD(self.learning_rate)
-        return SGD(self.learning_rate, self._momentum, self.kernel == "nesterov")
+        return SGD(self.learning_rate, self._momentum, self._name == "nesterov")
 
     def end_epoch(self, samples: int) -> None:
         """Go on after so many samples in all."""
-        if self._schedule == "invscaling":
+        if self._course == "invscaling":
             self.learning_rate = self._initial / (samples + 1) ** self._power_t
 
     def stagnate(self) -> tuple[bool, str]:
         """Whether to stop where nothing improves any more, and what to say."""
-        if self._schedule != "adaptive":
+        if self._course != "adaptive":
             return super().stagnate()
         if self.learning_rate <= _SMALLEST_RATE:
             return True, "Learning rate too small. Stopping."
@@ -80,16 +182,15 @@ class SGDSteps(Steps):
 class AdamSteps(Steps):
     """Adam."""
 
-    kernel = "adam"
-
     def __init__(self, rate: float, beta_1: float, beta_2: float, epsilon: float) -> None:
-        self.learning_rate = float(rate)
+        super().__init__(_rule("adam"), (0.0, 0.0), rate)
         self._numbers = float(beta_1), float(beta_2), float(epsilon)
 
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that the kernel reads."""
-        return self.learning_rate, *self._numbers
+    def _own_numbers(self, t: Array, rates: Array) -> Array:
+        beta_1, beta_2, epsilon = self._numbers
+        corrected = rates * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        constant = (beta_1, 1 - beta_1, beta_2, 1 - beta_2, max(epsilon, SMALLEST_FLOAT32))
+        return np.column_stack([corrected, np.tile(constant, (t.size, 1))])
 
     def to_engine(self) -> Adam:
         """The same, but for where epsilon stands."""
@@ -99,16 +200,13 @@ class AdamSteps(Steps):
 class EngineSteps(Steps):
     """An optimizer of the engine as it is."""
 
-    def __init__(self, optimizer: Any) -> None:
-        self._optimizer = optimizer
-        self.kernel, self.learning_rate = optimizer.kernel, optimizer.learning_rate
+    def __init__(self, given: Optimizer) -> None:
+        super().__init__(given.rule, given.start, given.learning_rate)
+        self._given = given
 
-    @property
-    def settings(self) -> tuple[float, ...]:
-        """The numbers that the kernel reads."""
-        numbers: tuple[float, ...] = self._optimizer.settings
-        return numbers
+    def _own_numbers(self, t: Array, rates: Array) -> Array:
+        return self._given.numbers(t, rates)
 
-    def to_engine(self) -> Any:
+    def to_engine(self) -> Optimizer:
         """The optimizer itself."""
-        return self._optimizer
+        return self._given

@@ -20,7 +20,8 @@ class FastNN(Peer):
         import fastnn
 
         initial = [W for W, _ in layers], [b for _, b in layers]
-        self._network = fastnn.Network(task.sizes, initializer=initial, dtype=task.dtype, scale=self.scale)
+        options: dict[str, Any] = {} if self.scale is None else {"scale": self.scale}  # which old commits do not know
+        self._network = fastnn.Network(task.sizes, initializer=initial, dtype=task.dtype, **options)
         self._X, self._y = self._features(data), data.y
         rate = maths.LEARNING_RATES[task.optimizer]
         optimizer: Any

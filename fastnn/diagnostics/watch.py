@@ -1,0 +1,141 @@
+"""Looking while ``fit`` trains, as often as 1 % of the training time pays for, and warning of what is found."""
+
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.diagnostics import look as looking
+from fastnn.diagnostics.look import FEW, Model, Sample, draw
+from fastnn.diagnostics.rules import RULES, Evidence, Findings, Settings, judge
+from fastnn.history import History
+from fastnn.kernels.buffers import Data
+
+_SHARE_OF_TIME = 0.01
+_LIBRARY = "fastnn"
+
+
+class TrainingWarning(UserWarning):
+    """Something is wrong with a training that goes on; the text says what, where, and what to change.
+
+    Examples
+    --------
+    >>> import warnings, fastnn
+    >>> warnings.simplefilter("ignore", fastnn.TrainingWarning)  # to hear nothing of it
+    """
+
+
+def diagnose(model: Model, data: Data, n: int, settings: Settings, history: History | None) -> Findings:
+    """Judge a network as it stands, on these data; of the course of its last training, what was found then."""
+    sample = draw(model, data, n)
+    state = looking.look(model, sample)
+    evidence = Evidence(model, settings, sample, state, state.weights, np.inf)
+    course = [finding for finding in (history.findings if history else ()) if RULES[finding.name].kind == "course"]
+    trained = history or model.engine.memory.steps > 0
+    kinds = ("data", "state") if trained else ("data", "start", "state")
+    return Findings((*judge(evidence, kinds, course), *course))
+
+
+@dataclass
+class Budget:
+    """What looking may cost: seconds that training has paid in, and what the cheapest look took."""
+
+    balance: float = 0.0
+    price: float = 1e-3  # a guess, before the first look
+
+
+class Watch:
+    """Looks at a network while it is trained, and warns of every finding once.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    data : Data
+        What it is trained on.
+    n : int
+        Number of samples.
+    settings : Settings
+        How it is trained.
+    budget : Budget or None
+        Of earlier trainings of this network, to go on with. None where there are none: then there is a look before the
+        first step and one after the last, whatever they cost.
+    history : History
+        Of this training; findings are added to it.
+    among : array (n,) int64 or None
+        The samples it is trained on, where these are not all of the data.
+    warns : bool, default True
+        Say what is found, besides keeping it in the history.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        data: Data,
+        n: int,
+        settings: Settings,
+        budget: Budget | None,
+        history: History,
+        among: NDArray[np.int64] | None = None,
+        warns: bool = True,
+    ) -> None:
+        self._model, self._settings, self._history = model, settings, history
+        self._data, self._n, self._among, self._warns = data, n, among, warns
+        self._judges = n >= FEW
+        self._fresh, self.budget = budget is None and self._judges, budget or Budget()
+        self._untrained = model.engine.memory.steps == 0
+        self._sample: Sample | None = None
+        self._looked = 0  # epochs before the latest look
+
+    def begin(self) -> None:
+        """Note where training starts."""
+        if self._judges:
+            self._start = self._model.engine.params.copy()
+        if self._fresh:
+            self.look()
+
+    def after_epochs(self, count: int) -> None:
+        """Look, if training has paid for it, with that of the latest epochs."""
+        self.budget.balance += _SHARE_OF_TIME * sum(self._history.seconds[-count:])
+        if self._judges and self.budget.balance >= self.budget.price:
+            self.look()
+
+    def finish(self) -> None:
+        """Look at what training came to."""
+        if self._fresh and self._looked < len(self._history.train_cost):
+            self.look()
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether there was a look."""
+        return self._sample is not None
+
+    def look(self) -> None:
+        """Look and warn, whatever it costs."""
+        began, epochs, kinds = time.perf_counter(), len(self._history.train_cost), ["state", "course"]
+        if self._sample is None:
+            self._sample = draw(self._model, self._data, self._n, self._among)
+            kinds += ["data"] + ["start"] * (epochs == 0 and self._untrained)
+        state, read = looking.look(self._model, self._sample), self._model.engine.read
+        start = [read(i, self._start)[0] for i in range(len(self._model.activations))]
+        evidence = Evidence(self._model, self._settings, self._sample, state, start, epochs, self._history)
+        found = judge(evidence, kinds, self._history.findings)
+        took = time.perf_counter() - began
+        self.budget.balance -= took
+        self.budget.price = min(took, self.budget.price)
+        self._looked = epochs
+        for finding in found:
+            self._history.findings.append(finding)
+            if self._warns:
+                warn(str(finding))
+
+
+def warn(text: str) -> None:
+    """Warn of a training, at the line of the nearest caller that is not part of this library."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _LIBRARY:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, TrainingWarning, stacklevel=level)

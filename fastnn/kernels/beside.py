@@ -1,0 +1,80 @@
+"""Compiling on a second core: a process of its own leaves pieces on disk, while this one compiles others.
+
+Numba compiles one function at a time in a process, whatever the number of threads. Where the disk or a second core is
+not to be had, nothing happens here, and pieces are compiled one after the other.
+"""
+
+import atexit
+import contextlib
+import os
+import subprocess
+import sys
+from typing import Any
+
+from numba import types
+
+from fastnn.kernels import store
+from fastnn.kernels.compile import Piece
+
+_KINDS = {"float32": types.float32, "float64": types.float64}
+_CODE = "from fastnn.kernels.beside import compile_pieces; compile_pieces()"
+_AHEAD = ("evaluate", "predict")  # what is wanted next, and may be compiled when all else is done
+
+
+class Compilation:
+    """A process that compiles pieces; it ends with this one.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        Those that this process will not compile itself, in the order in which they are wanted.
+    dtype : Numba type
+        Of the numbers.
+    """
+
+    def __init__(self, pieces: list[Piece], dtype: Any) -> None:
+        self._names = [piece.name for piece in pieces]
+        self._process: subprocess.Popen[bytes] | None = None
+        command = [sys.executable, "-c", _CODE, str(dtype), *self._names, *_AHEAD]
+        paths = os.pathsep.join(path for path in sys.path if path)
+        nothing = subprocess.DEVNULL
+        with contextlib.suppress(OSError):
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, "PYTHONPATH": paths},
+                stdin=nothing,
+                stdout=nothing,
+                stderr=nothing,
+                start_new_session=True,  # Ctrl-C is not for it
+            )
+            atexit.register(self._process.kill)
+
+    def wait(self, piece: Piece, dtype: Any) -> None:
+        """Until the piece is on disk, or will not come."""
+        while piece.name in self._names and self._process is not None and not piece.is_kept(dtype):
+            try:
+                self._process.wait(0.02)
+            except subprocess.TimeoutExpired:
+                continue
+            self._names = []
+
+
+def split(pieces: list[Piece], dtype: Any) -> Compilation | None:
+    """Have the first of several pieces compiled by another process, if it and others must be, and that is possible."""
+    missing = [piece for piece in pieces if not piece.is_ready(dtype) and not piece.is_kept(dtype)]
+    if len(missing) < 3 or missing[0] is not pieces[0] or _cores() < 2 or not sys.executable or not store.is_usable():
+        return None
+    return Compilation(missing[:1], dtype)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def compile_pieces() -> None:
+    """What the other process does."""
+    from fastnn.kernels import epoch
+
+    kind, *names = sys.argv[1:]
+    for name in names:
+        getattr(epoch, name).compile(_KINDS[kind])
