@@ -26,7 +26,6 @@ from fastnn import datasets, persistence, validation, warming
 from fastnn._version import __version__
 from fastnn.callbacks import EarlyStopping
 from fastnn.datasets import readers
-from fastnn.diagnostics import WORDINGS
 from fastnn.formulas.activations import ROWS as ACTIVATIONS
 from fastnn.formulas.costs import ROWS as COSTS
 from fastnn.formulas.schedules import SCHEDULES
@@ -466,7 +465,7 @@ def _run_train(args: argparse.Namespace) -> None:
         if not args.quiet:
             print("images of bytes: pixels are divided by 255")
     network = Network(args.layers or _deduced_sizes(train), **options)
-    network._wording = WORDINGS["command"]
+    network._wording = "command"
     _check_data(network, *((train, test) if test else (train,)))
     try:
         history = _train_and_save(network, train, test, optimizer, args)

@@ -46,6 +46,7 @@ from fastnn.validation import UINT8, Features, Targets
 
 Array = NDArray[Any]
 _INT64 = np.dtype(np.int64)
+_FEATURES = Data._fields.index("features")
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
@@ -304,6 +305,7 @@ class Engine:
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
         self._data: tuple[Data, Packed] | None = None
+        self._plain: Packed | None = None
         self._alone = Packed(self._new_team(0, 1))
         self._products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
         # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
@@ -380,9 +382,18 @@ class Engine:
         return self._entries[name]
 
     def _packed(self, data: Data) -> int:
-        """Address of the data's record; that of the last ones is kept."""
-        if self._data is None or self._data[0] is not data:
-            self._data = data, Packed(data)
+        """Address of the data's record; that of the last ones is kept.
+
+        For predictions of plain numbers there is one record, of which a word changes: they take a few microseconds.
+        """
+        if self._data is not None and self._data[0] is data:
+            return self._data[1].address
+        if data.features.size and not (data.starts.size or data.labels.size or data.targets.size):
+            if self._plain is None:
+                self._plain = Packed(data)
+            self._plain.words[_FEATURES] = address_of(data.features)
+            return self._plain.address
+        self._data = data, Packed(data)
         return self._data[1].address
 
     def _new_team(self, member: int, size: int) -> Team:

@@ -45,7 +45,7 @@ class Metric:
     >>> import numpy as np, fastnn
     >>> X, y, Xt, yt = fastnn.datasets.load_digits()
     >>> def errors(y_true, y_pred):
-    ...     return np.count_nonzero(y_true != y_pred)
+    ...     return int(np.count_nonzero(y_true != y_pred))
     >>> metric = fastnn.Metric(errors, larger_is_better=False)
     >>> stop = fastnn.EarlyStopping("errors", patience=2)
     >>> net = fastnn.Network([64, 16, 10])

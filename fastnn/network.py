@@ -16,21 +16,21 @@ from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
 from fastnn.engine import Engine, natural_order, pack_data, plan_first_layer, random_order
 from fastnn.forks import ForkSafeLock
-from fastnn.formulas import activations, costs, optimizers, schedules
+from fastnn.formulas import activations, costs, expressions, optimizers, schedules
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.averaging import keeps_average
 from fastnn.formulas.costs import Cost
 from fastnn.formulas.schedules import ReduceOnPlateau, Schedule
 from fastnn.history import FIGURES, History
 from fastnn.initializers import INITIALIZER_NAMES, LSUV, draw_layers
-from fastnn.inputs.labels import CLASSES, Outputs
+from fastnn.inputs.labels import Outputs
 from fastnn.inputs.reader import Reader, check_wishes
 from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
 from fastnn.regularisation import Wishes, layer_steps
-from fastnn.splitting import alone, hold_out
+from fastnn.splitting import alone, cut_samples, split_rows, weighed
 from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, evaluate
 
 Array = NDArray[Any]
@@ -219,10 +219,11 @@ class Network:
         self.weights = layers[0]
         self.biases = layers[1]
 
-    _wording = diagnostics.LIBRARY  # of what goes wrong in training; others that train here set their own
+    _wording = "library"  # of what goes wrong in training; others that train here set their own
 
     def _attach_engine(self) -> None:
-        self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
+        with held():  # the first one imports Numba
+            self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
         self._fitting = ForkSafeLock()
         self._training: Training | None = None  # while ``fit`` runs
 
@@ -250,13 +251,10 @@ class Network:
 
     @property
     def _outputs(self) -> Outputs:
-        cost = self._cost
-        return Outputs(self.sizes[-1], self._activations[-1].name, cost.spec, cost.classifies, cost.targets, self.dtype)
-
-    @property
-    def _classifier(self) -> bool:
-        """Whether it answers with one class for every sample."""
-        return self._reader.answering.kind == CLASSES
+        cost, activation = self._cost, self._activations[-1].name
+        return Outputs(
+            self.sizes[-1], activation, cost.spec, cost.classifies, cost.targets, self.dtype, cost.probability
+        )
 
     # --- what it knows of its data ---
 
@@ -415,7 +413,8 @@ class Network:
         validation_split : float, optional
             Instead of ``validation_data``: hold this share of the samples out, in (0, 1), of every class in
             proportion. Which ones follows from the network's seed: the same in every ``fit`` on the same data.
-            ``history.held_out`` says how many. A ``scale`` is learned from all of X.
+            ``history.held_out`` says how many. A ``scale`` is learned from the others alone; ``class_weight`` is for
+            the others alone, too.
         metrics : sequence of str or callable, default ()
             Further figures on the validation data, after every epoch in ``history.metrics``, which may also be
             monitored: names of scikit-learn's scorers, such as "roc_auc" or "f1_macro" (extra ``sklearn``), or
@@ -515,10 +514,16 @@ class Network:
         reader: Reader | None = None,
     ) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing. A ``reader`` has read X already."""
-        if reader is None:
-            reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
-        train = self._samples(X, y, sample_weight, class_weight, reader)
-        train, held_out = self._held_out(reader, train, validation_data, validation_split)
+        held_out: Samples | None
+        if validation_split is not None:
+            if validation_data is not None:
+                raise ValueError("validation_data and validation_split cannot both be given")
+            reader, train, held_out = self._hold_out(X, y, sample_weight, class_weight, validation_split)
+        else:
+            if reader is None:
+                reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
+            train = self._samples(X, y, sample_weight, class_weight, reader)
+            held_out = self._held_out(reader, validation_data)
         judge = self._judge(reader, held_out, metrics)
         steps = self._check_optimizer(optimizer)
         layers = layer_steps(Wishes(l1, l2, dropout, max_norm, weights_rate, biases_rate), len(self.sizes) - 1)
@@ -547,27 +552,42 @@ class Network:
             train = Samples(alone(train, self.sizes[0], self.sizes[-1]), train.n)
         return FitRequest(train, held_out, settings, reader, judge, validation_split is not None)
 
-    def _held_out(
-        self, reader: Reader, train: Samples, validation_data: Any, validation_split: Any
-    ) -> tuple[Samples, Samples | None]:
-        """What is left to train on, and what to validate on."""
-        if validation_split is not None:
-            if validation_data is not None:
-                raise ValueError("validation_data and validation_split cannot both be given")
-            share = validation.check_number("validation_split", validation_split, above=0, below=1)
-            generator = np.random.default_rng(np.random.SeedSequence(self._entropy, spawn_key=(1,)))
-            left, held_out = hold_out(train, share, generator, self.sizes[-1])
-            if not held_out.n:
-                raise ValueError(
-                    f"validation_split must leave samples on either side: none of {train.n} can be held out without "
-                    "taking a class's only sample"
-                )
-            return left, Samples(alone(held_out, self.sizes[0], self.sizes[-1]), held_out.n)
+    def _hold_out(
+        self, X: Any, y: Any, sample_weight: Any, class_weight: Any, share: Any
+    ) -> tuple[Reader, Samples, Samples]:
+        """What is known of the data, those left to train on, and those to validate on.
+
+        Which classes there are is told from all of y, but a scale is learned from what is trained on alone.
+        """
+        reader = self._reader.settled(X, y)
+        whole = self._samples(X, y, reader=reader)
+        rows, held = self._split(whole, share)
+        if self._reader.scaling is None:
+            reader = self._reader.settled(cut_samples(X, rows), y)
+            whole = self._samples(X, y, reader=reader)
+        train = weighed(Samples(whole.data, len(rows), rows), reader, sample_weight, class_weight)
+        rest = weighed(Samples(whole.data, len(held), held), reader, sample_weight, None)
+        return reader, train, Samples(alone(rest, self.sizes[0], self.sizes[-1]), rest.n)
+
+    def _split(self, samples: Samples, share: Any) -> tuple[Array, Array]:
+        """The rows to train on and those to hold out, always the same ones."""
+        share = validation.check_number("validation_split", share, above=0, below=1)
+        generator = np.random.default_rng(np.random.SeedSequence(self._entropy, spawn_key=(1,)))
+        rows, held = split_rows(samples, share, generator, self.sizes[-1])
+        if not held.size:
+            raise ValueError(
+                f"validation_split must leave samples on either side: none of {samples.n} can be held out without "
+                "taking a class's only sample"
+            )
+        return rows, held
+
+    def _held_out(self, reader: Reader, validation_data: Any) -> Samples | None:
+        """What to validate on."""
         if validation_data is None:
-            return train, None
+            return None
         X, y, weights = validation.check_held_out("validation_data", validation_data)
         try:
-            return train, self._samples(X, y, weights, reader=reader)
+            return self._samples(X, y, weights, reader=reader)
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
 
@@ -635,6 +655,8 @@ class Network:
                     raise ValueError(f"{name} does not go with optimizer 'lbfgs'")
             require_scipy()
         elif schedule is not None:
+            if "rate" not in expressions.variables(method.rule.expressions):
+                raise ValueError(f"schedule does not go with optimizer {method.name!r}, which finds its own step sizes")
             total = settings.steps_per_epoch * max(settings.epochs, 1)
             at = np.unique(np.linspace(0, total - 1, min(total, _LOOKS_AT_SCHEDULE)).round())
             schedule.rate(method.learning_rate, at, settings.steps_per_epoch, total)
@@ -753,8 +775,8 @@ class Network:
 
     @property
     def _model(self) -> diagnostics.Model:
-        scaled = self._reader.wishes.scale is not None
-        return diagnostics.Model(self._engine, self._activations, self._cost, self._wording, scaled)
+        wording, scaled = diagnostics.WORDINGS[self._wording], self._reader.wishes.scale is not None
+        return diagnostics.Model(self._engine, self._activations, self._cost, wording, scaled)
 
     def _samples(
         self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, reader: Reader | None = None
@@ -805,8 +827,9 @@ class Network:
     def predict(self, X: ArrayLike) -> Array:
         """Answers in the words and the shape of the y of the first fit: labels, zeros and ones, or quantities.
 
-        Of classes the one with the largest output; a single output, and each of several labels at once, is cut at one
-        half. Before any training a network answers with classes if its cost is "cross_entropy" or "log_likelihood".
+        Of classes the one with the largest output; a single output, and each of several labels at once, is cut where
+        its probability is one half. Before any training a network answers with classes if its cost is one over classes,
+        such as "cross_entropy".
 
         Parameters
         ----------
@@ -837,7 +860,8 @@ class Network:
         """Probabilities of the classes.
 
         Softmax outputs as they are; a single sigmoid output a as ``[1 - a, a]``; independent sigmoid outputs divided by
-        their sum, so that every row sums to one. Of several labels at once every column is a probability of its own.
+        their sum, so that every row sums to one; margins (cost "hinge") likewise, by ``(1 + a) / 2``. Of several labels
+        at once every column is a probability of its own.
 
         Parameters
         ----------

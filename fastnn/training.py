@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import lbfgs, metrics, progress, validation
-from fastnn.callbacks import EarlyStopping
+from fastnn.callbacks import restore_best
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
 from fastnn.engine import Engine, LayerStep, Memory, Penalty, Seen, Stepping, Stretch, Workers, natural_order
@@ -271,9 +271,7 @@ class Training:
             history.stopped_by = "error"
             raise
         finally:
-            for callback in self._settings.callbacks:
-                if isinstance(callback, EarlyStopping):
-                    callback.restore(network, history)
+            restore_best(self._settings.callbacks, network, history)
             self._engine.settle()
             if self._bar is not None:
                 self._bar.close()

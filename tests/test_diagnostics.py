@@ -173,7 +173,7 @@ def test_what_is_known_of_an_activation_is_so(name: str) -> None:
         assert flat[abs(Z) > known.flat + 0.01].all()  # found on a grid
         assert not flat[abs(Z) < 0.95 * known.flat].any()
         targets = np.array([[known.low, known.high]])
-        assert abs((A - targets) * slope).max() == pytest.approx(known.largest_delta, rel=1e-3)
+        assert abs((A - targets) * slope).max() == pytest.approx(known.largest_delta, rel=1e-2)
     assert known.dies == bool((A[Z < 0] == 0).all())
 
 
@@ -187,26 +187,28 @@ def test_what_is_known_of_costs_is_so() -> None:
     assert found["cross_entropy"] is found["log_likelihood"] is None
 
 
+HIDDEN = [name for name, row in ACTIVATIONS.items() if row.hidden]
+NETWORKS = [
+    *((name, "softmax", "log_likelihood", "sgd") for name in HIDDEN),
+    *(("tanh", output, name, "adam") for name, row in COSTS.items() for output in row.outputs),
+    *(("relu", "sigmoid", "cross_entropy", name) for name in OPTIMIZERS),
+]
+
+
 @pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
-@pytest.mark.parametrize("optimizer", [kind() for kind in OPTIMIZERS.values()], ids=OPTIMIZERS)
-@pytest.mark.parametrize("cost", COSTS)
-def test_every_network_can_be_looked_at(cost: str, optimizer: Any) -> None:
-    """Also through the rules that ask for the course of a training."""
-    inputs = X[:300]
-    cost = "pinball(quantiles=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95])" if cost == "pinball" else cost
-    labels, held_out = (np.eye(10)[Y[:300]], np.eye(10)[YT]) if cost.startswith("pinball") else (Y[:300], YT)
-    for output in costs.resolve(cost).outputs:
-        for activation in ("sigmoid", "relu", "gelu"):
-            net = fastnn.Network([64, 8, 6, 10], activation, output, cost)
-            batch = 300 if optimizer.full_batch else 50
-            net.fit(inputs, labels, 6, batch, replace(optimizer, learning_rate=1e-3), validation_data=(XT, held_out))
-            state = look.look(net._model, look.draw(net._model, net._samples(inputs, labels).data, 300))
-            sample = look.draw(net._model, net._samples(inputs, labels).data, 300)
-            np.testing.assert_allclose(state.A[-1], net.forward(sample.X), rtol=1e-3, atol=1e-4)
-            history = fastnn.History(train_cost=[1.0] * 9, train_accuracy=[0.1] * 9, val_cost=[1.0] * 4 + [2.0] * 5)
-            e = rules.Evidence(net._model, net._settings, sample, state, state.weights, 9, history)
-            for rule in rules.RULES.values():
-                rule.check(e)
+@pytest.mark.parametrize(("activation", "output", "cost", "optimizer"), NETWORKS)
+def test_every_network_can_be_looked_at(activation: str, output: str, cost: str, optimizer: str) -> None:
+    """Every name once with each that it goes with; also through the rules that ask for the course of a training."""
+    net = fastnn.Network([64, 8, 6, 3], activation, output, cost)
+    inputs, targets = X[:300], np.eye(3)[Y[:300] % 3]
+    net.fit(inputs, targets, 5, 300, replace(OPTIMIZERS[optimizer](), learning_rate=1e-3))
+    sample = look.draw(net._model, net._samples(inputs, targets).data, 300)
+    state = look.look(net._model, sample)
+    np.testing.assert_allclose(state.A[-1], net.forward(sample.X), rtol=1e-3, atol=1e-4)
+    history = fastnn.History(train_cost=[1.0] * 9, train_accuracy=[0.1] * 9, val_cost=[1.0] * 4 + [2.0] * 5)
+    e = rules.Evidence(net._model, net._settings, sample, state, state.weights, 9, history)
+    for rule in rules.RULES.values():
+        rule.check(e)
 
 
 def test_the_gradients_of_a_look_are_the_network_s() -> None:

@@ -213,6 +213,18 @@ def test_several_labels_have_probabilities_of_their_own():
     np.testing.assert_array_equal(net.predict_proba(X), net.forward(X))
 
 
+@pytest.mark.parametrize("n_out", [1, 2, 3])
+def test_margins_have_probabilities_too(n_out):
+    y = TWO if n_out < 3 else NUMBERS
+    net = trained(y, n_out, output="identity", cost="hinge")
+    shares = net.predict_proba(X)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(net.classes[shares.argmax(axis=1)], net.predict(X))
+    np.testing.assert_array_equal(net.predict(X), y)
+    if n_out == 1:
+        np.testing.assert_array_equal(net.predict(X), net.forward(X)[:, 0] > 0)  # where the margin changes sides
+
+
 def test_no_probabilities():
     with pytest.raises(ValueError, match="predict_proba is for classifiers"):
         trained(X[:, 0], 1, output="identity", cost="quadratic").predict_proba(X)

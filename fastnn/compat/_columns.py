@@ -12,7 +12,6 @@ from numpy import divide, exp, vdot
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
-from fastnn.diagnostics import Wording
 from fastnn.engine import shuffle_as_python
 from fastnn.history import History
 from fastnn.inputs.scaling import Scaling
@@ -97,7 +96,7 @@ class ColumnNetwork:
         """Whether the output's error is multiplied with the slope of its sigmoid."""
         return self._network.cost == "quadratic"
 
-    def _attach(self, sizes: tuple[int, ...], cost: str, wording: Wording) -> None:
+    def _attach(self, sizes: tuple[int, ...], cost: str, wording: str) -> None:
         self._network = Network(sizes, cost=cost, dtype="float64")
         self._network._wording, self._trains = wording, False
         self._shapes = [((n_out, n_in), (n_out, 1), (n_in, 1)) for n_in, n_out in pairwise(sizes)]

@@ -48,9 +48,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import datasets, persistence, validation
 from fastnn.compat._columns import ColumnNetwork, ListShuffle, Samples
+from fastnn.compat._sigmoid import sigmoid
 from fastnn.compat.nielsen import sigmoid_prime
-from fastnn.diagnostics import WORDINGS
-from fastnn.functions import relu, sigmoid
+from fastnn.functions import relu
 
 __all__ = [
     "NN",
@@ -225,7 +225,7 @@ class NN(ColumnNetwork):
         """All but the weights and biases."""
         checked = validation.check_sizes(size)
         self.n_layers, self.size, self.cost = len(checked), list(checked), cost
-        self._attach(checked, _engine_cost(cost), WORDINGS["musings"])
+        self._attach(checked, _engine_cost(cost), "musings")
 
     # The global generator on purpose: a script that seeds it gets the numbers it always got.
 

@@ -20,8 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
 from fastnn.compat._columns import ColumnNetwork, ListShuffle
-from fastnn.diagnostics import WORDINGS
-from fastnn.functions import sigmoid
+from fastnn.compat._sigmoid import sigmoid
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
 
@@ -69,7 +68,7 @@ class Network(ColumnNetwork):
     def __init__(self, sizes: Sequence[int]) -> None:
         checked = validation.check_sizes(sizes)
         self.num_layers, self.sizes = len(checked), list(checked)
-        self._attach(checked, "quadratic", WORDINGS["nielsen"])
+        self._attach(checked, "quadratic", "nielsen")
         # The global generator on purpose: a script that seeds it gets the numbers it always got.
         self.biases = [np.random.randn(n_out, 1) for n_out in checked[1:]]  # noqa: NPY002
         self.weights = [np.random.randn(n_out, n_in) for n_in, n_out in pairwise(checked)]  # noqa: NPY002

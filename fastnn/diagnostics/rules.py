@@ -226,7 +226,7 @@ def _saturated(e: Evidence) -> Verdict | None:
         if not causes and e.epochs > 0:
             causes, change["learning_rate"] = ["steps that were too large"], e.rate(0.1)
         seen = (
-            f"{share:.0%} of its {Z.shape[1]} units over {len(Z)} samples have |z| > {limit:g}, typically "
+            f"{share:.0%} of its {Z.shape[1]} units over {len(Z)} samples have |z| > {limit:.2g}, typically "
             f"{np.median(Z):.3g}, where the {name} is flat and passes no gradient on; the cause is "
             f"{' with '.join(causes) or 'weights that are too large'}"
         )
@@ -354,7 +354,7 @@ def _rate_too_high(e: Evidence) -> Verdict | None:
     seen = f"{e.steps_text} is too much: the cost {way} in {len(costs)} epochs, {e.unexplained:.0%} of the error"
     seen += " that the best constant output makes, and "
     if thrown:
-        seen += f"one step can move an output's z by {kick:.2g}, from one flat end (|z| > {limit:g}) to the other"
+        seen += f"one step can move an output's z by {kick:.2g}, from one flat end (|z| > {limit:.2g}) to the other"
     else:
         seen += f"a step on one batch moves the outputs by {swing:.0%} of the targets' spread"
     return Verdict(None, seen, {"learning_rate": e.rate(0.1)})
@@ -372,7 +372,7 @@ def _restless(e: Evidence) -> Verdict | None:
         return None
     seen = (
         f"{e.steps_text} is too much to settle: one step can move an output's z by {kick:.2g}, and {share:.0%} of the "
-        f"last hidden layer's units have been driven to |z| > {limit:g}, where they learn next to nothing"
+        f"last hidden layer's units have been driven to |z| > {limit:.2g}, where they learn next to nothing"
     )
     return Verdict(None, seen, {"learning_rate": e.rate(1 / kick)})
 

@@ -5,12 +5,15 @@ The first fit settles which (see `settle`), later data must agree, and answers c
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import validation
+from fastnn.formulas import ops
+from fastnn.formulas.expressions import Expression
 from fastnn.inputs.tables import read_table
 from fastnn.validation import Targets
 
@@ -32,6 +35,14 @@ class Outputs(NamedTuple):
     classifies: bool  # whether it is a cost over classes
     targets: str  # what the cost can make sense of, see ``formulas.costs.TARGETS``
     dtype: np.dtype[Any]
+    probability: Expression | None = None  # of a class, from its output ``a``, where that is not the output itself
+
+    def chances(self, a: Array) -> Array:
+        """For every output how likely what it stands for is; 0.5 is where an answer changes."""
+        if self.probability is None:
+            return a
+        found: Array = ops.compute([self.probability], {"a": a})[0]
+        return found
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class Task:
     classes: Array | None = None
     column: bool = False
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether the classes are the numbers of the outputs."""
         return self.classes is not None and _are_numbers_from_zero(self.classes)
@@ -316,28 +327,29 @@ def _in_range(outputs: Outputs, matrix: Array) -> Array:
     return matrix
 
 
-def decode(task: Task, outputs: Array) -> Array:
+def decode(task: Task, a: Array, outputs: Outputs) -> Array:
     """Answers from output activations: labels, zeros and ones, or the outputs themselves; of the shape that y had."""
     if task.kind == REGRESSION:
-        return outputs if task.column or outputs.shape[1] > 1 else outputs[:, 0]
+        return a if task.column or outputs.n > 1 else a[:, 0]
     if task.kind == MULTILABEL:
-        return (outputs > 0.5).astype(np.int64)
-    numbers = (outputs[:, 0] > 0.5).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+        return (outputs.chances(a) > 0.5).astype(np.int64)
+    numbers = (outputs.chances(a)[:, 0] > 0.5).astype(np.int64) if outputs.n == 1 else a.argmax(axis=1)
     answers: Array = numbers if task.plain or task.classes is None else task.classes[numbers]
     return answers[:, np.newaxis] if task.column else answers
 
 
-def probabilities(task: Task, outputs: Array, activation: str) -> Array:
+def probabilities(task: Task, a: Array, outputs: Outputs) -> Array:
     """Probabilities (n, k) of every class, or of every label of several that may hold at once."""
     if task.kind == REGRESSION:
         raise ValueError("predict_proba is for classifiers, but this network's task is 'regression': use predict")
-    if activation not in ("sigmoid", "softmax"):
-        raise ValueError(f"predict_proba needs output 'sigmoid' or 'softmax', got {activation!r}")
-    if activation == "softmax" or task.kind == MULTILABEL:
-        return outputs
-    if outputs.shape[1] == 1:
-        return np.hstack([1 - outputs, outputs])
-    sums = outputs.sum(axis=1, keepdims=True, dtype=np.float64)
-    even = np.full_like(outputs, 1 / outputs.shape[1], dtype=np.float64)  # where all have underflowed
-    shares: Array = np.divide(outputs, sums, out=even, where=sums > 0).astype(outputs.dtype)
+    if outputs.probability is None and outputs.activation not in ("sigmoid", "softmax"):
+        raise ValueError(f"predict_proba needs output 'sigmoid' or 'softmax', got {outputs.activation!r}")
+    chances = outputs.chances(a)
+    if outputs.activation == "softmax" or task.kind == MULTILABEL:
+        return chances
+    if outputs.n == 1:
+        return np.hstack([1 - chances, chances])
+    sums = chances.sum(axis=1, keepdims=True, dtype=np.float64)
+    even = np.full_like(chances, 1 / outputs.n, dtype=np.float64)  # where all have underflowed
+    shares: Array = np.divide(chances, sums, out=even, where=sums > 0).astype(a.dtype)
     return shares

@@ -1,6 +1,7 @@
 """What one network knows of its data: how they are scaled, what their columns are called, what is learned from them."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ class Reader:
         """Columns of X."""
         return self.n_in // 2 if self.wishes.missing == "indicator" else self.n_in
 
-    @property
+    @cached_property
     def answering(self) -> Task:
         """The task, or what it would be before the first fit."""
         if self.task is not None:
@@ -183,11 +184,11 @@ class Reader:
 
     def answers(self, outputs: Array) -> Array:
         """What ``predict`` says."""
-        return labels.decode(self.answering, outputs)
+        return labels.decode(self.answering, outputs, self.outputs)
 
     def probabilities(self, outputs: Array) -> Array:
         """What ``predict_proba`` says."""
-        return labels.probabilities(self.answering, outputs, self.outputs.activation)
+        return labels.probabilities(self.answering, outputs, self.outputs)
 
     # --- in a file ---
 

@@ -6,6 +6,7 @@ field, with the addresses of its arrays; ``pointers.py`` lets compiled kernels r
 one machine word for a record, however much is in it. Imports nothing heavy.
 """
 
+import struct
 from functools import cache
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
@@ -44,6 +45,12 @@ def address_of(array: Array) -> int:
     return array.__array_interface__["data"][0] if array.size else 0
 
 
+@cache
+def _format_of(record: Any) -> struct.Struct:
+    """How a record's words are written: floats as they are, anything else as a whole number."""
+    return struct.Struct("".join("d" if kind is float else "q" for kind in fields_of(record).values()))
+
+
 class Packed:
     """A record in memory.
 
@@ -60,23 +67,21 @@ class Packed:
     words: Array
 
     def __init__(self, record: Any) -> None:
-        kind_of_record: Any = type(record)
-        words = np.empty(len(record), np.int64)
-        # What the words point to must live as long as they do.
-        self._keeps = [record]
-        floats = words.view(np.float64)
-        for i, (value, kind) in enumerate(zip(record, fields_of(kind_of_record).values(), strict=True)):
-            if kind is float:
-                floats[i] = value
-            elif kind is int:
-                words[i] = value
-            elif isinstance(kind, str | TableOf):
-                words[i] = address_of(value)
-            else:
-                inner = value if isinstance(value, Packed) else Packed(value)
-                self._keeps.append(inner)
-                words[i] = inner.address
-        self.address, self.words = address_of(words), words
+        self._keeps = [record]  # what the words point to must live as long as they do
+        self.words = np.empty(len(record), np.int64)
+        kind: Any = type(record)
+        _format_of(kind).pack_into(self.words.data, 0, *map(self._word, record))
+        self.address = address_of(self.words)
+
+    def _word(self, value: Any) -> Any:
+        if type(value) is np.ndarray:
+            return address_of(value)
+        if isinstance(value, tuple):
+            value = Packed(value)
+        if isinstance(value, Packed):
+            self._keeps.append(value)
+            return value.address
+        return value
 
 
 def pack_table(rows: Any) -> Array:
