@@ -59,7 +59,7 @@ PARTS = {
     "bombs": Part(
         lambda limits: hosted("campaign.files", limits._replace(amount=files.n_bombs()), "bombs"),
         Limits(100, 300),
-        Limits(100, 20),
+        Limits(100, 8),
         "small files that ask for much memory",
     ),
     "together": Part(processes.run_together, Limits(3, 600), Limits(0, 0), "eight processes on an empty cache"),

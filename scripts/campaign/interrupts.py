@@ -13,6 +13,7 @@ from subprocess import Popen
 from campaign.base import Limits, Result, last_words, numbers, start
 
 _PATIENCE = 300.0
+_GUESS = 5.0  # seconds that a fit takes which has everything to compile
 
 # Waits for an interrupt also after the fit, so that one that comes late is none that is lost.
 _COLD = """
@@ -107,7 +108,9 @@ def _problem(out: str) -> str | None:
 
 def run_cold(limits: Limits, threads: int) -> Result:
     """Interrupt fits whose kernels are in no cache."""
-    result, generator, longest = Result(), random.Random(threads), _seconds_of_a_cold_fit(threads)
+    # To find out how long it takes costs as much as an interrupt.
+    longest = _seconds_of_a_cold_fit(threads) if limits.amount > 1 else _GUESS
+    result, generator = Result(), random.Random(threads)
     for _ in numbers(limits):
         moment = generator.uniform(0, longest)
         with _cold_process(threads) as process:
