@@ -333,6 +333,7 @@ def test_huge_inputs_are_named_as_the_cause(largest):
         network(**LINEAR).fit(data, y, optimizer=SGD(0.1))
 
 
+@pytest.mark.filterwarnings("ignore:targets far from unit scale")
 def test_huge_targets_are_named_as_the_cause():
     with pytest.raises(DivergenceError, match=r"\b(y|targets)\b") as caught:
         Network([64, 1], output="identity", cost="quadratic").fit(X, y * 1e25)
@@ -351,6 +352,7 @@ def chain_with_a_bad_step(bad, n):
 
 
 @pytest.mark.filterwarnings("ignore:inputs far from unit scale")
+@pytest.mark.filterwarnings("ignore:constant inputs")
 @pytest.mark.parametrize("optimizer", [SGD(0.5), SGD(0.5, momentum=0.5)], ids=["sgd", "momentum"])
 @pytest.mark.parametrize("bad", [*range(1, 13), 40])
 def test_the_weights_kept_are_those_before_the_step_that_broke(bad, optimizer):
