@@ -187,7 +187,7 @@ def _targets(e: Evidence) -> Verdict | None:
     size, spread = _rms(T), _rms(e.spread)
     bounded = np.isfinite(known.low) and np.isfinite(known.high)
     free = e.model.cost_row.targets == "any"  # to be moved
-    if bounded or not free or spread == 0 or (size <= _LARGE_INPUT and spread >= _SMALL_INPUT):
+    if bounded or not free or np.ptp(T, axis=0).max() == 0 or (size <= _LARGE_INPUT and spread >= _SMALL_INPUT):
         return None
     seen = f"targets are typically {size:.3g}, from {T.min():g} to {T.max():g}, and vary by {spread:.2g}"
     return Verdict(None, seen, {"y": "(y - y.mean(axis=0)) / y.std(axis=0)"})
