@@ -1,5 +1,6 @@
 """Locks that outlive a fork: a child process has one thread, and would wait for ever for what another one held."""
 
+import logging  # noqa: F401  (its lock is taken in every fork, and must be after these: what runs under them may log)
 import os
 import sys
 import threading
@@ -9,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from fastnn.interrupts import held
 
-_PATIENCE = 120.0
+_PATIENCE = 30.0
 """Seconds that a fork waits for locks: for a kernel call, or for a compiler. After that it goes on without."""
 
 

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
-from functools import partial
 from itertools import pairwise
 from os import PathLike
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from fastnn import diagnostics, metrics, persistence, validation
 from fastnn.callbacks import EarlyStopping, OptunaPruning, check_direction
 from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
-from fastnn.engine import Engine, natural_order, pack_data, plan_first_layer, random_order
+from fastnn.engine import Engine, RandomOrders, natural_order, pack_data, plan_first_layer
 from fastnn.forks import ForkSafeLock
 from fastnn.formulas import activations, costs, expressions, optimizers, schedules
 from fastnn.formulas.activations import Activation
@@ -534,7 +533,7 @@ class Network:
             optimizer=steps,
             penalty=layers[0].penalty,
             layers=layers,
-            order=validation.check_shuffle(shuffle, partial(random_order, self._generator), natural_order),
+            order=validation.check_shuffle(shuffle, RandomOrders(self._generator), natural_order),
             order_is_theirs=callable(shuffle),
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
             callbacks=validation.check_callbacks(callbacks),
