@@ -4,7 +4,6 @@ Options carry the names of the library's parameters and are passed on only where
 the library's own. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; a failure is one line on stderr.
 """
 
-import contextlib
 import os
 import sys
 import warnings
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastnn.cli._parser import parser
-from fastnn.cli._writing import Failure
+from fastnn.cli._writing import Failure, say
 from fastnn.datasets import DataFileError
 from fastnn.training import DivergenceError
 
@@ -26,9 +25,7 @@ def _reason(error: OSError) -> str:
 
 
 def _complain(text: str, code: int) -> int:
-    if sys.stderr is not None:  # or print would take stdout for it
-        with contextlib.suppress(OSError, ValueError):  # closed, or full
-            print("fastnn:", " ".join(text.splitlines()), file=sys.stderr, flush=True)
+    say(text)
     return code
 
 
@@ -49,7 +46,7 @@ def _warn(
     message: Any, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
     """A warning in one line; where the program stands that shows it is of no interest."""
-    print("fastnn: warning:", " ".join(str(message).splitlines()), file=sys.stderr)
+    say(f"warning: {message}")
 
 
 def _settle_stdout() -> None:

@@ -28,8 +28,10 @@ from fastnn.cli._writing import (
     files_of,
     print_result,
     save,
+    say,
     write_text,
 )
+from fastnn.datasets import Dataset
 from fastnn.history import History
 from fastnn.interrupts import held
 from fastnn.network import Network, load
@@ -122,7 +124,7 @@ def _prepared(args: argparse.Namespace) -> tuple[Network, Data, Data | None]:
         options["missing"] = "mean"
     options = _data.network_arguments(loaded, args.layers, options)
     if not args.quiet:
-        for note in _data.notes(loaded.facts, options, scale_given):
+        for note in _data.notes_on_training(loaded.facts, options, scale_given):
             print(note)
     network = Network(**options)
     network._wording = "command"
@@ -155,11 +157,19 @@ def _train_and_save(
     return history
 
 
+def _say_notes(facts: Dataset, args: argparse.Namespace) -> None:
+    if not args.quiet:
+        for note in _data.notes_on_use(facts, args.command):
+            say(note)
+
+
 def run_evaluate(args: argparse.Namespace) -> None:
     network, reading = _load_model(args.model, args.label_column)
-    data = _data.in_order(_data.load(args.data, reading, "evaluate").to_measure, network.columns)
+    loaded = _data.load(args.data, reading, "evaluate")
+    data = _data.in_order(loaded.to_measure, network.columns)
     data = _data.in_words_of_network(data, network)
     _data.check_data(network, "evaluate", data)
+    _say_notes(loaded.facts, args)
     print_result(f"{', '.join(filter(None, _scores(network, data)))} ({len(data.X):,} samples)\n")
 
 
@@ -168,11 +178,12 @@ def run_predict(args: argparse.Namespace) -> None:
         read = [] if is_name(args.data) else files_of(args.data)
         check_is_no_input("--output", args.output, [Path(args.model), *read])
     network, reading = _load_model(args.model, args.label_column)
-    X = _data.load_inputs(args.data, network, reading)
+    facts = _data.load_inputs(args.data, network, reading)
     try:
-        answers = network.predict(X)
+        answers = network.predict(facts.X)
     except (ValueError, TypeError) as error:
         raise Failure(f"{args.data}: {_data.in_words_of_command(str(error), 'predict')}") from error
+    _say_notes(facts, args)
     # str of a NumPy number, not of a Python one: float32 is written with as many digits as it has.
     text = "".join(",".join(map(str, row)) + "\n" for row in answers.reshape(len(answers), -1))
     if args.output is None:
@@ -204,6 +215,7 @@ def run_info(args: argparse.Namespace) -> None:
 def _described(path: str) -> dict[str, str]:
     (network, _), header = _load_model(path), persistence.read(path).header
     layers = [f"{size} {activation}" for size, activation in zip(network.sizes[1:], network.activations, strict=True)]
+    label = network._reading.get("label_column")
     return {
         "model": path,
         "layers": " -> ".join([f"{network.sizes[0]} inputs", *layers]),
@@ -212,4 +224,5 @@ def _described(path: str) -> dict[str, str]:
         "parameters": f"{network.n_parameters:,}",
         "optimizer": header["optimizer"],
         "steps taken": f"{header['steps']:,}",
+        **({"label column": str(label)} if label is not None else {}),
     }

@@ -133,13 +133,13 @@ def load_file(data: str, reading: Reading, command: str) -> Loaded:
     return Loaded(facts, Data(data, facts.X, facts.y, facts.columns), test)
 
 
-def load_inputs(data: str, network: Network, reading: Reading) -> Array:
+def load_inputs(data: str, network: Network, reading: Reading) -> Dataset:
     """Samples to predict, whose labels are not needed, in the order of the network's columns."""
     if is_name(data):
-        return datasets.load(data)[2]
+        return Dataset(datasets.load(data)[2])
     n = network._reader.n_columns
     facts = _read(data, reading, "predict", lambda column: _unlabelled(data, n, column, reading.missing))
-    return in_order(Data(data, facts.X, np.empty(0), facts.columns), network.columns).X
+    return replace(facts, X=in_order(Data(data, facts.X, np.empty(0), facts.columns), network.columns).X)
 
 
 def _labelled(data: str, column: int | str, missing: Any) -> tuple[Dataset, bool]:
@@ -223,23 +223,30 @@ def network_arguments(loaded: Loaded, layers: list[int] | None, given: dict[str,
     if quantities:
         options = _for_regression(options)
     options["sizes"] = layers or [facts.X.shape[1], HIDDEN_UNITS, _n_outputs(source, facts, quantities)]
-    classes = facts.classes
-    if classes is not None and len(classes) == options["sizes"][-1] > 1 and not _are_numbers_from_zero(classes):
-        options["classes"] = classes
+    if _are_to_be_named(facts.classes, options["sizes"][-1]):
+        options["classes"] = facts.classes
     return options
 
 
-def notes(facts: Dataset, options: dict[str, Any], scale_given: bool) -> list[str]:
-    """What to tell of the data, one line each."""
-    # What is said of scales is not advice here: it has been done, or the user knows better.
-    said = [note for note in facts.notes if note not in scale_note(facts.scale)]
-    if not _are_quantities(facts, options["sizes"]):
-        said = [note for note in said if _QUANTITIES not in note]
-    if options.get("missing") == "mean":
-        said = [note.replace("are left NaN", "are filled with their column's mean") for note in said]
+def notes_on_training(facts: Dataset, options: dict[str, Any], scale_given: bool) -> list[str]:
+    """What to tell of data to train on, one line each."""
+    said = _notes_on_file(facts, "train", _are_quantities(facts, options["sizes"]))
     if facts.scale is not None and not scale_given:
         said.append(f"the samples look like images: pixels are divided by {facts.scale:g}")
-    return [in_words_of_command(note, "train") for note in said]
+    return said
+
+
+def notes_on_use(facts: Dataset, command: str) -> list[str]:
+    """What to tell of data for a network that is trained: what they are to be taken for is known."""
+    return _notes_on_file(facts, command, False)
+
+
+def _notes_on_file(facts: Dataset, command: str, quantities: bool) -> list[str]:
+    said = [note for note in facts.notes if quantities or _QUANTITIES not in note]
+    # What the reader says of scales is no advice here: either it is followed, or the user knows better.
+    said = [note for note in said if note not in scale_note(facts.scale)]
+    filled = f"are filled with their column's mean{'' if command == 'train' else ' in training'}"
+    return [in_words_of_command(note.replace("are left NaN", filled), command) for note in said]
 
 
 def _are_quantities(facts: Dataset, layers: list[int] | None) -> bool:
@@ -283,5 +290,10 @@ def _n_outputs(source: str, facts: Dataset, quantities: bool) -> int:
     return max(len(classes), 2)
 
 
-def _are_numbers_from_zero(classes: Array) -> bool:
-    return classes.dtype.kind != "U" and np.array_equal(classes, np.arange(len(classes)))
+def _are_to_be_named(classes: Array | None, n_out: int) -> bool:
+    """Whether outputs stand for these classes; the first samples may not hold all, and the library would miss some."""
+    if classes is None or len(classes) != max(n_out, 2):
+        return False
+    if classes.dtype.kind == "U":
+        return True
+    return n_out > 1 and not np.array_equal(classes, np.arange(n_out))

@@ -104,6 +104,7 @@ def _add_evaluate(commands: Any) -> None:
         "--data", required=True, metavar="NAME|FILE", help=f"{_DATA_HELP}; where there is a test part, that"
     )
     _add_label_column(command, "as in training")
+    command.add_argument("--quiet", action="store_true", help="say nothing of how the file was read")
 
 
 def _add_predict(commands: Any) -> None:
@@ -116,6 +117,7 @@ def _add_predict(commands: Any) -> None:
         help=f"{_DATA_HELP}; labels may be absent, of IDX the images alone are read",
     )
     _add_label_column(command, "as in training")
+    command.add_argument("--quiet", action="store_true", help="say nothing of how the file was read")
     command.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
 
 

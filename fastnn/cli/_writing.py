@@ -69,6 +69,13 @@ def write_text(path: Path, text: str) -> None:
         raise _cannot_write(path, error) from error
 
 
+def say(text: str) -> None:
+    """One line beside the result: on stderr, if there is one that takes it."""
+    if sys.stderr is not None:  # or print would take stdout for it
+        with contextlib.suppress(OSError, ValueError):  # closed, or full
+            print("fastnn:", " ".join(text.splitlines()), file=sys.stderr, flush=True)
+
+
 def print_result(text: str) -> None:
     """Print all that a command is for."""
     if sys.stdout is None or sys.stdout.closed:
