@@ -1,7 +1,7 @@
 """Ready callbacks for ``Network.fit``. A callback is any callable ``(network, history)``; True stops training."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastnn import validation
@@ -84,7 +84,7 @@ class EarlyStopping:
         self.restore_best = validation.check_flag("restore_best", restore_best)
         self._larger_is_better = FIGURES.get(monitor, True)
         self._best, self._waited, self._best_epoch = float("-inf"), 0, 0
-        self._saved: Any = None  # the engine's parameters and memory after the best epoch
+        self._saved: Any = None  # the engine's parameters and memory after the best epoch, and of which fit
 
     def check(self, measured: Mapping[str, bool | None]) -> None:
         """Refuse to monitor what is not measured."""
@@ -100,7 +100,7 @@ class EarlyStopping:
         score = values[-1] if self._larger_is_better else -values[-1]
         improved = score > self._best + self.min_delta
         if improved or len(values) == 1:  # a first one that is NaN is better than nothing
-            self._keep(network, len(values))
+            self._keep(network, history, len(values))
         if improved:
             self._best, self._waited = score, 0
             return False
@@ -110,16 +110,24 @@ class EarlyStopping:
         self.restore(network, history)
         return True
 
-    def _keep(self, network: Any, epoch: int) -> None:
+    def _keep(self, network: Any, history: History, epoch: int) -> None:
         self._best_epoch = epoch
         if self.restore_best:
-            self._saved = network._engine.snapshot()
+            self._saved = network._engine.snapshot(), history
 
     def restore(self, network: Any, history: History) -> None:
         """Put the best weights back, if that is wanted and has not been done; ``fit`` calls this at its end."""
-        if self._saved is not None:
-            network._engine.restore(self._saved)
-            history.best_epoch, self._saved = self._best_epoch, None
+        if self._saved is not None and self._saved[1] is history:
+            network._engine.restore(self._saved[0])
+            history.best_epoch = self._best_epoch
+        self._saved = None
+
+
+def restore_best(callbacks: Iterable[Any], network: Any, history: History) -> None:
+    """At the end of a training: back to the best weights, where a callback kept them."""
+    for callback in callbacks:
+        if isinstance(callback, EarlyStopping):
+            callback.restore(network, history)
 
 
 class OptunaPruning:

@@ -3,9 +3,9 @@
 Kernels are imported when the first network is made, not when ``fastnn`` is: importing compiles and loads nothing.
 """
 
-import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import layout
+from fastnn.cores import usable_cores
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.costs import Cost
 from fastnn.formulas.optimizers import Optimizer, Rule
@@ -135,13 +136,14 @@ class Seen(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Some batches of an epoch."""
+    """Some batches of an epoch, or all batches of some epochs."""
 
-    order: Array  # (n,) int64, the samples in the order of the epoch
-    size: int  # samples in a batch; the last one may be smaller
+    order: Array  # (n,) int64, the samples in the order of the epochs, one after the other
+    size: int  # samples in a batch; the last one of an epoch may be smaller
     first: int
     last: int  # one past the last batch
     steps: Array  # (last - first, k) float64 with the numbers of every batch's step, or (1, k) where all are the same
+    epochs: int = 1
 
     def packed(self, seed: int, step: int) -> Batches:
         """As the kernels see it, with the seed of dropout and the number of the first step."""
@@ -149,6 +151,7 @@ class Stretch(NamedTuple):
         return Batches(
             order=self.order,
             n=self.order.size,
+            epoch=self.order.size // self.epochs,
             size=self.size,
             first=self.first,
             last=self.last,
@@ -199,13 +202,26 @@ def _blocks(n_in: int, share: float, batch_size: int, itemsize: int) -> int:
     return -(-n_in // layout.block_size(n_in, wanted))
 
 
-def random_order(generator: np.random.Generator, n: int) -> Array:
-    """The numbers from 0 to n - 1 in random order, as int64."""
-    from fastnn.kernels.shuffle import permute
+@dataclass(frozen=True)
+class RandomOrders:
+    """Orders of samples by chance, the same ones however many are asked for at a time."""
 
-    order, draws = np.empty(n, np.int64), generator.random(n)
-    permute.code(None)(address_of(order), n, address_of(draws))
-    return order
+    generator: np.random.Generator
+
+    def __call__(self, n: int) -> Array:
+        """The numbers from 0 to n - 1 in random order, as int64."""
+        order: Array = self.several(n, 1)[0]
+        return order
+
+    def several(self, n: int, count: int) -> Array:
+        """The next ``count`` orders as rows."""
+        from fastnn.kernels.shuffle import permute
+
+        orders, draws = np.empty((count, n), np.int64), self.generator.random((count, n))
+        code, order, draw = permute.code(None), address_of(orders), address_of(draws)
+        for at in range(0, orders.nbytes, n * orders.itemsize):
+            code(order + at, n, draw + at)  # draws have eight bytes, too
+        return orders
 
 
 def shuffle_as_python(order: Array, state: Array) -> None:
@@ -543,8 +559,8 @@ class Engine:
         stepping: Stepping,
         workers: Workers | None = None,
         cost: float = 0.0,
-    ) -> Seen:
-        """Train on a stretch of batches with the optimizer whose memory this is.
+    ) -> list[Seen]:
+        """Train on a stretch of batches with the optimizer whose memory this is; returns what was seen in every epoch.
 
         ``cost`` is the sum before them: it is added up batch by batch, so that stretches do not show in it.
         """
@@ -557,8 +573,8 @@ class Engine:
             gradients = self._room_for_gradients(data, stretch.size, stepping, most)
             stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places))
             batches = Packed(stretch.packed(stepping.seed if stepping.dropped else 0, self.memory.steps + 1))
-            team, totals = self._new_team(0, threads), np.zeros((threads, N_TOTALS))
-            totals[:, TOTAL_COST] = cost
+            team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
+            totals[:, 0, TOTAL_COST] = cost
             shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
             calls, keeps = [], []
             for t in range(threads):
@@ -577,9 +593,13 @@ class Engine:
                     # Nobody waits for those that never come: there may be no more threads to be had.
                     workers.team.run([(kernel, call) for call in calls], lambda: team.sync.__setitem__(ABORT, 1))
             finally:  # Ctrl-C shows when the kernel returns, and the steps have been taken
-                done = int(totals[0, TOTAL_BATCHES])
+                done = int(totals[0, :, TOTAL_BATCHES].sum())
                 self.memory = self.memory._replace(steps=self.memory.steps + done, shrink=float(shrinks[0, 0]))
-        return Seen(totals[0, TOTAL_COST], totals[:, TOTAL_HITS].sum(), done)
+        hits = totals[:, :, TOTAL_HITS].sum(axis=0)
+        return [
+            Seen(cost, hit, int(batches))
+            for cost, hit, batches in zip(totals[0, :, TOTAL_COST], hits, totals[0, :, TOTAL_BATCHES], strict=True)
+        ]
 
     def _room_for_gradients(self, data: Data, batch_size: int, stepping: Stepping, threads: int) -> list[Array]:
         """For every thread buffers for the gradient, where this way of training keeps it in memory.
@@ -652,8 +672,7 @@ class Engine:
 
     def worthwhile_threads(self, batch_size: int) -> int:
         """Cores, as far as a batch holds enough work for each."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, min(cores, batch_size * self._products // _PRODUCTS_PER_THREAD))
+        return max(1, min(usable_cores(), batch_size * self._products // _PRODUCTS_PER_THREAD))
 
     @property
     def lanes(self) -> int:

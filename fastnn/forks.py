@@ -1,6 +1,8 @@
 """Locks that outlive a fork: a child process has one thread, and would wait for ever for what another one held."""
 
+import logging  # noqa: F401  (its lock is taken in every fork, and must be after these: what runs under them may log)
 import os
+import sys
 import threading
 import time
 from typing import Any
@@ -42,7 +44,6 @@ class ForkSafeLock:
 
 _locks: WeakValueDictionary[int, ForkSafeLock] = WeakValueDictionary()
 _forking = threading.RLock()  # two forks at once
-_others: list[Any] = []
 _taken: list[Any] = []  # from before a fork until after it
 
 
@@ -51,21 +52,17 @@ def _known() -> list[ForkSafeLock]:
     return [lock for lock in (reference() for reference in _locks.valuerefs()) if lock is not None]
 
 
-def await_lock(lock: Any) -> None:
-    """Let every fork wait for somebody else's lock too, such as Numba's: the child then finds a whole compiler.
-
-    Parameters
-    ----------
-    lock : threading.RLock
-        One that the same thread may take again. Kept for the life of the process.
-    """
-    _others.append(lock)
+def _compilers_locks() -> list[Any]:
+    """Numba's lock, if Numba is there: a child that found it taken could compile nothing, or with half a compiler."""
+    module = sys.modules.get("numba.core.compiler_lock")
+    lock = getattr(getattr(module, "global_compiler_lock", None), "_lock", None)
+    return [] if lock is None else [lock]
 
 
 def _before() -> None:
     deadline = time.monotonic() + _PATIENCE
     # A kernel's lock is held while its code is compiled, never the other way round: hence the order.
-    wanted = [_forking, *(lock.here for lock in _known() if lock.awaited), *_others]
+    wanted = [_forking, *(lock.here for lock in _known() if lock.awaited), *_compilers_locks()]
     with held():
         for lock in wanted:
             if lock.acquire(timeout=max(deadline - time.monotonic(), 0)):

@@ -106,6 +106,10 @@ class History:
     first_layer: str = ""
     findings: list[Finding] = field(default_factory=list)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From a pickle, which an earlier version may have written that measured less."""
+        vars(self).update({**vars(History()), **state})
+
     @property
     def epochs(self) -> list[int]:
         """Numbers of the completed epochs, from 1."""
@@ -218,7 +222,7 @@ class History:
         Returns
         -------
         matplotlib.figure.Figure
-            Notebooks show it; ``figure.savefig("course.png")`` writes it to a file.
+            ``figure.savefig("course.png")`` writes it to a file; notebooks that show Matplotlib's figures show it.
 
         Raises
         ------

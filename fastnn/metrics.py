@@ -45,12 +45,12 @@ class Metric:
     >>> import numpy as np, fastnn
     >>> X, y, Xt, yt = fastnn.datasets.load_digits()
     >>> def errors(y_true, y_pred):
-    ...     return np.count_nonzero(y_true != y_pred)
+    ...     return int(np.count_nonzero(y_true != y_pred))
     >>> metric = fastnn.Metric(errors, larger_is_better=False)
     >>> stop = fastnn.EarlyStopping("errors", patience=2)
     >>> net = fastnn.Network([64, 16, 10])
     >>> history = net.fit(X, y, validation_data=(Xt, yt), metrics=[metric], callbacks=[stop])
-    >>> min(history.metrics["errors"]) == errors(yt, net.predict(Xt))
+    >>> bool(min(history.metrics["errors"]) == errors(yt, net.predict(Xt)))
     True
     """
 

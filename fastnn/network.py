@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
-from functools import partial
 from itertools import pairwise
 from os import PathLike
 from typing import Any, Literal
@@ -14,9 +13,9 @@ from fastnn import diagnostics, metrics, persistence, validation
 from fastnn.callbacks import EarlyStopping, OptunaPruning, check_direction
 from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
-from fastnn.engine import Engine, natural_order, pack_data, plan_first_layer, random_order
+from fastnn.engine import Engine, RandomOrders, natural_order, pack_data, plan_first_layer
 from fastnn.forks import ForkSafeLock
-from fastnn.formulas import activations, costs, optimizers, schedules
+from fastnn.formulas import activations, costs, expressions, optimizers, schedules
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.averaging import keeps_average
 from fastnn.formulas.costs import Cost
@@ -30,7 +29,7 @@ from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
 from fastnn.regularisation import Wishes, layer_steps
-from fastnn.splitting import alone, hold_out
+from fastnn.splitting import alone, cut_samples, split_rows, weighed
 from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, evaluate
 
 Array = NDArray[Any]
@@ -38,7 +37,7 @@ _OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not 
 _LOOKS_AT_SCHEDULE = 100  # steps whose learning rates are looked at before training
 _MOST_STEPS = 1 << 53  # up to here float64 counts them
 _REBUILT = (
-    *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader"),
+    *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader", "_reading"),
     *("_settings", "_budget", "_engine", "_fitting", "_entropy", "_waits_for_data", "_training"),
 )
 """Attributes that come back from what ``save`` writes."""
@@ -212,6 +211,7 @@ class Network:
         outputs = self._outputs
         wishes = check_wishes(scale, missing, task, classes, self.sizes[0], outputs)
         self._reader = Reader.fresh(self.sizes[0], outputs, wishes)
+        self._reading: dict[str, Any] = {}  # how the command line reads files for it, see ``fastnn.cli``
         self.history: History | None = None
         self._settings = diagnostics.Settings.of(default_optimizer(self.activations[-1]), 10)
         self._budget: diagnostics.Budget | None = None  # before the first fit
@@ -222,7 +222,8 @@ class Network:
     _wording = "library"  # of what goes wrong in training; others that train here set their own
 
     def _attach_engine(self) -> None:
-        self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
+        with held():  # the first one imports Numba
+            self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
         self._fitting = ForkSafeLock()
         self._training: Training | None = None  # while ``fit`` runs
 
@@ -412,7 +413,8 @@ class Network:
         validation_split : float, optional
             Instead of ``validation_data``: hold this share of the samples out, in (0, 1), of every class in
             proportion. Which ones follows from the network's seed: the same in every ``fit`` on the same data.
-            ``history.held_out`` says how many. A ``scale`` is learned from all of X.
+            ``history.held_out`` says how many. A ``scale`` is learned from the others alone; ``class_weight`` is for
+            the others alone, too.
         metrics : sequence of str or callable, default ()
             Further figures on the validation data, after every epoch in ``history.metrics``, which may also be
             monitored: names of scikit-learn's scorers, such as "roc_auc" or "f1_macro" (extra ``sklearn``), or
@@ -512,10 +514,16 @@ class Network:
         reader: Reader | None = None,
     ) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing. A ``reader`` has read X already."""
-        if reader is None:
-            reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
-        train = self._samples(X, y, sample_weight, class_weight, reader)
-        train, held_out = self._held_out(reader, train, validation_data, validation_split)
+        held_out: Samples | None
+        if validation_split is not None:
+            if validation_data is not None:
+                raise ValueError("validation_data and validation_split cannot both be given")
+            reader, train, held_out = self._hold_out(X, y, sample_weight, class_weight, validation_split)
+        else:
+            if reader is None:
+                reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
+            train = self._samples(X, y, sample_weight, class_weight, reader)
+            held_out = self._held_out(reader, validation_data)
         judge = self._judge(reader, held_out, metrics)
         steps = self._check_optimizer(optimizer)
         layers = layer_steps(Wishes(l1, l2, dropout, max_norm, weights_rate, biases_rate), len(self.sizes) - 1)
@@ -525,7 +533,7 @@ class Network:
             optimizer=steps,
             penalty=layers[0].penalty,
             layers=layers,
-            order=validation.check_shuffle(shuffle, partial(random_order, self._generator), natural_order),
+            order=validation.check_shuffle(shuffle, RandomOrders(self._generator), natural_order),
             order_is_theirs=callable(shuffle),
             max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
             callbacks=validation.check_callbacks(callbacks),
@@ -544,27 +552,42 @@ class Network:
             train = Samples(alone(train, self.sizes[0], self.sizes[-1]), train.n)
         return FitRequest(train, held_out, settings, reader, judge, validation_split is not None)
 
-    def _held_out(
-        self, reader: Reader, train: Samples, validation_data: Any, validation_split: Any
-    ) -> tuple[Samples, Samples | None]:
-        """What is left to train on, and what to validate on."""
-        if validation_split is not None:
-            if validation_data is not None:
-                raise ValueError("validation_data and validation_split cannot both be given")
-            share = validation.check_number("validation_split", validation_split, above=0, below=1)
-            generator = np.random.default_rng(np.random.SeedSequence(self._entropy, spawn_key=(1,)))
-            left, held_out = hold_out(train, share, generator, self.sizes[-1])
-            if not held_out.n:
-                raise ValueError(
-                    f"validation_split must leave samples on either side: none of {train.n} can be held out without "
-                    "taking a class's only sample"
-                )
-            return left, Samples(alone(held_out, self.sizes[0], self.sizes[-1]), held_out.n)
+    def _hold_out(
+        self, X: Any, y: Any, sample_weight: Any, class_weight: Any, share: Any
+    ) -> tuple[Reader, Samples, Samples]:
+        """What is known of the data, those left to train on, and those to validate on.
+
+        Which classes there are is told from all of y, but a scale is learned from what is trained on alone.
+        """
+        reader = self._reader.settled(X, y)
+        whole = self._samples(X, y, reader=reader)
+        rows, held = self._split(whole, share)
+        if self._reader.scaling is None:
+            reader = self._reader.settled(cut_samples(X, rows), y)
+            whole = self._samples(X, y, reader=reader)
+        train = weighed(Samples(whole.data, len(rows), rows), reader, sample_weight, class_weight)
+        rest = weighed(Samples(whole.data, len(held), held), reader, sample_weight, None)
+        return reader, train, Samples(alone(rest, self.sizes[0], self.sizes[-1]), rest.n)
+
+    def _split(self, samples: Samples, share: Any) -> tuple[Array, Array]:
+        """The rows to train on and those to hold out, always the same ones."""
+        share = validation.check_number("validation_split", share, above=0, below=1)
+        generator = np.random.default_rng(np.random.SeedSequence(self._entropy, spawn_key=(1,)))
+        rows, held = split_rows(samples, share, generator, self.sizes[-1])
+        if not held.size:
+            raise ValueError(
+                f"validation_split must leave samples on either side: none of {samples.n} can be held out without "
+                "taking a class's only sample"
+            )
+        return rows, held
+
+    def _held_out(self, reader: Reader, validation_data: Any) -> Samples | None:
+        """What to validate on."""
         if validation_data is None:
-            return train, None
+            return None
         X, y, weights = validation.check_held_out("validation_data", validation_data)
         try:
-            return train, self._samples(X, y, weights, reader=reader)
+            return self._samples(X, y, weights, reader=reader)
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
 
@@ -632,6 +655,8 @@ class Network:
                     raise ValueError(f"{name} does not go with optimizer 'lbfgs'")
             require_scipy()
         elif schedule is not None:
+            if "rate" not in expressions.variables(method.rule.expressions):
+                raise ValueError(f"schedule does not go with optimizer {method.name!r}, which finds its own step sizes")
             total = settings.steps_per_epoch * max(settings.epochs, 1)
             at = np.unique(np.linspace(0, total - 1, min(total, _LOOKS_AT_SCHEDULE)).round())
             schedule.rate(method.learning_rate, at, settings.steps_per_epoch, total)
@@ -1008,6 +1033,7 @@ class Network:
                 "cost": self._cost.to_data(),
                 "dtype": self.dtype.name,
                 "data": self._reader.to_header(),
+                "reading": self._reading,
                 "optimizer": engine.memory.kernel,
                 "states": engine.memory.states,
                 "steps": engine.memory.steps,
@@ -1043,6 +1069,9 @@ class Network:
             *hidden, output = (activations.from_data(data) for data in header["activations"])
             Network.__init__(self, sizes, hidden, output, costs.from_data(header["cost"]), start, header["dtype"])
             self._reader = Reader.from_record(sizes[0], self._outputs, header["data"], arrays)
+            self._reading = header.get("reading", {})
+            if not isinstance(self._reading, dict):
+                raise ValueError("its header lacks 'reading'")
             self._generator.bit_generator.state = header["generator"]
             self._entropy = validation.check_whole("entropy", header.get("entropy", 0), at_least=0)
             self._waits_for_data = validation.check_flag("waits_for_data", header.get("waits_for_data", False))

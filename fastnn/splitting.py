@@ -1,29 +1,37 @@
-"""Some of the samples held out of training, and samples by themselves."""
+"""Some of the samples: held out of training, weighed among themselves, by themselves."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.inputs import weights
+from fastnn.inputs.reader import Reader
 from fastnn.kernels.buffers import Data
 from fastnn.training import Samples
+from fastnn.validation import Targets
 
 Array = NDArray[Any]
 
 
-def hold_out(samples: Samples, share: float, generator: np.random.Generator, n_out: int) -> tuple[Samples, Samples]:
-    """What is left to train on, in the order it came in, and what is held out, by itself.
+def cut_samples(values: Any, rows: Array) -> Any:
+    """Some of the samples, or of their answers, in whatever these are."""
+    if hasattr(values, "iloc"):
+        return values.iloc[rows]
+    return values[rows] if hasattr(values, "shape") else [values[i] for i in rows]
+
+
+def split_rows(samples: Samples, share: float, generator: np.random.Generator, n_out: int) -> tuple[Array, Array]:
+    """The rows of the data to train on, in their order, and those to hold out; there may be none of these.
 
     Of classes the held-out samples have the same proportions as all, and every class keeps one sample for training at
-    least. Weights are brought to a mean of 1 on either side.
+    least.
     """
-    classes = _classes(samples, n_out)
     held = np.zeros(samples.n, bool)
-    for members, count in _shares(classes, share):
+    for members, count in _shares(_classes(samples, n_out), share):
         held[generator.permutation(members)[:count]] = True
     order = samples.order()
-    train, rest = (_weighted(Samples(samples.data, len(rows), rows)) for rows in (order[~held], order[held]))
-    return train, rest
+    return order[~held], order[held]
 
 
 def _classes(samples: Samples, n_out: int) -> Array:
@@ -52,12 +60,36 @@ def _shares(classes: Array, share: float) -> list[tuple[Array, int]]:
     return list(zip(members, counts.tolist(), strict=True))
 
 
-def _weighted(samples: Samples) -> Samples:
-    weights = samples.data.sample_weight
-    if not weights.size or not samples.n:
+def weighed(samples: Samples, reader: Reader, sample_weight: Any, class_weight: Any) -> Samples:
+    """The same samples with weights, which ``fit`` on these rows alone would give them; without those of zero.
+
+    ``samples`` have none; ``sample_weight`` is for all samples of the data.
+    """
+    if sample_weight is None and class_weight is None:
         return samples
-    mean = float(np.mean(weights[samples.order()], dtype=np.float64))
-    return samples._replace(data=samples.data._replace(sample_weight=(weights / mean).astype(weights.dtype)))
+    places, own, data = samples.order(), None, samples.data
+    n = data.labels.size or data.targets.size // reader.outputs.n
+    if sample_weight is not None:
+        weights.check_sample_weight(sample_weight, n)
+        own = weights.check_sample_weight(np.asarray(sample_weight)[places], len(places))
+    if class_weight is not None:
+        assert reader.task is not None
+        own = weights.apply_class_weight(class_weight, reader.task, _targets(data, places, reader.outputs.n), own)
+    assert own is not None
+    rows = samples.rows
+    if not own.all():
+        kept = np.flatnonzero(own)
+        own, places = weights.with_mean_one(own[kept]), places[kept]
+        rows = places
+    spread = np.zeros(n, reader.outputs.dtype)
+    spread[places] = own
+    return Samples(data._replace(sample_weight=spread), len(places), rows)
+
+
+def _targets(data: Data, places: Array, n_out: int) -> Targets:
+    if data.labels.size:
+        return Targets(data.labels[places], data.targets, bool(data.classify))
+    return Targets(data.labels, data.targets.reshape(-1, n_out)[places], bool(data.classify))
 
 
 def alone(samples: Samples, n_in: int, n_out: int) -> Data:

@@ -14,10 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import lbfgs, metrics, progress, validation
-from fastnn.callbacks import EarlyStopping
+from fastnn.callbacks import restore_best
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
-from fastnn.engine import Engine, LayerStep, Memory, Penalty, Seen, Stepping, Stretch, Workers, natural_order
+from fastnn.engine import (
+    Engine,
+    LayerStep,
+    Memory,
+    Penalty,
+    RandomOrders,
+    Seen,
+    Stepping,
+    Stretch,
+    Workers,
+    natural_order,
+)
 from fastnn.formulas.averaging import Averaged
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.history import History
@@ -271,9 +282,7 @@ class Training:
             history.stopped_by = "error"
             raise
         finally:
-            for callback in self._settings.callbacks:
-                if isinstance(callback, EarlyStopping):
-                    callback.restore(network, history)
+            restore_best(self._settings.callbacks, network, history)
             self._engine.settle()
             if self._bar is not None:
                 self._bar.close()
@@ -293,22 +302,28 @@ class Training:
         self._watch.begin()
         stopped_by = "epochs"
         try:
-            for _ in range(self._settings.epochs):
+            left = self._settings.epochs
+            while left > 0:
                 self._check_clock()
-                self._run_epoch()
-                self._after_epoch(network)
+                together = min(left, self._epochs_together())
+                if together > 1:
+                    self._run_epochs_together(together)
+                else:
+                    self._run_epoch(self._next_order())
+                self._after_epochs(network, together)
+                left -= together
         except _Stop as stop:
             stopped_by = str(stop)
         self._watch.finish()
         return stopped_by
 
-    def _after_epoch(self, network: Any) -> None:
+    def _after_epochs(self, network: Any, count: int = 1) -> None:
         """Measure, show and ask whether to go on."""
         self._measure_validation()
         if self._plateau is not None:
             self._plateau.after_epoch(self._history.figure(self._plateau.monitor)[-1])
         self._show()
-        self._watch.after_epoch()
+        self._watch.after_epochs(count)
         if self._is_enough(network):
             raise _Stop("callback")
 
@@ -331,7 +346,7 @@ class Training:
             if self._bar is not None:
                 self._bar.update(train.n)
             try:
-                self._after_epoch(network)
+                self._after_epochs(network)
             finally:
                 accepted, began = objective.read(), time.perf_counter()  # a callback may have put others in their place
 
@@ -368,6 +383,14 @@ class Training:
         with self._hold.released() if self._settings.order_is_theirs else contextlib.nullcontext():
             order = self._settings.order(self._train.n)
         return order if self._train.rows is None else self._train.rows[order]
+
+    def _next_orders(self, epochs: int) -> NDArray[np.int64]:
+        """The orders of several epochs as rows."""
+        order = self._settings.order
+        if not isinstance(order, RandomOrders):
+            return np.stack([self._next_order() for _ in range(epochs)])
+        orders = order.several(self._train.n, epochs)
+        return orders if self._train.rows is None else self._train.rows[orders]
 
     # --- the learning rate ---
 
@@ -415,11 +438,45 @@ class Training:
         """Whether the steps of an epoch differ from each other."""
         return bool(self._schedule is not None or not self._steps.is_constant)
 
+    # --- several epochs ---
+
+    def _epochs_together(self) -> int:
+        """How many epochs fit into the next kernel call, where nobody wants to be asked in between."""
+        settings = self._settings
+        asked = settings.callbacks or settings.order_is_theirs or self._bar is not None
+        asked = asked or self._validation is not None or self._plateau is not None
+        if asked or len(settings.batch_sizes) > 1 or self._threads > 1:
+            return 1
+        ((size, _),) = settings.batch_sizes
+        _, batches = self._paces[size].next_call()
+        return max(1, batches // settings.steps_per_epoch)
+
+    def _run_epochs_together(self, epochs: int) -> None:
+        """Several whole epochs in one kernel call; should they go wrong, once more one by one, to find out where."""
+        orders = self._next_orders(epochs)
+        ((size, samples),) = self._settings.batch_sizes
+        count = epochs * self._settings.steps_per_epoch
+        order = np.ascontiguousarray(orders[:, :samples]).reshape(-1)
+        numbers = self._numbers(np.array([self._engine.memory.steps + 1]))
+        stretch = self._with_numbers(Stretch(order, size, 0, count, numbers, epochs))
+        saved, began = self._engine.snapshot(), time.perf_counter()
+        seen = self._call(stretch, 1, 0.0)
+        seconds = time.perf_counter() - began
+        if sum(epoch.batches for epoch in seen) < count or not self._is_finite():
+            self._engine.restore(saved)
+            for own in orders:
+                self._run_epoch(own)
+            return
+        self._paces[size].record(1, count, seconds)
+        self._before = _Saved(saved, stretch)
+        rates = np.broadcast_to(stretch.steps[:, 0], count)[count // epochs - 1 :: count // epochs]
+        for epoch, rate in zip(seen, rates, strict=True):
+            self._record(epoch.cost / self._n, epoch.hits / self._n, rate, seconds / epochs)
+
     # --- an epoch ---
 
-    def _run_epoch(self) -> None:
+    def _run_epoch(self, order: NDArray[np.int64]) -> None:
         n = self._n
-        order = self._next_order()
         began = time.perf_counter()
         cost = hits = 0.0
         done = batches = 0
@@ -464,7 +521,7 @@ class Training:
         ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes.
         """
         saved = _Saved(self._engine.snapshot(), stretch)
-        seen = self._call(stretch, threads, cost)
+        (seen,) = self._call(stretch, threads, cost)
         count = stretch.last - stretch.first
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
@@ -493,7 +550,7 @@ class Training:
                 self._engine.restore(before)
                 return
 
-    def _call(self, stretch: Stretch, threads: int, cost: float) -> Seen:
+    def _call(self, stretch: Stretch, threads: int, cost: float) -> list[Seen]:
         workers = None if self._team is None else Workers(self._team, self._threads, threads)
         return self._engine.run(self._train.data, stretch, self._stepping, workers, cost)
 

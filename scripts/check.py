@@ -14,7 +14,7 @@ STEPS = (
     ("lint", ["ruff", "check", "."], ROOT),
     ("format", ["ruff", "format", "--check", "."], ROOT),
     ("types", ["mypy"], ROOT),
-    ("tests", ["pytest", "-q"], ROOT),
+    ("tests", ["pytest", "-q", "-n", "auto", "--dist", "loadfile"], ROOT),
     # Once each, without a result kept; asv asks about the machine unless it has been told, here with what it finds.
     ("machine", ["asv", "machine", "--yes"], ROOT / "asv_benchmarks"),
     ("benchmarks", ["asv", "run", "--quick", "--python=same", "--show-stderr"], ROOT / "asv_benchmarks"),

@@ -9,7 +9,6 @@ has the memory that training takes beyond the data. Peers that are not installed
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import sys
 import warnings
@@ -240,7 +239,9 @@ def rows_of(population: Population, timings: dict[str, Timing], cores: int) -> I
 
 
 def resident() -> int:
-    """Bytes of memory that this process has now."""
+    """Bytes of memory that this process has now; on Linux."""
+    import resource
+
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
 

@@ -110,9 +110,9 @@ def epochs_begin() -> Iterator[list[float]]:
     times: list[float] = []
     run_epoch = Training._run_epoch
 
-    def noted(self: Training) -> None:
+    def noted(self: Training, order: Array) -> None:
         times.append(time.perf_counter())
-        run_epoch(self)
+        run_epoch(self, order)
 
     Training._run_epoch = noted  # type: ignore[method-assign]
     try:

@@ -41,9 +41,10 @@ def compile_kernels(dtypes: list[str]) -> None:
     import fastnn
     from fastnn.compat._columns import ListShuffle
     from fastnn.formulas.optimizers import OPTIMIZERS
-    from fastnn.kernels import parts
+    from fastnn.kernels import beside, parts
     from fastnn.kernels.compile import Piece
 
+    beside._cores = lambda: 1  # every piece in this process
     Piece._result = _timed(  # type: ignore[method-assign]
         "piece", Piece._result, lambda piece, dtype: dtype not in piece._compiled
     )

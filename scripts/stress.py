@@ -33,7 +33,7 @@ def _lines(threads: int, step: int) -> Callable[[Limits], Result]:
     def attack(limits: Limits) -> Result:
         stride = step if limits == _SHORT_LINES else 1
         amount = min(-(-lines.places(threads) // stride), limits.amount)
-        return hosted("lines", limits._replace(amount=amount), threads, stride)
+        return hosted("campaign.lines", limits._replace(amount=amount), threads, stride)
 
     return attack
 
@@ -41,7 +41,9 @@ def _lines(threads: int, step: int) -> Callable[[Limits], Result]:
 _SHORT_LINES = Limits(40, 6)
 
 PARTS = {
-    "calls": Part(lambda limits: hosted("calls", limits), Limits(10_000, 1800), Limits(300, 8), "fuzzed public calls"),
+    "calls": Part(
+        lambda limits: hosted("campaign.calls", limits), Limits(10_000, 1800), Limits(300, 8), "fuzzed public calls"
+    ),
     "saves": Part(saves.run, Limits(200, 600), Limits(30, 4), "processes killed while they save"),
     "lines1": Part(_lines(1, 40), Limits(10**6, 1800), _SHORT_LINES, "SIGINT at every line of a fit on one thread"),
     "lines2": Part(_lines(2, 40), Limits(10**6, 1800), _SHORT_LINES, "the same on two threads"),
@@ -52,10 +54,10 @@ PARTS = {
     "cold1": Part(lambda x: interrupts.run_cold(x, 1), Limits(200, 3600), Limits(1, 1), "the same while compiling"),
     "cold2": Part(lambda x: interrupts.run_cold(x, 2), Limits(200, 3600), Limits(0, 0), "the same, two threads"),
     "files": Part(
-        lambda limits: hosted("files", limits, "damaged"), Limits(5000, 1200), Limits(400, 6), "damaged files"
+        lambda limits: hosted("campaign.files", limits, "damaged"), Limits(5000, 1200), Limits(400, 6), "damaged files"
     ),
     "bombs": Part(
-        lambda limits: hosted("files", limits._replace(amount=files.n_bombs()), "bombs"),
+        lambda limits: hosted("campaign.files", limits._replace(amount=files.n_bombs()), "bombs"),
         Limits(100, 300),
         Limits(100, 20),
         "small files that ask for much memory",

@@ -351,8 +351,7 @@ def chain_with_a_bad_step(bad, n):
     return net, inputs, np.zeros((n, 1), np.float32)
 
 
-@pytest.mark.filterwarnings("ignore:inputs far from unit scale")
-@pytest.mark.filterwarnings("ignore:constant inputs")
+@pytest.mark.filterwarnings("ignore:inputs far from unit scale", "ignore:constant inputs")
 @pytest.mark.parametrize("optimizer", [SGD(0.5), SGD(0.5, momentum=0.5)], ids=["sgd", "momentum"])
 @pytest.mark.parametrize("bad", [*range(1, 13), 40])
 def test_the_weights_kept_are_those_before_the_step_that_broke(bad, optimizer):

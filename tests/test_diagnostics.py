@@ -420,7 +420,7 @@ def test_looks_take_one_percent_of_the_time(seconds: float, looks: int, monkeypa
     for _ in range(199):
         history.seconds.append(seconds)
         history.train_cost.append(0.5 ** len(history.seconds))
-        watching.after_epoch()
+        watching.after_epochs(1)
     watching.finish()
     assert looks - 1 <= len(looked) <= looks + 1
 

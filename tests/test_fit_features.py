@@ -17,6 +17,7 @@ from fastnn.training import Training
 X, y, Xt, yt = fastnn.datasets.load_digits()
 X, y = X[:203], y[:203]
 DTYPES = ["float32", "float64"]
+FORMS = [np.asarray, scipy.sparse.csr_matrix, lambda data: np.rint(data).astype(np.uint8)]
 OPTIMIZERS = [
     fastnn.SGD(0.3),
     fastnn.SGD(0.1, momentum=0.9),
@@ -159,12 +160,12 @@ def test_a_schedule_counts_steps_of_lists_of_batch_sizes():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("as_data", [np.asarray, scipy.sparse.csr_matrix], ids=["dense", "sparse"])
+@pytest.mark.parametrize("as_data", FORMS, ids=["dense", "sparse", "bytes"])
 def test_neither_calls_nor_threads_show_in_the_bits(dtype, as_data, monkeypatch):
     def trained(threads):
-        net = network(dtype=dtype)
+        net = network(dtype=dtype, scale=255)
         net.fit(
-            as_data(X),
+            as_data(255 * X),
             y,
             epochs=3,
             batch_size=20,
@@ -286,6 +287,11 @@ def test_a_rate_of_zero_cannot_be_scaled():
         ({"schedule": 3}, TypeError, "schedule must be one of"),
         ({"schedule": lambda u: -1.0}, ValueError, "gives the learning rate -"),
         ({"schedule": "plateau"}, ValueError, "monitor 'val_cost' needs validation_data in fit"),
+        (
+            {"schedule": "cosine", "optimizer": "rprop", "batch_size": 203},
+            ValueError,
+            "schedule does not go with optimizer 'rprop'",
+        ),
         ({"clip_value": 0}, ValueError, "clip_value must be > 0"),
         ({"clip_value": "x"}, TypeError, "clip_value must be a number"),
         ({"weight_average": 1.0}, ValueError, "weight_average must be > 0 and < 1"),
@@ -340,6 +346,19 @@ def test_the_average_is_that_of_the_weights_after_every_step(optimizer):
         for course in zip(*steps.passed, strict=True)
     ]
     assert_close(net.averaged(), expected)
+
+
+@pytest.mark.parametrize("as_data", FORMS[1:], ids=["sparse", "bytes"])
+@pytest.mark.parametrize("optimizer", [fastnn.SGD(0.3), fastnn.Lion(0.01)], ids=["sgd", "lion"])
+def test_the_average_of_data_that_are_mostly_zero(as_data, optimizer):
+    pixels = np.rint(255 * X)
+    pixels[pixels < 200] = 0  # so that the first layer skips zeros
+    nets = [network(scale=255) for _ in range(2)]
+    arguments = {"epochs": 2, "optimizer": optimizer, "l2": 1e-3, "weight_average": 0.9, "schedule": "cosine"}
+    histories = [net.fit(form(pixels), y, **arguments) for net, form in zip(nets, (as_data, np.asarray), strict=True)]
+    assert histories[0].first_layer.startswith("sparse")
+    assert_close(nets[0], layers(nets[1]), 1e-7)
+    assert_close(nets[0].averaged(), layers(nets[1].averaged()), 1e-7)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -131,6 +131,51 @@ def test_a_split_trains_as_on_the_rest_and_measures_what_was_held_out(as_data):
     assert "held out for validation: 60 samples" in str(history)
 
 
+@pytest.mark.parametrize("form", ["array", "frame", "list"])
+def test_what_is_held_out_has_no_part_in_what_is_learned(form):
+    """Neither in a scale, nor in the weights of classes; samples of weight 0 are left out on either side."""
+    data = X.copy()
+    held = held_rows(network(), 0.2)
+    rest = np.setdiff1d(np.arange(len(y)), held)
+    data[held] *= 100
+    weights = np.random.default_rng(0).integers(0, 3, len(y))
+    make = {
+        "array": np.asarray,
+        "list": np.ndarray.tolist,
+        "frame": lambda a: pytest.importorskip("pandas").DataFrame(a),
+    }
+    net, other = (network(scale="standard", missing="mean") for _ in range(2))
+    arguments = {"epochs": 2, "class_weight": "balanced", "shuffle": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        history = net.fit(make[form](data), y, validation_split=0.2, sample_weight=weights, **arguments)
+        expected = other.fit(
+            make[form](data[rest]),
+            y[rest],
+            validation_data=(make[form](data[held]), y[held], weights[held]),
+            sample_weight=weights[rest],
+            **arguments,
+        )
+    assert same(net, other)
+    assert history.val_cost == pytest.approx(expected.val_cost, rel=1e-9)
+    assert history.held_out == np.count_nonzero(weights[held])
+
+
+def test_populations_hold_out_as_networks_do():
+    weights = np.random.default_rng(0).integers(0, 3, len(y))
+    arguments = {"epochs": 2, "validation_split": 0.2, "class_weight": "balanced"}
+    networks = [network(seed=i, scale="minmax") for i in range(3)]
+    rows = [None, np.arange(200), np.arange(100, 300)]
+    histories = fastnn.fit_many(networks, X, y, rows=rows, sample_weight=weights, **arguments)
+    for i, (net, history) in enumerate(zip(networks, histories, strict=True)):
+        own = np.arange(len(y)) if rows[i] is None else rows[i]
+        alone = network(seed=i, scale="minmax")
+        expected = alone.fit(X[own], y[own], sample_weight=weights[own], **arguments)
+        assert history.held_out == expected.held_out > 0
+        assert history.val_cost == expected.val_cost
+        assert same(net, alone)
+
+
 def test_quantities_are_split_by_chance():
     net = network(sizes=[64, 5, 1], output="identity", cost="quadratic")
     history = net.fit(X, X[:, 30], epochs=2, validation_split=0.1)
@@ -368,6 +413,16 @@ def test_a_fit_without_a_whole_epoch_puts_nothing_back():
     assert same(net, before)
 
 
+def test_what_was_kept_of_another_fit_stays_away():
+    """Where a callback of the user's own asks it, nobody tells it that a fit has ended."""
+    stop, other = EarlyStopping("train_cost"), network(sizes=[64, 3, 10])
+    network().fit(X, y, epochs=2, callbacks=[stop.__call__])
+    before = other.copy()
+    assert other.fit(X, y, epochs=0, callbacks=[stop]).best_epoch is None
+    assert other.fit(X, y, epochs=1, max_time=1e-9, callbacks=[stop]).best_epoch is None
+    assert same(other, before)
+
+
 def test_the_best_of_l_bfgs_comes_back():
     net, kept = network(), []
     stop = EarlyStopping("val_cost", patience=3)
@@ -444,3 +499,6 @@ def test_what_is_missing_is_named(method, module, monkeypatch):
 def test_histories_are_pickled():
     history = example()
     assert pickle.loads(pickle.dumps(history)) == history
+    earlier = History.__new__(History)
+    earlier.__setstate__({"train_cost": [0.5], "train_accuracy": [0.9], "seconds": [1.0], "stopped_by": "callback"})
+    assert earlier == History(train_cost=[0.5], train_accuracy=[0.9], seconds=[1.0], stopped_by="callback")

@@ -2,10 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from numba.core.compiler_lock import global_compiler_lock  # noqa: F401  (what is looked for)
 
 from fastnn import forks
 from fastnn.forks import ForkSafeLock
@@ -92,14 +96,46 @@ def test_a_fork_does_not_wait_for_ever(monkeypatch):
         assert not free.here.locked()
 
 
-def test_somebody_elses_lock_is_waited_for_and_free(monkeypatch):
-    lock = threading.RLock()
-    monkeypatch.setattr(forks, "_others", [])
-    forks.await_lock(lock)
+def test_the_compilers_lock_is_waited_for_and_free():
+    (lock,) = forks._compilers_locks()
     with Holder(lock, seconds=0.2) as holder:
         assert answer_of_child(lambda: int(holder.values == [1, 1]) + 2 * int(lock.acquire(timeout=5))) == 3
     with lock:  # the forking thread may have it itself
         assert answer_of_child(lambda: int(lock.acquire(timeout=5))) == 1
+
+
+LOGGING = """
+import os, threading, time
+from fastnn.forks import ForkSafeLock
+lock, entered = ForkSafeLock(awaited=True), threading.Event()
+def work():
+    import logging
+    with lock.here:
+        entered.set()
+        time.sleep(0.5)
+        logging.getLogger("of somebody")
+threading.Thread(target=work).start()
+entered.wait()
+pid = os.fork()
+if pid == 0:
+    os._exit(int(lock.here.acquire(timeout=5)))
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_what_is_waited_for_may_log():
+    """Every fork takes the lock of logging, too: were that taken first, each would wait for the other."""
+    began = time.monotonic()
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOGGING],
+        env={**os.environ, "PYTHONPATH": str(Path(forks.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (run.stdout, run.stderr) == ("1\n", "")
+    assert time.monotonic() - began < forks._PATIENCE  # which is what ends a deadlock
 
 
 def test_two_threads_fork_at_the_same_time():

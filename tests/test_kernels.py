@@ -1,6 +1,7 @@
 """The compiled engine, through the public Network, against the slow reference: shapes, dtypes, padding, compilation."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -242,12 +243,12 @@ USES: dict[str, Callable[[fastnn.Network], Any]] = {
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("value", [np.nan, 1e30])
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("cost", ["cross_entropy", "log_likelihood", "quadratic"])
 @pytest.mark.parametrize("sizes", [[3, 17, 3], [70, 33, 31, 1], [64, 33]], ids=str)
 def test_nothing_left_in_scratch_matters(sizes: list[int], cost: str, use: str, value: float, dtype: str) -> None:
-    """NaN would show up wherever it is added, infinity and a large number wherever they are compared."""
+    """NaN would show up wherever it is added, a large number wherever it is compared."""
     output = {"cross_entropy": "sigmoid", "log_likelihood": "softmax", "quadratic": "identity"}[cost]
     net = random_network(sizes, dtype, "relu", output, cost)
     twin = net.copy()
@@ -409,8 +410,9 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
 
 PRINT_IR = """
 import numpy as np, fastnn
-from fastnn.kernels import epoch, outputs, parts
+from fastnn.kernels import beside, epoch, outputs, parts
 from fastnn.kernels.compile import Piece
+beside._cores = lambda: 1  # all in this process: of what another one leaves on disk nothing is shown
 made = []
 optimise = parts.optimise
 parts.optimise = lambda code: made.append(optimise(code)) or made[-1]
@@ -437,7 +439,10 @@ def epoch_ir(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_an_epoch_never_allocates(epoch_ir: str) -> None:
-    assert "define" in epoch_ir
+    for piece in ("run", "first_dense", "by_rows", "update_dense"):
+        body = re.search(rf"define [^\n]*{piece}[^\n]*{{\n(.*?)^}}", epoch_ir, re.DOTALL | re.MULTILINE)
+        assert body is not None
+        assert len(body[1].splitlines()) > 50  # the code, and not the name alone
     assert "NRT_" not in epoch_ir
 
 

@@ -121,6 +121,25 @@ def test_weights_go_with_their_rows_and_not_into_validation(rows, sample_weight,
     assert_same(network, alone)
 
 
+def test_many_masks_with_weights_are_told_apart():
+    """Arrays that are made of masks must not be taken for others that have come to lie in their place."""
+    rng = np.random.default_rng(5)
+    masks, weights = list(rng.random((12, 400)) < 0.3), WEIGHTS * (WEIGHTS > 0.3)
+    networks = [small(i, sizes=[64, 10]) for i in range(12)]
+    histories = fit_many(networks, X, y, epochs=1, rows=masks, sample_weight=weights, class_weight="balanced")
+    for i, (mask, history) in enumerate(zip(masks, histories, strict=True)):
+        alone = small(i, sizes=[64, 10])
+        fit = {"sample_weight": weights[mask], "class_weight": "balanced"}
+        assert_same_course(history, alone.fit(X[mask], y[mask], epochs=1, **fit))
+
+
+def test_the_same_rows_share_a_scale_and_what_it_makes_of_the_data():
+    mask = np.arange(400) < 300
+    networks = [small(i, scale="standard") for i in range(4)]
+    population = populate_from(networks, X, y, [mask, mask, mask, ~mask], None, {})
+    assert [member.train.dataset for member in population.members] == [0, 0, 0, 1]
+
+
 @pytest.mark.parametrize("scale", ["standard", "minmax", "robust"])
 def test_a_scale_is_learned_from_a_network_s_own_rows(scale):
     rows, held_out = [np.arange(200), np.arange(200, 400), None], [np.arange(200, 400), np.arange(200), [1, 2]]

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -143,6 +144,22 @@ def test_a_time_limit_holds_on_workers():
     with ThreadPoolExecutor(1) as pool:
         results = fastnn.fit_many(networks, X, y, epochs=10**6, client=pool, max_time=0.3)
     assert {result.stopped_by for result in results} == {"max_time"}
+
+
+def test_an_interrupt_drops_what_has_not_begun():
+    networks, sent = population(), []
+
+    def interrupt(network, history):
+        if not sent:
+            sent.append(signal.raise_signal(signal.SIGINT))
+        time.sleep(0.1)
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
+        fit(networks, client=pool, callbacks=[interrupt])
+    trained = [network for network in networks if network.history]
+    assert 0 < len(trained) < len(networks)
+    for network in networks:
+        assert network.fit(X, y, epochs=1).stopped_by == "epochs"
 
 
 # --- Dask ---

@@ -560,7 +560,7 @@ CHANGES = {
     "less memory than there is": ({"optimizer": "own", "states": 0}, "state0"),
     "memory of a negative size": ({"optimizer": "own", "states": -1}, "states"),
     "more memory than there is, in a file of before 0.2": ({"optimizer": "adam", "states": None}, "state1"),
-    "memory without end": ({"states": 10**9}, "1000000000 states"),
+    "memory without end": ({"optimizer": "own", "states": 10**9}, "1000000000 states"),
     "more steps than can be counted": ({"steps": 2**70}, "steps"),
     "no steps": ({"steps": None}, "'steps'"),
     "negative steps": ({"steps": -1}, "steps"),

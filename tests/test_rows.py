@@ -285,6 +285,7 @@ def test_gelu_sees_an_exact_error_function(dtype: str) -> None:
     assert (np.abs(net.forward(z[:, None])[:, 0] - wanted) <= 4 * np.finfo(dtype).eps * np.abs(z)).all()
 
 
+@pytest.mark.filterwarnings("ignore:constant inputs")
 @pytest.mark.parametrize("batch_size", [1, 10])
 def test_weak_l2_on_a_sparse_first_layer_is_not_lost_to_rounding(batch_size: int) -> None:
     """1 - 0.5 * 3e-8 is 1 in float32, and all the same 20,000 steps shrink a weight by 3e-4 of itself."""

@@ -208,6 +208,7 @@ def test_they_count_as_zero(dtype: str) -> None:
 
 
 @flushes
+@pytest.mark.filterwarnings("ignore:constant inputs")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_no_weight_becomes_one(threads: int, dtype: str) -> None:

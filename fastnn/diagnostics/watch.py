@@ -97,9 +97,9 @@ class Watch:
         if self._fresh:
             self.look()
 
-    def after_epoch(self) -> None:
-        """Look, if training has paid for it."""
-        self.budget.balance += _SHARE_OF_TIME * self._history.seconds[-1]
+    def after_epochs(self, count: int) -> None:
+        """Look, if training has paid for it, with that of the latest epochs."""
+        self.budget.balance += _SHARE_OF_TIME * sum(self._history.seconds[-count:])
         if self._judges and self.budget.balance >= self.budget.price:
             self.look()
 

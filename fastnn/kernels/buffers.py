@@ -128,11 +128,12 @@ class Data(NamedTuple):
 
 
 class Batches(NamedTuple):
-    """Which batches of an epoch to run, and with which numbers."""
+    """Which batches of an epoch, or of some whole epochs, to run, and with which numbers."""
 
-    order: Int64s  # (n,), the samples in the order of the epoch
+    order: Int64s  # (n,), the samples in the order of the epochs, one after the other
     n: int
-    size: int  # samples in a batch; the last one may be smaller
+    epoch: int  # samples in an epoch, of which ``n`` is a multiple; its last batch may be smaller
+    size: int  # samples in a batch
     first: int
     last: int  # one past the last batch to run
     steps: Float64s  # a row of the optimizer's numbers for every batch from ``first`` on, the learning rate first

@@ -32,6 +32,7 @@ from fastnn.kernels.buffers import (
     HYPER_SIZE,
     L1,
     L2,
+    N_TOTALS,
     TOTAL_BATCHES,
     TOTAL_COST,
     Batches,
@@ -376,12 +377,12 @@ def shrink_weights(net, batches, batch, stepper, team):
 
 
 @woven
-def run_small(net, data, batches, batch, first, samples, stepper, team, totals):
+def run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals):
     """One batch whose samples all fit into ``work``; returns its cost."""
     scale, key = 1.0 / samples, key_of(batches, batch)
-    cost = pass_over(net, data, batches.order, first, samples, scale, stepper.shrink[0], key, team, totals)
+    cost = pass_over(net, data, order, first, samples, scale, stepper.shrink[0], key, team, totals)
     if math.isfinite(cost):
-        order, n, following, size = batches.order, batches.n, first + samples, batches.size
+        following, size = first + samples, batches.size
         call_update(
             net.code.update, stepper.update, net, data, net.params, samples, stepper, order, n, following, size, team
         )  # fmt: skip
@@ -403,16 +404,19 @@ def run_small(net, data, batches, batch, first, samples, stepper, team, totals):
 @kernel
 def run_stretch(net, data, batches, stepper, team, alone, totals):
     """See ``run``."""
+    each = (batches.epoch + batches.size - 1) // batches.size  # batches in an epoch
+    start = batches.first // each * batches.epoch
+    order, n = moved(batches.order, start), batches.n - start  # from this epoch on
+    first = batches.first % each * batches.size
     for batch in range(batches.first, batches.last):
-        first = batch * batches.size
-        samples = min(batches.size, batches.n - first)
+        samples = min(batches.size, batches.epoch - first)
         prepare_step(batches, batch, stepper)
         if not stepper.whole:
-            cost = run_small(net, data, batches, batch, first, samples, stepper, team, totals)
+            cost = run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals)
         else:
             cost = call_whole(
-                net.code.whole_batch, net, data, batches.order, batches.n, first, samples, key_of(batches, batch),
-                stepper, team, alone, totals,
+                net.code.whole_batch, net, data, order, n, first, samples, key_of(batches, batch), stepper, team, alone,
+                totals,
             )  # fmt: skip
         if not math.isfinite(cost):
             return
@@ -422,13 +426,15 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
             wait_for_all(team)
         totals[TOTAL_COST] += cost
         totals[TOTAL_BATCHES] += 1
-    if batches.last * batches.size >= batches.n:
-        write_out_shrink(net, stepper, team)
+        first += samples
+        if first == batches.epoch:
+            write_out_shrink(net, stepper, team)
+            order, n, first, totals = moved(order, first), n - first, 0, moved(totals, N_TOTALS)
 
 
 @entry
 def run(net: Net, data: Data, batches: Batches, stepper: Stepper, team: Team, alone: Team, totals: Float64s) -> None:
-    """Train on a stretch of batches of one epoch.
+    """Train on a stretch of batches of one epoch, or of some whole epochs, each of which has ``totals`` of its own.
 
     It stops before the step of a batch whose cost is not finite: ``totals[TOTAL_BATCHES]`` counts completed ones. Every
     thread of the team calls it, with ``totals`` of its own, and a ``net`` and a ``stepper`` with scratch of its own;

@@ -105,13 +105,6 @@ def count_samples(X: Any) -> int:
         raise TypeError(f"X must hold samples (n, n_in), got {type(X).__name__}") from None
 
 
-def cut_samples(values: Any, rows: NDArray[np.int64]) -> Any:
-    """Some of the samples, or of their answers, in whatever these are."""
-    if hasattr(values, "iloc"):
-        return values.iloc[rows]
-    return values[rows] if hasattr(values, "shape") else [values[i] for i in rows]
-
-
 def check_rows(argument: str, values: Any, n: int) -> NDArray[np.int64] | None:
     """Numbers of samples, from indices or a mask; None stands for all."""
     if values is None:

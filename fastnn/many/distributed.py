@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import persistence, validation
+from fastnn.callbacks import restore_best
 from fastnn.history import History
 from fastnn.inputs.reader import Reader
 from fastnn.many import checks
@@ -219,7 +220,9 @@ def fit_distributed(
     350 us over a network of 10 Gbit/s, one way: with an average after every step, several machines would be five times
     as slow as one. Averaged once in an epoch of 400 steps, 30 ms of training stand against the few milliseconds that
     the network takes there and back. So it pays for data, and hardly for time: with k workers an epoch
-    takes a k-th of the time, but each average is of k networks that have each taken a k-th of the steps.
+    takes a k-th of the time, but each average is of k networks that have each taken a k-th of the steps. On MNIST,
+    batch 32, ``SGD(0.1)``, three epochs: 97.3 % of the test images with ``fit``; on two halves averaged 1, 4 and 16
+    times an epoch 96.3, 96.6 and 96.8 %. ``scripts/local_sgd.py`` measures that.
 
     Examples
     --------
@@ -259,6 +262,8 @@ def fit_distributed(
         causes = {DivergenceError: "divergence", KeyboardInterrupt: "interrupt"}
         history.stopped_by = causes.get(type(error), "error")
         raise
+    finally:
+        restore_best(callbacks, network, history)
     return history
 
 

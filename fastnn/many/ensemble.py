@@ -14,6 +14,7 @@ from fastnn.inputs import weights as sample_weights
 from fastnn.inputs.labels import Task
 from fastnn.many import checks
 from fastnn.network import Network
+from fastnn.splitting import cut_samples
 from fastnn.training import Samples
 
 Array = NDArray[Any]
@@ -293,7 +294,7 @@ class Ensemble:
         given = sample_weights.check_sample_weight(sample_weight, checks.count_samples(X))
         if given is not None:  # a weight of zero is the same as absence
             kept = np.flatnonzero(given)
-            X, y = checks.cut_samples(X, kept), checks.cut_samples(y, kept)
+            X, y = cut_samples(X, kept), cut_samples(y, kept)
             sample_weight = given[kept]
         samples = first._samples(X, y, sample_weight)
         outputs, targets = self._mean(X), _targets(samples, first.sizes[-1])

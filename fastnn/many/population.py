@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import validation
-from fastnn.inputs import weights
 from fastnn.inputs.reader import Reader
 from fastnn.kernels.buffers import Data
 from fastnn.many import checks
 from fastnn.network import Network
+from fastnn.splitting import cut_samples, weighed
 from fastnn.training import Company, FitRequest, Samples
-from fastnn.validation import Targets
 
 Array = NDArray[Any]
 
@@ -54,8 +53,10 @@ class Member(NamedTuple):
         held_out = None if self.held_out is None else (self.held_out.samples(datasets), None)
         data = dict.fromkeys(checks.DATA_ARGUMENTS)
         own = {"X": self.train.samples(datasets), "validation_data": held_out, "max_time": None, "progress": False}
+        own["validation_split"] = None
         request = self.network._request(**{**self.arguments, **data, "y": None, **own}, reader=self.reader)
-        return request._replace(settings=request.settings._replace(max_time=seconds, company=company))
+        settings = request.settings._replace(max_time=seconds, company=company)
+        return request._replace(settings=settings, split=self.arguments["validation_split"] is not None)
 
 
 class Population(NamedTuple):
@@ -84,13 +85,29 @@ def _fingerprint(reader: Reader) -> tuple[Any, ...]:
 
 
 class _Datasets:
-    """Checked data, every array once."""
+    """Checked data, every array once.
+
+    What a user passes is told apart by ``id``: it lives as long as the call of ``fit_many``, and what is made of rows
+    lives here.
+    """
 
     def __init__(self) -> None:
         self.found: list[Samples] = []
+        self._rows: dict[tuple[int, int], NDArray[np.int64]] = {}
         self._places: dict[tuple[Any, ...], int] = {}
         self._settled: dict[tuple[Any, ...], Reader] = {}
         self._weights: dict[tuple[Any, ...], Reference] = {}
+        self._alive: list[Any] = []  # what keys name by its id, which another object would get otherwise
+
+    def rows(self, argument: str, values: Any, n: int) -> NDArray[np.int64] | None:
+        """Numbers of samples, the same array for the same argument; None for all."""
+        key = id(values), n
+        if key not in self._rows:
+            found = checks.check_rows(argument, values, n)
+            if found is None:
+                return None
+            self._rows[key] = found
+        return self._rows[key]
 
     def settle(self, network: Network, X: Any, y: Any, rows: NDArray[np.int64] | None) -> Reader:
         """What the network will know of its data.
@@ -102,7 +119,8 @@ class _Datasets:
         learns = reader.scaling is None and rows is not None
         key = id(X), id(y), _fingerprint(reader), id(rows) if learns else None
         if key not in self._settled:
-            self._settled[key] = reader.settled(checks.cut_samples(X, rows) if learns and rows is not None else X, y)
+            self._settled[key] = reader.settled(cut_samples(X, rows) if learns and rows is not None else X, y)
+            self._alive.append(rows)
         return self._settled[key]
 
     def place(self, network: Network, reader: Reader, X: Any, y: Any) -> int:
@@ -129,33 +147,10 @@ class _Datasets:
             return reference
         key = reference.dataset, id(reference.rows), id(sample_weight), id(class_weight)
         if key not in self._weights:
-            self._weights[key] = self._weighed(reference, reader, sample_weight, class_weight)
+            samples = weighed(reference.samples(self.found), reader, sample_weight, class_weight)
+            self._weights[key] = reference._replace(rows=samples.rows, weights=samples.data.sample_weight)
+            self._alive.append(reference.rows)
         return self._weights[key]
-
-    def _weighed(self, reference: Reference, reader: Reader, sample_weight: Any, class_weight: Any) -> Reference:
-        samples, rows, own = self.found[reference.dataset], reference.rows, None
-        places = np.arange(samples.n) if rows is None else rows
-        if sample_weight is not None:
-            weights.check_sample_weight(sample_weight, samples.n)
-            own = weights.check_sample_weight(np.asarray(sample_weight)[places], len(places))
-        if class_weight is not None:
-            assert reader.task is not None
-            own = weights.apply_class_weight(class_weight, reader.task, _targets(samples, places), own)
-        assert own is not None
-        if not own.all():
-            kept = np.flatnonzero(own)
-            own, places = weights.with_mean_one(own[kept]), places[kept]
-            rows = places
-        spread = np.zeros(samples.n, reader.outputs.dtype)
-        spread[places] = own
-        return reference._replace(rows=rows, weights=spread)
-
-
-def _targets(samples: Samples, places: NDArray[np.int64]) -> Targets:
-    data = samples.data
-    if data.labels.size:
-        return Targets(data.labels[places], data.targets, bool(data.classify))
-    return Targets(data.labels, data.targets.reshape(samples.n, -1)[places], bool(data.classify))
 
 
 def _same(array: Array, other: Array) -> bool:
@@ -178,14 +173,22 @@ def _member(
     place: int, network: Network, data: DataArguments, arguments: dict[str, Any], datasets: _Datasets
 ) -> Member:
     n = checks.count_samples(data.X)
-    rows = checks.check_rows("rows", data.rows, n)
+    rows = datasets.rows("rows", data.rows, n)
     reader = datasets.settle(network, data.X, data.y, rows)
     train = Reference(datasets.place(network, reader, data.X, data.y), rows)
     held_out = None
-    if data.validation_rows is not None:
+    share = arguments["validation_split"]
+    if share is not None:
+        if data.validation_data is not None or data.validation_rows is not None:
+            raise ValueError("validation_split cannot be given together with other samples to validate on")
+        rows, held = network._split(train.samples(datasets.found), share)
+        reader = datasets.settle(network, data.X, data.y, rows)
+        train = Reference(datasets.place(network, reader, data.X, data.y), rows)
+        held_out = datasets.weigh(train._replace(rows=held), reader, data.sample_weight, None)
+    elif data.validation_rows is not None:
         if data.validation_data is not None:
             raise ValueError("validation_data and validation_rows cannot both be given")
-        held_out = train._replace(rows=checks.check_rows("validation_rows", data.validation_rows, n))
+        held_out = train._replace(rows=datasets.rows("validation_rows", data.validation_rows, n))
     elif data.validation_data is not None:
         X, y, own_weights = validation.check_held_out("validation_data", data.validation_data)
         try:

@@ -55,7 +55,7 @@ class Clock:
 
 def environment(**more: str) -> dict[str, str]:
     """The variables of a child process that imports this tree, the tests' helpers and the campaign."""
-    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "scripts")))
+    path = os.pathsep.join([*map(str, (ROOT, ROOT / "tests", ROOT / "scripts")), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore", **more}
 
 
@@ -86,7 +86,7 @@ def last_words(process: "subprocess.Popen[str]", seconds: float) -> tuple[str, s
 
 _HOST = """
 import importlib, json, sys
-part, first, end = importlib.import_module(f"campaign.{sys.argv[1]}"), int(sys.argv[2]), int(sys.argv[3])
+part, first, end = importlib.import_module(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 attempt = part.attempts(*sys.argv[4:])
 for number in range(first, end):
     counts, failures = attempt(number)
@@ -101,8 +101,9 @@ class _Host:
         self._process = start(_HOST, module, first, end, *arguments)
         self._lines: queue.Queue[str] = queue.Queue()
         self._errors: list[str] = []
-        threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=self._listen_to_errors, daemon=True).start()
+        self._listeners = [threading.Thread(target=listen) for listen in (self._listen, self._listen_to_errors)]
+        for listener in self._listeners:
+            listener.start()
 
     def _listen(self) -> None:
         for line in self._process.stdout or ():
@@ -121,9 +122,12 @@ class _Host:
         return line or f"exit code {self._process.wait()}: {' '.join(''.join(self._errors).split())}"
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill it, and close what led to it."""
         self._process.kill()
-        self._process.wait()
+        for listener in self._listeners:
+            listener.join()
+        with self._process:
+            pass
 
 
 def hosted(module: str, limits: Limits, *arguments: object, seconds_each: float = 30.0) -> Result:

@@ -29,7 +29,7 @@ def child(threads=1):
     pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGALRM, lambda *_: os._exit(9))
-        signal.alarm(30)
+        signal.alarm(60)
         try:
             finite = np.isfinite(net.forward(X)).all() and np.isfinite(net.weights[0]).all()
             history = net.fit(X[:100], y[:100], epochs=1, batch_size=50, threads=threads)

@@ -1,0 +1,138 @@
+"""Several epochs in one kernel call come to the same as one by one, and are taken only where nobody asks in between."""
+
+import json
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import SGD, Adam, Network, pacing
+from fastnn.training import Training
+
+X, y, Xt, yt = fastnn.datasets.load_digits()
+X, y = X[:150], y[:150]
+pytestmark = pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """How many epochs every kernel call took; a list that grows."""
+    found = []
+    run = Training._run_epochs_together
+
+    def noted(self, epochs):
+        found.append(epochs)
+        run(self, epochs)
+
+    monkeypatch.setattr(Training, "_run_epochs_together", noted)
+    return found
+
+
+def state(network):
+    record = network._to_record()
+    return json.dumps(record.header), {name: array.tobytes() for name, array in record.arrays.items()}
+
+
+def course(history):
+    rates = np.nan_to_num(history.learning_rate, nan=-1.0).tolist()
+    return rates, history.train_cost, history.train_accuracy, history.stopped_by, len(history.seconds)
+
+
+def one_by_one(network, *arguments, **fit):
+    """The same training with somebody who is asked after every epoch."""
+    return network.fit(*arguments, **fit, callbacks=[lambda network, history: None])
+
+
+def network(**arguments):
+    return Network(**{"sizes": [64, 9, 10], **arguments})
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 32, 50, 150, 149])
+@pytest.mark.parametrize("optimizer", [SGD(0.1), SGD(0.1, momentum=0.9), Adam()])
+def test_the_same_bits(together, batch_size, optimizer):
+    grouped, alone = network(), network()
+    fit = {"epochs": 40, "batch_size": batch_size, "optimizer": optimizer, "l2": 1e-3, "l1": 1e-4}
+    assert course(grouped.fit(X, y, **fit)) == course(one_by_one(alone, X, y, **fit))
+    assert state(grouped) == state(alone)
+    assert sum(together) > 30
+
+
+@pytest.mark.parametrize("arguments", [{"dtype": "float64"}, {"output": "softmax", "cost": "log_likelihood"}])
+@pytest.mark.parametrize("weights", [None, np.linspace(0.1, 2, 150)])
+def test_other_networks(together, arguments, weights):
+    grouped, alone = network(**arguments), network(**arguments)
+    fit = {"epochs": 20, "batch_size": 32, "sample_weight": weights, "optimizer": SGD(0.1)}
+    assert course(grouped.fit(X, y, **fit)) == course(one_by_one(alone, X, y, **fit))
+    assert state(grouped) == state(alone)
+    assert together
+
+
+def test_a_first_layer_that_skips_zeros(together):
+    sparse = X * (np.random.default_rng(0).random(X.shape) < 0.3)
+    grouped, alone = network(), network()
+    fit = {"epochs": 40, "batch_size": 32, "optimizer": SGD(0.5), "l2": 0.5}  # whose weights shrink by much
+    assert course(grouped.fit(sparse, y, **fit)) == course(one_by_one(alone, sparse, y, **fit))
+    assert grouped.history.first_layer.startswith("sparse")
+    assert state(grouped) == state(alone)
+    assert together
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        {"schedule": "cosine"},
+        {"drop_last": True, "batch_size": 32},
+        {"dropout": 0.3, "max_norm": 1.0},
+        {"clip_norm": 0.1, "weight_average": 0.9},
+    ],
+)
+def test_whatever_else_fit_can_do(together, fit):
+    grouped, alone = network(), network()
+    fit = {"epochs": 30, "batch_size": 50, **fit}
+    assert course(grouped.fit(X, y, **fit)) == course(one_by_one(alone, X, y, **fit))
+    assert state(grouped) == state(alone)
+    assert together
+
+
+def test_where_it_diverges_the_same_is_said(together):
+    grouped, alone = (network(sizes=[64, 10], output="identity", cost="quadratic") for _ in range(2))
+    fit = {"epochs": 500, "batch_size": 150, "optimizer": SGD(0.2)}  # which takes some 165 epochs
+    errors = []
+    for train, each in ((Network.fit, grouped), (one_by_one, alone)):
+        with pytest.raises(fastnn.DivergenceError) as caught:
+            train(each, X, y, **fit)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    assert together
+    assert len(grouped.history.epochs) > 100
+    assert course(grouped.history) == course(alone.history)
+    assert state(grouped)[1] == state(alone)[1]
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        {"callbacks": [lambda network, history: None]},
+        {"validation_data": (Xt, yt)},
+        {"progress": True},
+        {"shuffle": np.arange},
+        {"batch_size": [100, 50]},
+        {"threads": 2},
+    ],
+)
+def test_whoever_wants_to_be_asked_is(together, fit):
+    network().fit(X, y, **{"epochs": 20, "batch_size": 50, **fit})
+    assert not together
+
+
+def test_a_call_is_no_longer_than_it_should_be(together, monkeypatch):
+    history = network().fit(X, y, epochs=10**6, batch_size=50, max_time=0.5)
+    assert history.stopped_by == "max_time"
+    assert len(history.epochs) < 10**6
+    seconds = np.array(history.seconds)
+    assert max(together) * np.median(seconds) < 4 * pacing.STRETCH_SECONDS
+
+
+def test_looks_are_paid_for_by_all_epochs(together):
+    found = network(activation="relu", initializer="normal").fit(300 * X, y, epochs=200, optimizer=SGD(1e-9)).findings
+    assert "inputs far from unit scale" in [finding.name for finding in found]
