@@ -3,7 +3,6 @@
 Kernels are imported when the first network is made, not when ``fastnn`` is: importing compiles and loads nothing.
 """
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import layout
+from fastnn.cores import usable_cores
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.costs import Cost
 from fastnn.formulas.optimizers import Optimizer, Rule
@@ -672,8 +672,7 @@ class Engine:
 
     def worthwhile_threads(self, batch_size: int) -> int:
         """Cores, as far as a batch holds enough work for each."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, min(cores, batch_size * self._products // _PRODUCTS_PER_THREAD))
+        return max(1, min(usable_cores(), batch_size * self._products // _PRODUCTS_PER_THREAD))
 
     @property
     def lanes(self) -> int:

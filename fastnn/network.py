@@ -37,7 +37,7 @@ _OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not 
 _LOOKS_AT_SCHEDULE = 100  # steps whose learning rates are looked at before training
 _MOST_STEPS = 1 << 53  # up to here float64 counts them
 _REBUILT = (
-    *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader"),
+    *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader", "_reading"),
     *("_settings", "_budget", "_engine", "_fitting", "_entropy", "_waits_for_data", "_training"),
 )
 """Attributes that come back from what ``save`` writes."""
@@ -211,6 +211,7 @@ class Network:
         outputs = self._outputs
         wishes = check_wishes(scale, missing, task, classes, self.sizes[0], outputs)
         self._reader = Reader.fresh(self.sizes[0], outputs, wishes)
+        self._reading: dict[str, Any] = {}  # how the command line reads files for it, see ``fastnn.cli``
         self.history: History | None = None
         self._settings = diagnostics.Settings.of(default_optimizer(self.activations[-1]), 10)
         self._budget: diagnostics.Budget | None = None  # before the first fit
@@ -1033,6 +1034,7 @@ class Network:
                 "cost": self._cost.to_data(),
                 "dtype": self.dtype.name,
                 "data": self._reader.to_header(),
+                "reading": self._reading,
                 "optimizer": engine.memory.kernel,
                 "states": engine.memory.states,
                 "steps": engine.memory.steps,
@@ -1068,6 +1070,9 @@ class Network:
             *hidden, output = (activations.from_data(data) for data in header["activations"])
             Network.__init__(self, sizes, hidden, output, costs.from_data(header["cost"]), start, header["dtype"])
             self._reader = Reader.from_record(sizes[0], self._outputs, header["data"], arrays)
+            self._reading = header.get("reading", {})
+            if not isinstance(self._reading, dict):
+                raise ValueError("its header lacks 'reading'")
             self._generator.bit_generator.state = header["generator"]
             self._entropy = validation.check_whole("entropy", header.get("entropy", 0), at_least=0)
             self._waits_for_data = validation.check_flag("waits_for_data", header.get("waits_for_data", False))

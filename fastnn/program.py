@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.cores import usable_cores
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.costs import Cost, output_unit
 from fastnn.formulas.expressions import variable
@@ -73,7 +74,7 @@ class Program:
         missing = [name for name in dict.fromkeys(names) if name not in self._has]
         stages = [stage for stage in map(self._stage, missing) if stage is not None]
         others = [getattr(epoch, entry)] if entry else []
-        elsewhere = beside.split([*stages, *others], self._kind)
+        elsewhere = beside.split([*stages, *others], self._kind) if usable_cores() > 1 else None
         if elsewhere is not None:
             missing.sort(key=lambda name: self._stage(name) is stages[0])
         for name in missing:

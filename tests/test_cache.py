@@ -396,3 +396,33 @@ print(len(pieces) > 10, sum(len(piece.dispatcher.signatures) for piece in pieces
 """
     assert finish(start(code, tmp_path / "cache")) == ["True 0 0"]
     assert files(tmp_path) == []
+
+
+# --- a second process that compiles ---
+
+FIT = """
+import sys
+from types import SimpleNamespace
+import numpy as np
+import fastnn
+from fastnn.kernels import beside
+{change}
+X, y = np.random.default_rng(0).normal(size=(50, 5)), np.arange(50) % 3
+network = fastnn.Network([5, 4, 3], seed=0)
+print(network.fit(X, y, 2, progress=False).train_cost, network.evaluate(X, y)["cost"])
+"""
+HELPERS = {
+    "one": "beside._cores = lambda: 2",
+    "one that cannot begin": "beside._cores = lambda: 2; beside.sys = SimpleNamespace(executable='/nowhere', path=[])",
+    "one that dies": "beside._cores, beside._CODE = lambda: 2, 'import os; os._exit(1)'",
+}
+
+
+def test_who_compiles_does_not_matter(tmp_path):
+    found = {}
+    for name, change in HELPERS.items():
+        found[name] = finish(start(FIT.format(change=change), tmp_path / name))
+        wanted = {file.split("-")[0] for file in files(tmp_path / name)}
+        assert {"run", "by_rows", "first_dense", "update_dense", "evaluate"} <= wanted
+        assert all(is_whole(path) for path in (tmp_path / name).glob("*.bin"))
+    assert len({tuple(lines) for lines in found.values()}) == 1

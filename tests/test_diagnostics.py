@@ -60,6 +60,10 @@ CASES = [
     case("inputs far from unit scale", None, "from 0 to 255", {"scale": "255"}, X=np.floor(X * 255)),
     case("inputs far from unit scale", None, "typically 0.00392", {"scale": '"standard"'},
          [64, 20, 10], {"scale": 255}, X=(X > 0.5).astype(np.uint8)),
+    case("targets far from unit scale", None, "from 0 to 9000", {"y": "(y - y.mean(axis=0)) / y.std(axis=0)"},
+         [64, 20, 1], {"output": "identity", **QUADRATIC}, y=Y * 1000.0, optimizer=fastnn.Adam(0.01)),
+    case("targets far from unit scale", None, "vary by 0.0", {"y": "(y - y.mean(axis=0)) / y.std(axis=0)"},
+         [64, 20, 1], {"output": "identity", **QUADRATIC}, y=Y * 1e-3, optimizer=fastnn.Adam(0.01)),
     case("constant inputs", None, "samples are all the same", {}, X=np.full(X.shape, 0.1, np.float32)),
     case("inputs far from unit scale", None, "from 0 to 0.0001", {"scale": "0.0001"}, X=X * 1e-4),
     case("inputs far from unit scale", None, "typically 2", {"scale": '"standard"'},
@@ -130,6 +134,8 @@ def followed(finding: fastnn.Finding, net: dict[str, Any], X: Any, y: Any, fit: 
         if name == "learning_rate":
             fit["optimizer"] = eval(finding.advice.partition("optimizer=")[2].partition(")")[0] + ")")
             assert fit["optimizer"].learning_rate == source
+        elif name == "y":
+            y = eval(source)
         else:
             built = ("scale", "activation", "output", "cost", "initializer")
             (net if name in built else fit)[name] = eval(source)

@@ -506,9 +506,19 @@ def test_wrong_specs(resolve, spec, message):
         resolve(spec)
 
 
-@pytest.mark.parametrize("wrong", [None, 3, ["relu"], "elu(alpha='1')", "elu(alpha=True)", "pinball(quantiles=0.5)"])
-def test_specs_of_the_wrong_type(wrong):
-    with pytest.raises(TypeError, match="must be one of"):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (None, "must be one of .* got NoneType None"),
+        (3, "must be one of .* got int 3"),
+        (["relu"], "must be one of .* got list"),
+        ("elu(alpha='1')", "alpha of elu must be a number, got str '1'"),
+        ("elu(alpha=True)", "alpha of elu must be a number, got bool True"),
+        ("pinball(quantiles=0.5)", "quantiles of pinball must be a list of numbers .* got 0.5"),
+    ],
+)
+def test_specs_of_the_wrong_type(wrong, message):
+    with pytest.raises(TypeError, match=message):
         (costs if str(wrong).startswith("pinball") else activations).resolve(wrong)
 
 

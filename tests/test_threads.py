@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import children
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -125,17 +126,13 @@ def test_interrupt_while_threads_are_at_work() -> None:
     assert (finite, stopped_by) == ("True", "interrupt")
 
 
-def _train_in_child(answer: "multiprocessing.Queue[float]") -> None:
-    answer.put(float(trained(2).weights[0].sum()))
-
-
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("method", [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()])
 def test_in_a_child_process(method: str) -> None:
-    expected = float(trained(2).weights[0].sum())
+    expected = children.sum_of_trained_weights()
     context = multiprocessing.get_context(method)
     answer: multiprocessing.Queue[float] = context.Queue()
-    child = context.Process(target=_train_in_child, args=(answer,))
+    child = context.Process(target=children.answer_with_weights, args=(answer,))
     child.start()
     assert answer.get(timeout=120) == expected
     child.join(timeout=30)

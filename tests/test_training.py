@@ -194,7 +194,7 @@ def test_shapes(sizes: list[int], name: str, dtype: str) -> None:
 PENALTIES = [{"l1": 0.0, "l2": 0.1}, {"l1": 0.01, "l2": 0.0}, {"l1": 0.01, "l2": 0.1}]
 
 
-@pytest.mark.filterwarnings("ignore:constant inputs")
+@pytest.mark.filterwarnings("ignore:constant inputs")  # none at all
 @pytest.mark.parametrize("penalties", PENALTIES, ids=str)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("batch_size", [20, 280])

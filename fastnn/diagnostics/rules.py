@@ -181,6 +181,18 @@ def _unit_scale(e: Evidence) -> str:
     return '"standard"'
 
 
+def _targets(e: Evidence) -> Verdict | None:
+    """Quantities that weights of unit scale are far from; outputs that are bounded have a rule of their own."""
+    known, T = facts.activation(e.model.rows[-1]), e.sample.targets
+    size, spread = _rms(T), _rms(e.spread)
+    bounded = np.isfinite(known.low) and np.isfinite(known.high)
+    free = e.model.cost_row.targets == "any"  # to be moved
+    if bounded or not free or np.ptp(T, axis=0).max() == 0 or (size <= _LARGE_INPUT and spread >= _SMALL_INPUT):
+        return None
+    seen = f"targets are typically {size:.3g}, from {T.min():g} to {T.max():g}, and vary by {spread:.2g}"
+    return Verdict(None, seen, {"y": "(y - y.mean(axis=0)) / y.std(axis=0)"})
+
+
 def _constant(e: Evidence) -> Verdict | None:
     if np.ptp(e.sample.X, axis=0).max() > 0:
         return None
@@ -492,6 +504,7 @@ RULES = {
     rule.name: rule
     for rule in (
         Rule("inputs far from unit scale", _inputs, "data"),
+        Rule("targets far from unit scale", _targets, "data"),
         Rule("constant inputs", _constant, "data"),
         Rule("unsuitable initializer", _initializer, "start"),
         Rule("saturated units", _saturated, "state"),

@@ -38,15 +38,16 @@ def _source(optimizer: Any) -> str:
 
 def _library(change: Mapping[str, Any], facts: Facts) -> str:
     built = [f"{name}={change[name]}" for name in NETWORK_ARGUMENTS if name in change]
-    given = {name: str(source) for name, source in change.items() if name not in NETWORK_ARGUMENTS}
+    given = {name: str(source) for name, source in change.items() if name not in (*NETWORK_ARGUMENTS, "y")}
     if "learning_rate" in given:
         slower = replace(facts.optimizer, learning_rate=change["learning_rate"])
         given = {("optimizer" if k == "learning_rate" else k): v for k, v in given.items()} | {
             "optimizer": _source(slower)
         }
     calls = [f"fastnn.Network(..., {', '.join(built)})"] if built else []
-    if given:
-        calls.append(f"fit(X, y, {', '.join(f'{name}={source}' for name, source in given.items())})")
+    if given or "y" in change:
+        arguments = [str(change.get("y", "y")), *(f"{name}={source}" for name, source in given.items())]
+        calls.append(f"fit(X, {', '.join(arguments)})")
     return " and ".join(calls)
 
 

@@ -123,8 +123,8 @@ class Reader:
             return reader
         table = self._table("X", X)
         if self.scaling is not None:
-            return replace(reader, names=table.names)
-        return replace(reader, names=table.names, scaling=self._learned(table))
+            return replace(reader, names=table.names or self.names)
+        return replace(reader, names=table.names or self.names, scaling=self._learned(table))
 
     def _settled_task(self, y: Array) -> Task:
         return self.task or labels.settle(y, self.outputs, self.wishes.task, self.wishes.classes)

@@ -62,13 +62,9 @@ class Compilation:
 def split(pieces: list[Piece], dtype: Any) -> Compilation | None:
     """Have the first of several pieces compiled by another process, if it and others must be, and that is possible."""
     missing = [piece for piece in pieces if not piece.is_ready(dtype) and not piece.is_kept(dtype)]
-    if len(missing) < 3 or missing[0] is not pieces[0] or _cores() < 2 or not sys.executable or not store.is_usable():
+    if len(missing) < 3 or missing[0] is not pieces[0] or not sys.executable or not store.is_usable():
         return None
     return Compilation(missing[:1], dtype)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def compile_pieces() -> None:

@@ -1,0 +1,354 @@
+"""The command line on tables of one's own: which column is learned, what it is taken for, and what is kept of it."""
+
+import gzip
+import re
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.cli import main
+
+N = 120
+RANDOM = np.random.default_rng(1)
+AGE, BALANCE = RANDOM.integers(18, 80, N), RANDOM.normal(2000, 800, N).round(2)
+CHURN = np.where(AGE / 40 + BALANCE / 2000 < 2.3, "yes", "no")
+COLUMNS = {"age": AGE, "balance": BALANCE, "churn": CHURN}
+
+
+def write(path, columns, header=True):
+    """A CSV file of these columns by name."""
+    lines = [",".join(columns)] if header else []
+    lines += [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+def with_gaps():
+    return {**COLUMNS, "age": np.where(np.arange(N) % 7 == 0, "", AGE.astype(str))}
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """Run a command in the folder of the files: exit code, what was printed, complaints."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(command):
+        try:
+            code = main(command.split())
+        except SystemExit as end:  # argparse ends by itself
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def churn(run, tmp_path):
+    """A model of the customers."""
+    write(tmp_path / "customers.csv", COLUMNS)
+    code, _, err = run("train --data customers.csv --label-column churn --scale standard --save churn.npz")
+    assert (code, err) == (0, "")
+    return fastnn.load("churn.npz")
+
+
+def accuracy(out):
+    return float(re.search(r"accuracy ([\d.]+) %", out)[1])
+
+
+# --- the label's column ---
+
+
+def test_the_commands_of_the_readme(run, churn, tmp_path):
+    write(tmp_path / "new.csv", {"age": AGE, "balance": BALANCE})
+    assert run("predict churn.npz --data new.csv --output answers.txt") == (0, "", "")
+    answers = (tmp_path / "answers.txt").read_text().split()
+    assert churn.sizes == (2, 30, 2)
+    assert churn.classes.tolist() == ["no", "yes"]
+    assert churn.columns == ("age", "balance")
+    assert answers == churn.predict(np.column_stack([AGE, BALANCE])).tolist()
+    assert np.mean(np.array(answers) == CHURN) > 0.8
+
+
+def test_the_label_column_is_kept(run, churn, tmp_path):
+    """Evaluate and predict leave it where it is in each file; so does a network that went through the library."""
+    _, expected, _ = run("evaluate churn.npz --data customers.csv")
+    assert accuracy(expected) > 80
+    write(tmp_path / "moved.csv", {name: COLUMNS[name] for name in ("churn", "balance", "age")})
+    churn.copy().save("again.npz")
+    for model in ("churn.npz", "again.npz"):
+        assert run(f"evaluate {model} --data moved.csv") == (0, expected, "")
+        code, out, _ = run(f"predict {model} --data moved.csv")
+        assert (code, out.split()) == (0, churn.predict(np.column_stack([AGE, BALANCE])).tolist())
+    assert re.search(r"^label column: churn$", run("info churn.npz")[1], re.MULTILINE)
+
+
+@pytest.mark.parametrize("column", ["2", "-1", "churn"])
+def test_a_column_by_number_or_name(column, run, churn):
+    code, _, err = run(f"train --data customers.csv --label-column={column} --scale standard --save other.npz")
+    assert (code, err) == (0, "")
+    other = fastnn.load("other.npz")
+    assert np.array_equal(other.weights[0], churn.weights[0])
+    assert other.classes.tolist() == ["no", "yes"]
+
+
+def test_files_without_a_header_have_the_label_where_training_had_it(run, churn, tmp_path):
+    write(tmp_path / "bare.csv", COLUMNS, header=False)
+    _, expected, _ = run("evaluate churn.npz --data customers.csv")
+    code, _, err = run("evaluate churn.npz --data bare.csv")
+    assert code == 1
+    assert "bare.csv: expected a header with the label column 'churn'" in err
+    assert run("evaluate churn.npz --data bare.csv --label-column 2") == (0, expected, "")
+    assert (
+        run("train --data customers.csv --label-column 2 --scale standard --save two.npz --test-data bare.csv")[0] == 0
+    )
+    assert run("evaluate two.npz --data bare.csv") == (0, expected, "")
+    assert run("predict two.npz --data bare.csv") == run("predict churn.npz --data customers.csv")
+
+
+def test_an_unknown_label_column(run, churn):
+    code, _, err = run("train --data customers.csv --label-column chrn")
+    assert code == 1
+    assert "did you mean 'churn'?" in err
+
+
+# --- columns by name ---
+
+
+def test_columns_in_another_order_are_put_right(run, churn, tmp_path):
+    write(tmp_path / "turned.csv", {"balance": BALANCE, "age": AGE})
+    assert run("predict churn.npz --data turned.csv") == run("predict churn.npz --data customers.csv")
+    write(tmp_path / "test.csv", {name: COLUMNS[name] for name in ("balance", "churn", "age")})
+    options = "--label-column churn --scale standard --quiet"
+    out = run(f"train --data customers.csv --test-data test.csv {options}")[1]
+    assert accuracy(out) == accuracy(run(f"train --data customers.csv {options}")[1])
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_other_columns_are_refused(command, run, churn, tmp_path):
+    write(tmp_path / "other.csv", {"years": AGE, "balance": BALANCE, "churn": CHURN})
+    code, out, err = run(f"{command} churn.npz --data other.csv")
+    assert (code, out) == (1, "")
+    assert "other.csv: X must have the columns" in err
+    assert "lacks 'age' and has 'years'" in err
+
+
+# --- missing values ---
+
+
+def test_missing_values_are_refused_with_a_cure_that_exists(run, churn, tmp_path):
+    write(tmp_path / "gaps.csv", with_gaps())
+    code, _, err = run("train --data gaps.csv --label-column churn")
+    assert code == 1
+    assert "gaps.csv, line 2, column 1 ('age'): expected a number, found an empty field; --missing mean or" in err
+    code, _, err = run("evaluate churn.npz --data gaps.csv")
+    assert code == 1
+    assert "found an empty field; fastnn train --missing mean or" in err
+    np.savez(tmp_path / "gaps.npz", X=np.column_stack([np.where(AGE > 40, np.nan, AGE), BALANCE]), y=CHURN)
+    for command, cure in (("train", "pass --missing mean"), ("evaluate churn.npz", "pass fastnn train --missing mean")):
+        code, _, err = run(f"{command} --data gaps.npz")
+        assert code == 1
+        assert "gaps.npz: X must be finite, got nan at" in err
+        assert err.endswith(cure + "\n")
+
+
+def test_missing_values_become_the_mean_of_training(run, tmp_path):
+    write(tmp_path / "gaps.csv", with_gaps())
+    code, out, err = run("train --data gaps.csv --label-column churn --missing mean --scale standard --save net.npz")
+    assert (code, err) == (0, "")
+    assert "18 missing values are filled with their column's mean" in out.splitlines()
+    write(tmp_path / "one.csv", {"age": [""], "balance": [1500]})
+    net = fastnn.load("net.npz")
+    mean = AGE[np.arange(N) % 7 != 0].mean()
+    # The library's own answer to a missing value, and to the mean of what training saw.
+    assert np.allclose(net.forward([[np.nan, 1500.0]]), net.forward([[mean, 1500.0]]), atol=1e-6)
+    answer, note = f"{net.predict([[mean, 1500.0]])[0]}\n", "1 missing values are filled with their column's mean"
+    assert run("predict net.npz --data one.csv") == (0, answer, f"fastnn: {note} in training\n")
+    assert run("predict net.npz --data one.csv --quiet") == (0, answer, "")
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_missing_values_become_a_number(kind, run, tmp_path):
+    """Kept with the network; the same weights as of a file that has the number in their place."""
+    gone = np.arange(N) % 7 == 0
+    filled = np.where(gone, 30, AGE)
+    if kind == "csv":
+        write(tmp_path / "gaps.csv", with_gaps())
+        write(tmp_path / "full.csv", {**COLUMNS, "age": filled})
+    else:
+        np.savez(tmp_path / "gaps.npz", X=np.column_stack([np.where(gone, np.nan, AGE), BALANCE]), y=CHURN)
+        np.savez(tmp_path / "full.npz", X=np.column_stack([filled, BALANCE]), y=CHURN)
+    options = "--label-column churn --scale standard --quiet"
+    assert run(f"train --data gaps.{kind} {options} --missing 30 --save gaps")[0] == 0
+    assert run(f"train --data full.{kind} {options} --save full")[0] == 0
+    assert np.array_equal(fastnn.load("gaps").weights[0], fastnn.load("full").weights[0])
+    for command in ("evaluate", "predict"):
+        code, out, err = run(f"{command} gaps --data gaps.{kind}")
+        assert (code, err) == (0, "fastnn: 18 missing values are filled with 30.0\n" if kind == "csv" else "")
+        assert run(f"{command} full --data full.{kind}") == (0, out, "")
+    assert run(f"evaluate full --data gaps.{kind}")[0] == 1
+
+
+@pytest.mark.parametrize("value", ["median", "nan", "inf"])
+def test_missing_must_be_mean_or_a_number(value, run):
+    code, _, err = run(f"train --data digits --missing {value}")
+    assert code == 2
+    assert f"expected mean or a number, got '{value}'" in err
+
+
+# --- what is learned ---
+
+
+def test_fractions_make_a_regression(run, tmp_path):
+    write(tmp_path / "data.csv", {"load": AGE / 64, "age": AGE, "balance": BALANCE})
+    code, out, err = run("train --data data.csv --scale standard --save net --epochs 40")
+    assert (code, err) == (0, "")
+    notes = [line for line in out.splitlines() if "taken for the targets of a regression" in line]
+    assert len(notes) == 1
+    net = fastnn.load("net")
+    assert (net.sizes, net.activations[-1], net.cost, net.task) == ((2, 30, 1), "identity", "quadratic", "regression")
+    answers = np.array(run("predict net --data data.csv")[1].split(), float)
+    assert np.corrcoef(answers, AGE / 64)[0, 1] > 0.9
+
+
+@pytest.mark.filterwarnings("ignore:targets far from unit scale")  # as they are
+def test_whole_numbers_of_many_values_make_a_regression(run, tmp_path):
+    write(tmp_path / "prices.csv", {"price": 1000 * np.arange(N), "age": AGE})
+    code, out, _ = run("train --data prices.csv --scale standard --save net --epochs 1")
+    assert code == 0
+    assert "120 different whole numbers among 120 samples: taken for the targets of a regression" in out
+    assert fastnn.load("net").sizes == (1, 30, 1)
+
+
+def test_several_outputs_make_classes_of_whole_numbers(run, tmp_path):
+    """Who says that there is an output for each of them knows better than the reader."""
+    write(tmp_path / "data.csv", {"label": np.arange(12), "age": AGE[:12]})
+    code, out, err = run("train --data data.csv --layers 1,5,12 --scale standard --epochs 1 --save net")
+    assert (code, err) == (0, "")
+    assert "regression" not in out
+    assert fastnn.load("net").task == "classes"
+
+
+@pytest.mark.parametrize(
+    ("options", "output", "cost"),
+    [
+        ("--cost cross_entropy", "sigmoid", "cross_entropy"),
+        ("--output sigmoid", "sigmoid", "quadratic"),
+        ("--output tanh --cost quadratic", "tanh", "quadratic"),
+    ],
+)
+def test_what_is_given_stays_in_a_regression(options, output, cost, run, tmp_path):
+    write(tmp_path / "data.csv", {"share": AGE / 100, "age": AGE, "balance": BALANCE})
+    code, _, err = run(f"train --data data.csv --scale standard --epochs 1 --save net {options}")
+    assert (code, err) == (0, "")
+    net = fastnn.load("net")
+    assert (net.sizes[-1], net.activations[-1], net.cost) == (1, output, cost)
+
+
+def test_rows_of_targets(run, tmp_path):
+    """Quantities make a regression; probabilities of classes, zeros and ones do not."""
+    X = np.column_stack([AGE, BALANCE])
+    targets = {
+        "regression": np.column_stack([AGE / 10, BALANCE / 1000, AGE / 7]),
+        "classes": np.tile([0.25, 0.5, 0.25], (N, 1)),
+        "multilabel": np.column_stack([AGE > 40, AGE > 50, BALANCE > 2000]).astype(int),
+    }
+    for task, y in targets.items():
+        np.savez(tmp_path / "data.npz", X=X, y=y)
+        assert run("train --data data.npz --scale standard --epochs 1 --save net")[0] == 0
+        net = fastnn.load("net")
+        assert (net.task, net.sizes) == (task, (2, 30, 3))
+        assert net.activations[-1] == ("identity" if task == "regression" else "sigmoid")
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3], [-5, 0, 7], ["red", "green", "blue"]], ids=str)
+def test_answers_come_in_the_labels_of_the_file(labels, run, tmp_path):
+    y = np.array(labels)[np.digitize(AGE, [40, 60])]
+    write(tmp_path / "data.csv", {"kind": y, "age": AGE, "balance": BALANCE})
+    code, _, err = run("train --data data.csv --scale standard --epochs 100 --save net --quiet")
+    assert (code, err) == (0, "")
+    assert fastnn.load("net").sizes == (2, 30, 3)
+    answers = run("predict net --data data.csv")[1].split()
+    assert np.mean(np.array(answers) == y.astype(str)) > 0.9
+
+
+def test_classes_that_the_first_samples_lack(run, tmp_path):
+    order = np.argsort(CHURN)  # all of one class first
+    write(tmp_path / "data.csv", {name: column[order] for name, column in COLUMNS.items()})
+    code, _, err = run("train --data data.csv --label-column churn --samples 5 --scale standard --save net --epochs 1")
+    assert (code, err) == (0, "")
+    assert fastnn.load("net").classes.tolist() == ["no", "yes"]
+
+
+def test_text_that_looks_like_numbers(run, tmp_path):
+    """Of labels 1, 2 and 2a a file may hold the first two alone."""
+    y = np.array(["1", "2", "2a"])[np.digitize(AGE, [40, 60])]
+    columns = {"kind": y, "age": AGE, "balance": BALANCE}
+    write(tmp_path / "data.csv", columns)
+    write(tmp_path / "young.csv", {name: column[AGE < 60] for name, column in columns.items()})
+    assert run("train --data data.csv --test-data young.csv --scale standard --epochs 100 --save net --quiet")[0] == 0
+    code, out, _ = run("evaluate net --data young.csv")
+    assert code == 0
+    assert accuracy(out) > 90
+
+
+# --- images ---
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_images_scale_by_themselves_and_say_so(kind, run, tmp_path):
+    X, y, Xt, yt = fastnn.datasets.load_digits("uint8")
+    X, Xt = X * 15, Xt * 15
+    if kind == "csv":
+        with gzip.open(tmp_path / "data.csv.gz", "wt") as file:
+            np.savetxt(file, np.column_stack([y, X]), delimiter=",", fmt="%d")
+        name = "data.csv.gz"
+    else:
+        name = "data.npz"
+        np.savez(tmp_path / name, x_train=X, y_train=y, x_test=Xt.reshape(-1, 8, 8), y_test=yt)
+    code, out, err = run(f"train --data {name} --epochs 3 --save net")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "the samples look like images: pixels are divided by 255"
+    assert fastnn.load("net").scale == 255
+    assert accuracy(out.splitlines()[-1]) > 80
+    assert (out.splitlines()[-1].startswith("test accuracy") and "(360 samples)" in out) == (kind == "npz")
+    code, out, _ = run(f"train --data {name} --epochs 1 --scale minmax --save net")
+    assert code == 0
+    assert "255" not in out
+    assert fastnn.load("net").scale == "minmax"
+
+
+def test_bytes_that_are_no_images_are_taken_at_face_value(run, tmp_path):
+    np.savez(tmp_path / "data.npz", X=np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.uint8), y=[0, 1, 1, 0])
+    assert run("train --data data.npz --epochs 1 --save net")[0] == 0
+    assert fastnn.load("net").scale is None
+
+
+# --- notes ---
+
+
+def test_notes_are_lines_of_their_own_unless_quiet(run, tmp_path):
+    columns = {"": np.arange(N), "age": AGE, "label": (AGE > 40).astype(int)}
+    write(tmp_path / "data.csv", columns)
+    options = "--data data.csv --label-column age --scale standard --epochs 1"
+    _, out, _ = run(f"train {options}")
+    assert "the first column, without a name, numbers or names the lines and is left out" in out.splitlines()
+    assert len(run(f"train {options} --quiet --save net")[1].splitlines()) == 1
+    for command in ("evaluate", "predict"):
+        code, _, err = run(f"{command} net --data data.csv")
+        assert code == 0
+        assert err == "fastnn: the first column, without a name, numbers or names the lines and is left out\n"
+        assert run(f"{command} net --data data.csv --quiet")[2] == ""
+    _, out, _ = run("train --data data.csv --scale standard --epochs 1")
+    assert "say --label-column 'label'" in out
+
+
+@pytest.mark.parametrize("reading", [[], {"label_column": 1.5}, {"missing": "none"}, {"number": "x"}], ids=str)
+def test_damaged_notes_on_reading_are_refused(reading, run, tmp_path):
+    net = fastnn.Network([2, 2])
+    net._reading = reading
+    net.save(tmp_path / "net")
+    write(tmp_path / "data.csv", {"label": [0, 1], "a": [1, 2], "b": [2, 1]})
+    code, out, err = run("evaluate net --data data.csv")
+    assert (code, out) == (1, "")
+    assert err.startswith("fastnn: error: cannot load 'net': ")
