@@ -998,7 +998,8 @@ class Network:
         ----------
         path : path-like
             The file; used as it is, nothing is appended. In its folder temporary files are removed that processes left
-            behind which were killed while they saved.
+            behind which were killed while they saved. ``history``, and attributes of your own, are not in the file:
+            copies and pickles carry them.
 
         Raises
         ------

@@ -200,9 +200,16 @@ def naming(path: str | bytes | PathLike[Any]) -> Iterator[None]:
         raise ValueError(f"cannot load {os.fspath(path)!r}: {text}") from error
 
 
+@contextlib.contextmanager
+def reading(path: str | bytes | PathLike[Any]) -> Iterator[BinaryIO]:
+    """A file to read from; whatever is wrong with its content becomes a ValueError that names it."""
+    with open(_path(path), "rb") as file, naming(path):
+        yield file
+
+
 def read(path: str | bytes | PathLike[Any]) -> Record:
     """Read a record; what it says is for the network to check."""
-    with open(_path(path), "rb") as file, naming(path):
+    with reading(path) as file:
         return _parse(file)
 
 

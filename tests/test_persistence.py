@@ -269,14 +269,15 @@ def test_a_name_as_long_as_names_may_be(tmp_path):
 
 @pytest.mark.parametrize("wrong", [3, True, None, 1.5, ["net"], np.int64(3)], ids=repr)
 def test_a_path_that_is_none(wrong):
-    for action in (Network([3, 2]).save, fastnn.load):
+    net = Network([3, 2])
+    for action in (net.save, fastnn.load, fastnn.Ensemble([net]).save, fastnn.Ensemble.load):
         with pytest.raises(TypeError, match="path must be a str or a path, got"):
             action(wrong)
 
 
 def test_a_descriptor_stays_open(tmp_path):
     with (tmp_path / "mine").open("wb") as file:
-        for action in (Network([3, 2]).save, fastnn.load):
+        for action in (Network([3, 2]).save, fastnn.load, fastnn.Ensemble.load):
             with pytest.raises(TypeError, match="path must be"):
                 action(file.fileno())
         assert file.write(b"still open") == 10

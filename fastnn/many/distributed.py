@@ -294,7 +294,10 @@ class _Run:
                 found = self._network.evaluate(*held_out)
                 history.val_cost.append(found["cost"])
                 history.val_accuracy.append(found.get("accuracy", float("nan")))
-            verdicts = [callback(self._network, history) is True for callback in callbacks]
+            verdicts = [
+                validation.check_verdict(number, callback(self._network, history))
+                for number, callback in enumerate(callbacks)
+            ]
             if any(verdicts):
                 return "callback"
         return "epochs"

@@ -371,19 +371,18 @@ class Ensemble:
         >>> bool((fastnn.Ensemble.load(path).networks[0].weights[0] == net.weights[0]).all())
         True
         """
-        with open(path, "rb") as file, persistence.naming(path):
+        with persistence.reading(path) as file:
             return cls._parse(file)
 
     @classmethod
     def _parse(cls, file: Any) -> "Ensemble":
-        persistence.check_start(file, "ensemble")
-        with np.load(file, allow_pickle=False) as content:
-            if _HEADER not in content.files:
-                raise ValueError("it is not a saved fastnn ensemble")
-            header = json.loads(str(content[_HEADER]))
-            if header["format"] > _FORMAT:
-                raise ValueError(f"it was written by a newer version of fastnn (format {_FORMAT} is the newest known)")
-            records = [persistence.from_bytes(content[f"network{i}"].tobytes()) for i in range(header["networks"])]
+        content = persistence.unpack(file, "ensemble")
+        if _HEADER not in content:
+            raise ValueError("it is not a saved fastnn ensemble")
+        header = json.loads(str(content[_HEADER]))
+        if header["format"] > _FORMAT:
+            raise ValueError(f"it was written by a newer version of fastnn (format {_FORMAT} is the newest known)")
+        records = [persistence.from_bytes(content[f"network{i}"].tobytes()) for i in range(header["networks"])]
         networks = []
         for record in records:
             networks.append(Network.__new__(Network))

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import pickle
 import random
 import resource
@@ -146,6 +147,13 @@ def _npz_bomb(size: int) -> bytes:
     return file.getvalue()
 
 
+def _ensemble_bomb(size: int) -> bytes:
+    file, header = io.BytesIO(), {"format": 1, "weights": [1.0], "members": [0], "networks": 1}
+    arrays = {"fastnn_ensemble": np.array(json.dumps(header)), "network0": np.zeros(size, np.uint8)}
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
 def _npz_promise() -> bytes:
     header, file = io.BytesIO(), io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 37, 4)})
@@ -167,7 +175,7 @@ _BOMBS: tuple[tuple[str, Callable[[], bytes], Callable[[Path], Any]], ...] = (
     ("promise.npz", _npz_promise, readers.read_npz),
     ("promise", _npz_promise, fastnn.load),
     ("bomb", lambda: _npz_bomb(1 << 25), fastnn.load),
-    ("ensemble", lambda: _npz_bomb(1 << 25), fastnn.Ensemble.load),
+    ("ensemble", lambda: _ensemble_bomb(1 << 28), fastnn.Ensemble.load),
     ("ragged.csv", lambda: b"1" + b",1" * 500_000 + b"\n1" * 500_000, readers.read_csv),
 )
 
