@@ -353,6 +353,7 @@ class Engine:
                 lists=lists,
                 code=self.program.code,
                 softmax=self.program.softmax,
+                cut=self.program.cut,
                 scales=self._scales,
                 unit_constants=self.program.unit_constants,
             )

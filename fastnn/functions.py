@@ -194,7 +194,18 @@ def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
     lists = Lists(out, 0, out, 0, 0, 0)
     net = Packed(
         Net(
-            pack_table(plan.layers), 1, work, 0, work, plan.scratch, lists, program.code, program.softmax, out, work[:0]
+            pack_table(plan.layers),
+            1,
+            work,
+            0,
+            work,
+            plan.scratch,
+            lists,
+            program.code,
+            program.softmax,
+            program.cut,
+            out,
+            work[:0],
         )
     )
     program.entry("apply_cost")(net.address, out.size, address_of(out))

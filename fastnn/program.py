@@ -46,6 +46,8 @@ class Program:
         Whether the outputs are one distribution.
     sloped : list of bool
         Which layers keep f'(Z) beside their outputs, because it is no function of those.
+    cut : float
+        Above what a single output says yes.
     unit_constants : array
         A number per output, in every lane; empty where the cost has none.
     """
@@ -57,6 +59,7 @@ class Program:
         self._unit = output_unit(cost, activations[-1], n_out)
         self._kind = types.float32 if dtype == np.float32 else types.float64
         self.softmax = self._unit.softmax
+        self.cut = 0.0 if cost.probability is not None else 0.5  # of margins, or of probabilities
         self.sloped = [a.expression is not None and a.output_derivative is None for a in activations[:-1]] + [False]
         self.unit_constants = np.repeat(np.asarray(cost.units, dtype), lanes_of(dtype.itemsize))
         self.code = Packed(Code(*[0] * len(Code._fields)))

@@ -299,3 +299,15 @@ def test_weak_l2_on_a_sparse_first_layer_is_not_lost_to_rounding(batch_size: int
     shrunk = 1 - net.weights[0].astype(float) / W
     # Each of 20 epochs rounds a weight once: 20 * 6e-8 at most, of 3e-4.
     np.testing.assert_allclose(shrunk, 20_000 * rate * l2, rtol=0.01)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cost", ["hinge", "cross_entropy"])
+def test_accuracy_of_a_single_output_is_that_of_its_answers(cost: str, dtype: str) -> None:
+    """Margins are cut at 0, probabilities at one half."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 3)), rng.integers(0, 2, 200)
+    net = fastnn.Network([3, 1], output="identity" if cost == "hinge" else "sigmoid", cost=cost, dtype=dtype)
+    net.fit(X, y, epochs=1, optimizer=fastnn.SGD(0.01))
+    for n in (1, 200):
+        assert net.evaluate(X[:n], y[:n])["accuracy"] == pytest.approx((net.predict(X[:n]) == y[:n]).mean())

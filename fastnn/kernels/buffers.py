@@ -105,6 +105,7 @@ class Net(NamedTuple):
     lists: Lists
     code: Annotated[Any, Code]
     softmax: int  # whether the outputs are one distribution
+    cut: float  # a single output says yes above it
     scales: Numbers  # (depth * lanes,) the layers' ``dropout_scale`` in every lane
     unit_constants: Numbers  # (padded n_out * lanes): a number per output, in every lane; for costs that have them
 

@@ -83,12 +83,12 @@ def largest_of(work, at, n):
 
 
 @kernel
-def count_hits(block, samples):
-    """In how many samples outputs and targets name the same class; a single output is cut at one half."""
+def count_hits(block, samples, cut):
+    """In how many samples outputs and targets name the same class; a single output is cut, its target at one half."""
     work = block.work
     if block.n == 1:
         half, one, zero = splat(work, 0.5), splat(work, 1), splat(work, 0)
-        said = if_larger(load(work, block.z), half, one, zero)
+        said = if_larger(load(work, block.z), splat(work, cut), one, zero)
         meant = if_larger(load(work, block.t), half, one, zero)
     else:
         said = largest_of(work, block.z, block.n)[1]
@@ -161,11 +161,11 @@ def cost_block(net, block, factor):
 
 
 @kernel
-def hits_in_row(work, outputs, targets, n):
+def hits_in_row(work, outputs, targets, n, cut):
     """1 if outputs and targets of one sample name the same class, else 0; a single output is cut at one half."""
     said = meant = 0
     if n == 1:
-        said, meant = int(work[outputs] > 0.5), int(work[targets] > 0.5)
+        said, meant = int(work[outputs] > cut), int(work[targets] > 0.5)
     for j in range(1, n):
         said = j if work[outputs + j] > work[outputs + said] else said
         meant = j if work[targets + j] > work[targets + meant] else meant
@@ -197,7 +197,7 @@ def measure_row(net, data, r, scale, totals):
     cost = output_units(net.code.unit, vectors, rest, *places, net.unit_constants, factor, zero)
     work[net.scratch.costs + r] = lane_sum(cost * weight)
     if data.classify:
-        totals[TOTAL_HITS] += hits_in_row(work, outputs, targets, n)
+        totals[TOTAL_HITS] += hits_in_row(work, outputs, targets, n, net.cut)
 
 
 @kernel
@@ -216,7 +216,7 @@ def measure_blocks(net, data, first_row, end_row, scale, totals):
             factor = factor * load(work, net.scratch.row_weights + first)
         costs = cost_block(net, block, factor)
         if data.classify:
-            totals[TOTAL_HITS] += count_hits(block, samples)
+            totals[TOTAL_HITS] += count_hits(block, samples, net.cut)
         if data.sample_weight:
             costs = costs * load(work, net.scratch.row_weights + first)
         store(work, net.scratch.costs + first, costs)
