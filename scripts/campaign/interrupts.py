@@ -60,8 +60,11 @@ def check():
         failures.append("left locked")
 signal.signal(signal.SIGUSR1, lambda *_: over.append(1))
 hail = subprocess.Popen([sys.executable, "-c", HAIL, str(4 * wanted)])  # some come in one
-while not over and caught < wanted and time.monotonic() < end:
+while True:
     try:
+        if over or caught >= wanted or time.monotonic() > end:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            break
         try:
             rounds += 1
             fit()
@@ -70,7 +73,6 @@ while not over and caught < wanted and time.monotonic() < end:
             check()
     except KeyboardInterrupt:
         caught += 1
-signal.signal(signal.SIGINT, signal.SIG_IGN)
 hail.kill(); hail.wait()
 if fit().stopped_by != "epochs":
     failures.append("does not go on")
