@@ -3,7 +3,6 @@
 Kernels are imported when the first network is made, not when ``fastnn`` is: importing compiles and loads nothing.
 """
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastnn import layout
 from fastnn.cores import usable_cores
+from fastnn.forks import ForkSafeLock
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.costs import Cost
 from fastnn.formulas.optimizers import Optimizer, Rule
@@ -327,7 +327,9 @@ class Engine:
         # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
         chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * self._products)
         self.samples_per_call = layout.CHUNK_ROWS * min(max(chunks, 1), _MOST_CHUNKS_PER_CALL)
-        self._lock = threading.Lock()  # one kernel at a time on these buffers, and nobody reads them meanwhile
+        self._lock = ForkSafeLock(
+            awaited=True
+        )  # one kernel at a time, and nobody reads meanwhile
 
     # --- scratch ---
 
@@ -420,14 +422,14 @@ class Engine:
 
     def read(self, index: int, buffer: Array | None = None) -> tuple[Array, Array]:
         """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them."""
-        with self._lock:
+        with self._lock.here:
             self._settle()
             return layout.read_layer(self.layers[index], self.params if buffer is None else buffer)
 
     def write(self, index: int, weights: Array | None, biases: Array | None, buffer: Array | None = None) -> None:
         """Put a layer's weights or biases into the parameters or a buffer shaped like them."""
         target = self.params if buffer is None else buffer
-        with self._lock:
+        with self._lock.here:
             self._settle()
             if weights is not None:
                 layout.write_weights(self.layers[index], target, weights)
@@ -453,19 +455,19 @@ class Engine:
 
     def snapshot(self) -> tuple[Array, Memory]:
         """Copies of parameters and optimizer memory."""
-        with self._lock:
+        with self._lock.here:
             return self.params.copy(), self.memory._replace(state=self.memory.state.copy())
 
     def restore(self, saved: tuple[Array, Memory]) -> None:
         """Back to a snapshot."""
-        with self._lock:
+        with self._lock.here:
             self.params[:] = saved[0]
             self.memory.state[:] = saved[1].state
             self.memory = self.memory._replace(steps=saved[1].steps, shrink=saved[1].shrink)
 
     def settle(self) -> None:
         """Make the stored weights the weights, where they are wanted in the middle of an epoch."""
-        with self._lock:
+        with self._lock.here:
             self._settle()
 
     def _settle(self) -> None:
@@ -477,13 +479,13 @@ class Engine:
 
     def prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
         """Have everything compiled that training on these data needs."""
-        with self._lock, held(), Compiling():
+        with self._lock.here, held(), Compiling():
             self._prepare(data, batch_size, stepping)
             self._stepper(stepping, data, batch_size, np.ones((1, 1)))
 
     def prepare_evaluation(self, data: Data) -> None:
         """Have everything compiled that evaluating on these data needs."""
-        with self._lock, held(), Compiling():
+        with self._lock.here, held(), Compiling():
             self._require(*FORWARD, *MEASURE, "first_sparse" if data.blocks else "first_dense")
             self._entry("evaluate")
 
@@ -566,7 +568,7 @@ class Engine:
         ``cost`` is the sum before them: it is added up batch by batch, so that stretches do not show in it.
         """
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
-        with self._lock:
+        with self._lock.here:
             self._prepare(data, stretch.size, stepping)
             apart = stepping.keeps_gradient(stretch.size)
             room = layout.Room(layout.rows_for(stretch.size), most, data.blocks, stepping.dropped)
@@ -623,7 +625,7 @@ class Engine:
     def evaluate(self, data: Data, order: Array, first: int, end: int) -> Seen:
         """Cost and hits of samples ``order[first:end]``."""
         totals = np.zeros(N_TOTALS)
-        with self._lock:
+        with self._lock.here:
             self._settle()
             self._require(*FORWARD, *MEASURE, "first_sparse" if data.blocks else "first_dense")
             (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
@@ -636,7 +638,7 @@ class Engine:
 
         Returns True if the samples are known to hold neither NaN nor infinity: by their sums, which may also overflow.
         """
-        with self._lock:
+        with self._lock.here:
             self._settle()
             self._require(*FORWARD)
             if data.blocks:
@@ -650,7 +652,7 @@ class Engine:
         """Mean gradient over all n samples, in a buffer shaped like the parameters."""
         gradient = layout.aligned_zeros(self.params.size, self.dtype)
         totals, order = np.zeros(N_TOTALS), natural_order(n)
-        with self._lock:
+        with self._lock.here:
             self._settle()
             self._require(*TRAINING, "whole_batch", "first_sparse" if data.blocks else "first_dense")
             if data.blocks:

@@ -43,6 +43,16 @@ _REBUILT = (
 """Attributes that come back from what ``save`` writes."""
 
 
+def _overflowed(outputs: Array) -> str:
+    """What to say where finite inputs have outputs that are not."""
+    rows = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+    shown = ", ".join(map(str, rows[:5].tolist())) + (", ..." if len(rows) > 5 else "")
+    return (
+        f"X is finite, but the outputs of {len(rows)} of {len(outputs)} rows are not (rows {shown}): numbers so large "
+        "that sums overflow; scale X, or clip it"
+    )
+
+
 class LayerArrays(MutableSequence[Array]):
     """The weights or the biases of all layers, as a list of arrays.
 
@@ -821,7 +831,9 @@ class Network:
         for first in range(0, features.n, step):
             finite &= self._engine.forward(data, first, min(first + step, features.n), out)
         if not finite:
-            reader.features("X", X)  # says where; or sums have overflowed, and all is well
+            reader.features("X", X)  # says where; or sums have overflowed, and all may be well
+        if not np.isfinite(out).all():
+            raise ValueError(_overflowed(out))
         return out
 
     def predict(self, X: ArrayLike) -> Array:
@@ -914,6 +926,11 @@ class Network:
         """
         samples = self._samples(X, y, sample_weight)
         seen = evaluate(self._engine, samples)
+        if not np.isfinite(seen.cost):
+            self.forward(X)  # names the rows, if it is their outputs
+            raise ValueError(
+                f"the cost of finite data is {seen.cost}: numbers so large that sums overflow; scale X and y"
+            )
         result = {"cost": float(seen.cost / samples.n)}
         if samples.data.classify:
             result["accuracy"] = float(seen.hits / samples.n)

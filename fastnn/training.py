@@ -292,7 +292,10 @@ class Training:
     def _run_epochs(self, network: Any) -> str:
         """Train to the end of the last epoch, or to what stops it; returns what that was."""
         if isinstance(self._settings.optimizer, lbfgs.LBFGS):
-            return self._descend(network, self._settings.optimizer)
+            try:
+                return self._descend(network, self._settings.optimizer)
+            except _Stop as stop:  # before the first iteration
+                return str(stop)
         # Compile or load the kernels, which is no part of the first epoch.
         self._engine.prepare(self._train.data, self._largest_batch, self._stepping)
         if self._validation is not None:
@@ -533,7 +536,8 @@ class Training:
         return seen
 
     def _is_finite(self) -> bool:
-        return bool(np.isfinite(self._engine.params).all())
+        """Whether weights and the optimizer's memory are: what is saved can then be loaded."""
+        return bool(np.isfinite(self._engine.params).all() and np.isfinite(self._engine.memory.state).all())
 
     def _take_back(self, saved: "_Saved | None", done: int) -> None:
         """Go to the weights before the step that broke, by taking the good steps once more, one by one."""
@@ -575,6 +579,11 @@ class Training:
             return
         seen = evaluate(self._engine, self._validation, self._check_interrupts)
         n = self._validation.n
+        if not np.isfinite(seen.cost):
+            raise DivergenceError(
+                f"the cost on the validation data became {seen.cost / n} after epoch {len(self._history.train_cost)}: "
+                "numbers in them are so large that sums overflow; scale X and y to about unit size, or clip them"
+            )
         self._history.val_cost.append(float(seen.cost / n))
         self._history.val_accuracy.append(float(seen.hits / n) if self._validation.data.classify else float("nan"))
         if self._judge is not None:

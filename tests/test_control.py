@@ -716,7 +716,7 @@ def test_whoever_waits_for_the_end_of_a_kernel_call_sees_what_it_left(ask):
     }[ask]
     expected, engine, answers = question(), net._engine, []
     waiting = threading.Thread(target=lambda: answers.append(question()))
-    with engine._lock:  # as a kernel call has it
+    with engine._lock.here:  # as a kernel call has it
         waiting.start()
         time.sleep(0.2)
         layout.scale_weights(engine.layers[0], engine.params, 2.0)

@@ -98,7 +98,7 @@ def test_what_ends_l_bfgs():
     net = network()
     assert net.fit(X, y, 5, 300, "lbfgs", callbacks=[lambda _, history: len(history.epochs) == 3]).epochs == [1, 2, 3]
     assert net.history.stopped_by == "callback"
-    assert network().fit(X, y, 10**6, 300, "lbfgs", max_time=0.3).stopped_by == "max_time"
+    assert network().fit(X, y, 10**6, 300, "lbfgs", max_time=1e-6).stopped_by == "max_time"
     assert network().fit(X, y, 10**6, 300, LBFGS(tolerance=1.0)).stopped_by == "converged"
     before, net = network(), network()
     assert net.fit(X, y, 0, 300, "lbfgs").epochs == []

@@ -410,9 +410,10 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
 
 PRINT_IR = """
 import numpy as np, fastnn
-from fastnn.kernels import beside, epoch, outputs, parts
+from fastnn import program
+from fastnn.kernels import epoch, outputs, parts
 from fastnn.kernels.compile import Piece
-beside._cores = lambda: 1  # all in this process: of what another one leaves on disk nothing is shown
+program.usable_cores = lambda: 1  # all in this process: of what another one leaves on disk nothing is shown
 made = []
 optimise = parts.optimise
 parts.optimise = lambda code: made.append(optimise(code)) or made[-1]
