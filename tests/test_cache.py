@@ -405,6 +405,7 @@ import sys
 from types import SimpleNamespace
 import numpy as np
 import fastnn
+from fastnn import program
 from fastnn.kernels import beside
 {change}
 X, y = np.random.default_rng(0).normal(size=(50, 5)), np.arange(50) % 3
@@ -412,9 +413,9 @@ network = fastnn.Network([5, 4, 3], seed=0)
 print(network.fit(X, y, 2, progress=False).train_cost, network.evaluate(X, y)["cost"])
 """
 HELPERS = {
-    "one": "beside._cores = lambda: 2",
-    "one that cannot begin": "beside._cores = lambda: 2; beside.sys = SimpleNamespace(executable='/nowhere', path=[])",
-    "one that dies": "beside._cores, beside._CODE = lambda: 2, 'import os; os._exit(1)'",
+    "one": "program.usable_cores = lambda: 2",
+    "one that cannot begin": "program.usable_cores = lambda: 2; beside.sys = SimpleNamespace(executable='/nowhere', path=[])",
+    "one that dies": "program.usable_cores, beside._CODE = lambda: 2, 'import os; os._exit(1)'",
 }
 
 
