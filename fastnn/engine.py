@@ -327,9 +327,7 @@ class Engine:
         # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
         chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * self._products)
         self.samples_per_call = layout.CHUNK_ROWS * min(max(chunks, 1), _MOST_CHUNKS_PER_CALL)
-        self._lock = ForkSafeLock(
-            awaited=True
-        )  # one kernel at a time, and nobody reads meanwhile
+        self._lock = ForkSafeLock(awaited=True)  # one kernel at a time, and nobody reads meanwhile
 
     # --- scratch ---
 
@@ -654,7 +652,8 @@ class Engine:
         totals, order = np.zeros(N_TOTALS), natural_order(n)
         with self._lock.here:
             self._settle()
-            self._require(*TRAINING, "whole_batch", "first_sparse" if data.blocks else "first_dense")
+            first = "first_sparse" if data.blocks else "first_dense"
+            self._require(*TRAINING, "whole_batch", first, entry="gradient")
             if data.blocks:
                 self._require("update_lists")
             (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))

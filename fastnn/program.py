@@ -82,7 +82,8 @@ class Program:
             missing.sort(key=lambda name: self._stage(name) is stages[0])
         for name in missing:
             if elsewhere is not None and self._stage(name) is stages[0]:
-                self.entry(entry)
+                if entry:
+                    self.entry(entry)
                 elsewhere.wait(stages[0], self._kind)
             if name not in _LAYER_FIELDS:
                 self.code.words[Code._fields.index(name)] = self._of_network(name)

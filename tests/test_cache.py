@@ -414,7 +414,8 @@ print(network.fit(X, y, 2, progress=False).train_cost, network.evaluate(X, y)["c
 """
 HELPERS = {
     "one": "program.usable_cores = lambda: 2",
-    "one that cannot begin": "program.usable_cores = lambda: 2; beside.sys = SimpleNamespace(executable='/nowhere', path=[])",
+    "one that cannot begin": "program.usable_cores = lambda: 2; "
+    "beside.sys = SimpleNamespace(executable='/nowhere', path=[])",
     "one that dies": "program.usable_cores, beside._CODE = lambda: 2, 'import os; os._exit(1)'",
 }
 
@@ -427,3 +428,22 @@ def test_who_compiles_does_not_matter(tmp_path):
         assert {"run", "by_rows", "first_dense", "update_dense", "evaluate"} <= wanted
         assert all(is_whole(path) for path in (tmp_path / name).glob("*.bin"))
     assert len({tuple(lines) for lines in found.values()}) == 1
+
+
+FIRST_USES = ["fit(X, y, 1)", "fit(X, y, 1, batch_size=40)", "forward(X)", "evaluate(X, y)", "gradients(X, y)"]
+FIRST = """
+from scipy import sparse
+import numpy as np
+import fastnn
+from fastnn import program
+program.usable_cores = lambda: 2
+X, y = np.random.default_rng(0).normal(size=(50, 5)), np.arange(50) % 3
+X = {kind}(X)
+fastnn.Network([5, 4, 3], seed=0).{use}
+"""
+
+
+@pytest.mark.parametrize("use", FIRST_USES)
+@pytest.mark.parametrize("kind", ["np.asarray", "sparse.csr_matrix"])
+def test_whatever_is_asked_for_first_is_compiled(use, kind, tmp_path):
+    finish(start(FIRST.format(use=use, kind=kind), tmp_path))

@@ -279,9 +279,11 @@ def test_several_answers_at_once_have_no_accuracy(cost: str) -> None:
         assert set(net.evaluate(X, targets)) == {"cost"}
 
 
-def test_quantities_beyond_what_can_be_summed_have_no_accuracy() -> None:
+def test_quantities_beyond_what_can_be_squared_are_no_cost() -> None:
     net = fastnn.Network([3, 2], output="identity", cost="quadratic")
-    assert set(net.evaluate(np.zeros((2, 3)), np.full((2, 2), 3e38))) == {"cost"}
+    assert set(net.evaluate(np.zeros((2, 3)), np.full((2, 2), 1e18))) == {"cost"}
+    with pytest.raises(ValueError, match=r"cost of finite data is inf.*scale X and y"):
+        net.evaluate(np.zeros((2, 3)), np.full((2, 2), 3e38))
 
 
 def test_shares_of_classes_have_an_accuracy() -> None:

@@ -402,7 +402,10 @@ class BaseMLP(BaseEstimator):
         return partial(self._score_by_scorer, get_scorer(self.scoring), held_out.X, y)
 
     def _score_by_metric(self, X: Any, y: Array, sample_weight: Array | None, network: Network) -> float:
-        outputs = self._run(network, X)
+        try:
+            outputs = self._run(network, X)
+        except ValueError:  # the samples have been checked: outputs that have overflowed, of a network that diverges
+            return np.nan
         if not np.isfinite(outputs).all():
             return np.nan
         return float(self._metric(y, self._decode(outputs), sample_weight=sample_weight))
