@@ -1,10 +1,26 @@
-"""What tests have child processes do: they find it by this module's name, not by that of a test."""
+"""Child processes, and what tests have them do: they find it by this module's name, not by that of a test."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 
 import fastnn
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Variables of a child that is to import the library under test."""
+    return {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1]), **variables}
+
+
+def run_python(*arguments: str, timeout: float = 120, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python on its own, to its end, with these arguments and environment variables."""
+    command = [sys.executable, *arguments]
+    env = environment(**variables)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def sum_of_trained_weights() -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import sparse
+from states import same
 
 import fastnn
 
@@ -24,10 +25,6 @@ def trained(X, y, *callbacks):
     net = fastnn.Network([64, 20, 10])
     net.fit(X, y, epochs=3, callbacks=callbacks)
     return net
-
-
-def same(one, other):
-    return all((a == b).all() for a, b in zip(one.weights, other.weights, strict=True))
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csr_array, sparse.coo_array, sparse.csc_array])

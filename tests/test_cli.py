@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from children import environment
+from states import same
 
 import fastnn
 from fastnn import SGD, Adam, Network, cli
@@ -70,11 +72,6 @@ def write_idx(folder, images, labels):
 
     write(folder / "some-labels-idx1-ubyte", labels)
     return write(folder / "some-images-idx3-ubyte", images)
-
-
-def same(one, other):
-    pairs = zip([*one.weights, *one.biases], [*other.weights, *other.biases], strict=True)
-    return all(np.array_equal(a, b) for a, b in pairs)
 
 
 # --- train ---
@@ -594,8 +591,9 @@ def test_streams_that_are_closed(closed, model, tmp_path):
         f"({fastnn_} predict {model} --data digits --output {tmp_path}/labels) {closed}; echo predict $?\n"
         f"({fastnn_} evaluate {model} --data digits) {closed}; echo evaluate $?\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
-    run = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=True)
+    run = subprocess.run(
+        ["sh", "-c", script], env=environment(), capture_output=True, text=True, timeout=120, check=True
+    )
     lines = run.stdout.splitlines()
     assert [line for line in lines if " " in line and line.split()[-1].isdigit() and len(line.split()) == 2] == [
         "train 0",
@@ -642,10 +640,9 @@ sys.exit(cli.main(sys.argv[1:]))
 
 def process(*arguments, code=None):
     start = ["-m", "fastnn"] if code is None else ["-c", code]
-    environment = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
     return subprocess.Popen(
         [sys.executable, *start, *map(str, arguments)],
-        env=environment,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

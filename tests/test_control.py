@@ -9,16 +9,16 @@ import os
 import pickle
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import interrupting
 import numpy as np
 import pytest
+from children import run_python
 from scipy import sparse
+from states import layers, same, state
 
 import fastnn
 from fastnn import SGD, Adam, DivergenceError, EarlyStopping, History, Network, layout, pacing
@@ -34,20 +34,6 @@ X, y, Xt, yt = fastnn.datasets.load_digits()
 
 def network(**arguments):
     return Network(**{"sizes": [64, 20, 10], **arguments})
-
-
-def state(net):
-    """All that training depends on: weights, the optimizer's memory, the generator."""
-    header, arrays = net._to_record()
-    return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
-
-
-def layers(net):
-    return [*net.weights, *net.biases]
-
-
-def same(one, other):
-    return all(np.array_equal(a, b) for a, b in zip(layers(one), layers(other), strict=True))
 
 
 def finite(net):
@@ -157,14 +143,7 @@ def test_an_interrupt_while_a_users_shuffle_is_at_work():
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_an_interrupt_is_answered_in_the_middle_of_an_epoch(threads):
     """In a process of its own: an interrupt that goes astray would end all the tests."""
-    run = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED.replace("THREADS", threads)],
-        env={**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    run = run_python("-c", INTERRUPTED.replace("THREADS", threads))
     assert run.stderr == ""
     found = json.loads(run.stdout)
     assert found.pop("seconds") < PATIENCE
@@ -643,14 +622,8 @@ def test_no_bar_leaves_a_thread_behind():
         "for progress in None, False, True: fastnn.Network([64, 10]).fit(X, y, epochs=2, progress=progress)\n"
         "print([thread.name for thread in threading.enumerate()])"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    run = run_python("-c", code)
+    assert run.returncode == 0, run.stderr
     assert run.stdout == "['MainThread']\n"
 
 

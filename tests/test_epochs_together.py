@@ -1,9 +1,8 @@
 """Several epochs in one kernel call come to the same as one by one, and are taken only where nobody asks in between."""
 
-import json
-
 import numpy as np
 import pytest
+from states import state
 
 import fastnn
 from fastnn import SGD, Adam, Network, pacing
@@ -26,11 +25,6 @@ def together(monkeypatch):
 
     monkeypatch.setattr(Training, "_run_epochs_together", noted)
     return found
-
-
-def state(network):
-    record = network._to_record()
-    return json.dumps(record.header), {name: array.tobytes() for name, array in record.arrays.items()}
 
 
 def course(history):

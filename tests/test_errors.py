@@ -1,14 +1,11 @@
 """Every wrong input is refused with a message that names it, before anything changes."""
 
-import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from children import run_python
+from states import state
 
 import fastnn
 from fastnn import SGD, Adam, EarlyStopping, Network
@@ -37,12 +34,6 @@ def case(error, *fragments, **arguments):
 def refused(error, fragments):
     """The context in which ``error`` is raised with a message that has the fragments in this order, on one line."""
     return pytest.raises(error, match="^" + ".*".join(["", *map(re.escape, fragments)]) + r"[^\n]*\Z")
-
-
-def state(net):
-    """All that training depends on: weights, the optimizer's memory, the generator."""
-    header, arrays = net._to_record()
-    return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
 
 
 def net(**arguments):
@@ -333,8 +324,7 @@ try:
 except ValueError as error:
     print(error)
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    run = run_python("-c", code)
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("X must be a valid sparse matrix")
 

@@ -1,12 +1,12 @@
 """Optimizers, schedules, clipping, averaging and dropped batches in ``fit``, against the same steps in NumPy."""
 
 import itertools
-import json
 import pickle
 
 import numpy as np
 import pytest
 import scipy.sparse
+from states import layers, state
 
 import fastnn
 from fastnn import Network, pacing, schedules
@@ -32,16 +32,6 @@ OPTIMIZERS = [
 
 def network(**arguments):
     return Network(**{"sizes": [64, 12, 10], "dtype": "float64", **arguments})
-
-
-def state(net):
-    """All that training depends on: weights, the optimizer's memory, the generator."""
-    header, arrays = net._to_record()
-    return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
-
-
-def layers(net):
-    return [*net.weights, *net.biases]
 
 
 def assert_close(net, expected, tolerance=1e-10):

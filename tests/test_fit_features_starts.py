@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse
+from states import same, state
 
 import fastnn
 from fastnn import LBFGS, DivergenceError, Network, ops
@@ -21,18 +22,6 @@ DTYPES = ["float32", "float64"]
 
 def network(**arguments):
     return Network(**{"sizes": [64, 12, 10], "dtype": "float64", **arguments})
-
-
-def state(net):
-    header, arrays = net._to_record()
-    return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
-
-
-def same(net, other):
-    return all(
-        np.array_equal(mine, its)
-        for mine, its in zip([*net.weights, *net.biases], [*other.weights, *other.biases], strict=True)
-    )
 
 
 # --- L-BFGS ---

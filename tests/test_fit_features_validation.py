@@ -1,6 +1,5 @@
 """Validation in ``fit``: weights, splits, metrics, keeping the best, and what the history tells of it."""
 
-import json
 import pickle
 import time
 import warnings
@@ -8,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse
+from states import same, state
 
 import fastnn
 from fastnn import DivergenceError, EarlyStopping, History, Metric, Network
@@ -20,18 +20,6 @@ X, y = X[:300], y[:300]
 
 def network(**arguments):
     return Network(**{"sizes": [64, 12, 10], "dtype": "float64", **arguments})
-
-
-def state(net):
-    header, arrays = net._to_record()
-    return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
-
-
-def same(net, other):
-    return all(
-        np.array_equal(mine, its)
-        for mine, its in zip([*net.weights, *net.biases], [*other.weights, *other.biases], strict=True)
-    )
 
 
 def keeper(kept):

@@ -2,13 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+from children import run_python
 from numba.core.compiler_lock import global_compiler_lock  # noqa: F401  (what is looked for)
 
 from fastnn import forks
@@ -126,14 +124,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 def test_what_is_waited_for_may_log():
     """Every fork takes the lock of logging, too: were that taken first, each would wait for the other."""
     began = time.monotonic()
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LOGGING],
-        env={**os.environ, "PYTHONPATH": str(Path(forks.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    run = run_python("-W", "ignore", "-c", LOGGING)
     assert (run.stdout, run.stderr) == ("1\n", "")
     assert time.monotonic() - began < forks._PATIENCE  # which is what ends a deadlock
 

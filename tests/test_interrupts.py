@@ -2,15 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import interrupting
 import pytest
+from children import run_python
 
-import fastnn
 from fastnn import interrupts
 from fastnn.interrupts import held
 
@@ -294,12 +291,5 @@ print(found)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_process_can_be_interrupted():
     """Also where another thread forked than the one that held; and what came before was for the parent."""
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKED],
-        env={**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    run = run_python("-W", "ignore", "-c", FORKED, timeout=60)
     assert (run.stdout, run.stderr) == ("[7, 7, 7, 'interrupt']\n", "")

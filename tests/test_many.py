@@ -2,15 +2,14 @@
 
 import json
 import os
-import subprocess
 import sys
 import threading
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
+from children import run_python
 
 import fastnn
 from fastnn import SGD, Adam, Network, each, fit_many
@@ -340,24 +339,18 @@ def test_as_many_at_a_time_as_there_are_jobs():
     assert max(most) == 3
 
 
-def in_a_process(code, **variables):
-    environment = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1]), **variables}
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-
-
 USABLE = "from fastnn.cores import usable_cores; print(usable_cores())"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity masks")
 def test_cores_beyond_the_affinity_mask_are_left_alone():
-    run = in_a_process(f"import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); {USABLE}")
+    run = run_python("-c", f"import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); {USABLE}")
     assert run.stdout == "1\n", run.stderr
 
 
 def test_the_environment_can_limit_the_cores():
-    assert in_a_process(USABLE, LOKY_MAX_CPU_COUNT="1").stdout == "1\n"
-    assert in_a_process(USABLE, LOKY_MAX_CPU_COUNT="many").stdout == f"{usable_cores()}\n"
+    assert run_python("-c", USABLE, LOKY_MAX_CPU_COUNT="1").stdout == "1\n"
+    assert run_python("-c", USABLE, LOKY_MAX_CPU_COUNT="many").stdout == f"{usable_cores()}\n"
 
 
 @pytest.mark.parametrize("backend", ["threading", "loky"])
@@ -483,7 +476,7 @@ print(json.dumps({
 
 def test_an_interrupt_stops_all_and_leaves_every_network_usable():
     """In a process of its own: an interrupt that goes astray would end all the tests."""
-    run = in_a_process(INTERRUPTED)
+    run = run_python("-c", INTERRUPTED)
     found = json.loads(run.stdout or run.stderr)
     assert found.pop("seconds") < PATIENCE
     assert found == {

@@ -8,11 +8,11 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from importlib.util import find_spec
-from pathlib import Path
 from shutil import which
 
 import numpy as np
 import pytest
+from children import environment
 
 import fastnn
 from fastnn.many import clients
@@ -299,7 +299,7 @@ OPEN_MPI = {
 def start(*command):
     return subprocess.run(
         command,
-        env={**os.environ, **OPEN_MPI, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
+        env=environment(**OPEN_MPI),
         capture_output=True,
         text=True,
         timeout=120,

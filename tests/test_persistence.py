@@ -11,10 +11,11 @@ import sys
 import tracemalloc
 import zipfile
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
+from children import environment
+from states import same, state
 
 import fastnn
 from fastnn import SGD, Adam, Network, persistence
@@ -29,20 +30,6 @@ OPTIMIZERS = [
     SGD(0.1, momentum=0.9, nesterov=True),
     Adam(0.01),
 ]
-
-
-def layers(net):
-    return [*net.weights, *net.biases]
-
-
-def same(one, other):
-    return all(np.array_equal(a, b) for a, b in zip(layers(one), layers(other), strict=True))
-
-
-def state(net):
-    """All that training depends on: weights, the optimizer's memory, the generator."""
-    header, arrays = net._to_record()
-    return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
 
 
 @pytest.fixture
@@ -307,7 +294,7 @@ fastnn.Network([3, 2]).save(sys.argv[1])
 def writer(path, how):
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, path, how],
-        env={**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
+        env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -4,15 +4,13 @@ import contextlib
 import gc
 import os
 import signal
-import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import interrupting
 import pytest
+from children import run_python
 
-import fastnn
 from fastnn.teamwork import Team
 
 
@@ -222,14 +220,7 @@ print(len(runs), len(caught))
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("where", ["main", "another thread"])
 def test_two_thousand_interrupts_at_random_times(where):
-    run = subprocess.run(
-        [sys.executable, "-c", HAILED, "2000" if where == "main" else "300", where],
-        env={**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    run = run_python("-c", HAILED, "2000" if where == "main" else "300", where)
     assert run.stderr == ""
     runs, caught = map(int, run.stdout.split())
     assert runs > 50
@@ -272,8 +263,5 @@ def test_the_threads_are_daemons():
         "team.run([(seen.append, (1,)), (seen.append, (2,))], lambda: None)\n"
         "print(*sorted(seen))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert (run.stdout, run.stderr) == ("1 2\n", "")
+    run = run_python("-c", code, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "1 2\n", "")
