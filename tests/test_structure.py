@@ -160,6 +160,10 @@ OPTIMIZERS = [
 ]
 
 
+def test_there_is_room_for_all_the_numbers_that_users_may_have():
+    assert optimizers._MOST_NUMBERS + 1 <= buffers.MOST_NUMBERS  # and one of an average
+
+
 def test_every_optimizer_has_equations_and_the_other_way_round():
     assert sorted({optimizer.kernel for optimizer in OPTIMIZERS}) == sorted(optimizers.RULES)
 

@@ -18,6 +18,7 @@ from naive import (
     plain_sgd,
 )
 
+import fastnn
 from fastnn.formulas import FormulaError, ops, optimizers
 from fastnn.formulas.expressions import variables
 from fastnn.formulas.optimizers import (
@@ -275,6 +276,28 @@ def test_an_optimizer_of_ones_own():
     assert again == own == pickle.loads(pickle.dumps(own))
     assert hash(again) == hash(own)
     assert (again.numbers([1, 2, 3]) == own.numbers([1, 2, 3])).all()
+
+
+@pytest.mark.parametrize("count", [1, 12, 13, 16, 20, 31])
+@pytest.mark.parametrize("more", [{}, {"l1": 0.01, "l2": 0.02, "clip_value": 0.05, "weight_average": 0.9}], ids=str)
+def test_many_numbers_of_ones_own(count, more):
+    """Each counts, and stands in nobody else's place: steps of SGD in as many parts."""
+    names = [f"part{i}" for i in range(count)]
+    own = optimizer(
+        "parts",
+        lambda g, p, s, n: (p - n.rate * sum(getattr(n, name) for name in names) * g, ()),
+        learning_rate=0.25,
+        **dict.fromkeys(names, 1 / count),
+    )
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), np.arange(40) % 3
+    mine, its = (fastnn.Network([5, 7, 3], dtype="float64", seed=1) for _ in range(2))
+    mine.fit(X, y, epochs=3, optimizer=own, **more)
+    its.fit(X, y, epochs=3, optimizer=SGD(0.25), **more)
+    if more:
+        mine, its = mine.averaged(), its.averaged()
+    for a, b in zip([*mine.weights, *mine.biases], [*its.weights, *its.biases], strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)  # a few roundings in each of 12 steps of numbers below 1
 
 
 def test_states_of_ones_own_begin_where_they_are_said_to():

@@ -181,8 +181,9 @@ class Stepper(NamedTuple):
 # Places in a row of ``Stepper.factors``.
 FACTOR_L1, FACTOR_L2, FACTOR_NUMBERS = 0, 1, 2
 
-# Places in a block of ``Stepper.hyper``: the optimizer's own numbers, the learning rate first, and these.
-L1, L2, CLIP, HYPER_SIZE = 13, 14, 15, 16
+# Places in a block of ``Stepper.hyper``: the optimizer's own numbers, the learning rate first, and these. There is room
+# for all that ``formulas.optimizers`` lets users have, and one more of an average; blocks are whole cache lines.
+L1, L2, CLIP, HYPER_SIZE = 45, 46, 47, 48
 MOST_NUMBERS = L1
 
 
