@@ -18,6 +18,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnn
@@ -306,3 +307,10 @@ def test_bad_extra_parameters_are_named():
     ]:
         with pytest.raises((ValueError, TypeError), match=message):
             MLPClassifier(**_SMALL).fit(_X, _Y, validation_data=data)
+
+
+@pytest.mark.parametrize("arguments", [{"loss": 5}, {"loss": None}, {"activation": 5}, {"loss": (7,)}], ids=str)
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_what_is_no_name_is_refused_as_scikit_learn_refuses_it(kind, arguments):
+    with pytest.raises(InvalidParameterError, match=f"The '{next(iter(arguments))}' parameter of {kind.__name__}"):
+        kind(**arguments).fit([[0.0], [1.0]], [0, 1])

@@ -128,11 +128,13 @@ class Known(StrOptions):
 
     def is_satisfied_by(self, val: Any) -> bool:
         """Whether the engine takes it."""
+        if not isinstance(val, str):
+            return False
         try:
             self._resolve(val)
         except (ValueError, TypeError):
             return False
-        return isinstance(val, str)
+        return True
 
 
 def known_activations() -> Known:
