@@ -1,5 +1,6 @@
 """Telling whoever waits what is being waited for."""
 
+import contextlib
 import os
 import sys
 import threading
@@ -10,14 +11,27 @@ from typing import ClassVar
 _PATIENCE = 1.0  # seconds that pass without a word
 
 
+def is_open() -> bool:
+    """Whether there is a standard error: a service may have none, or have closed it."""
+    return sys.stderr is not None and not getattr(sys.stderr, "closed", False)
+
+
+def is_terminal() -> bool:
+    """Whether an open standard error is a terminal."""
+    return bool(getattr(sys.stderr, "isatty", lambda: False)())
+
+
 def _someone_reads() -> bool:
     """Whether standard error is a terminal or a notebook, and nobody has asked for silence."""
-    if os.environ.get("FASTNN_QUIET") == "1" or sys.stderr is None:
+    if os.environ.get("FASTNN_QUIET") == "1" or not is_open():
         return False
-    try:
-        return sys.stderr.isatty() or "ipykernel" in sys.modules
-    except ValueError:  # closed
-        return False
+    return is_terminal() or "ipykernel" in sys.modules
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody reads any more
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 class Compiling:
@@ -41,8 +55,7 @@ class Compiling:
 
     def _say(self) -> None:
         self._said = True
-        sys.stderr.write("fastnn: compiling kernels for this processor; they are kept for the next time ... ")
-        sys.stderr.flush()
+        _tell("fastnn: compiling kernels for this processor; they are kept for the next time ... ")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -54,5 +67,4 @@ class Compiling:
         self._within.any = False
         if self._said:
             took = time.perf_counter() - self._began
-            sys.stderr.write(f"{'done' if error is None else 'stopped'} after {took:.1f} s\n")
-            sys.stderr.flush()
+            _tell(f"{'done' if error is None else 'stopped'} after {took:.1f} s\n")

@@ -380,7 +380,7 @@ def test_eight_processes_at_once_on_an_empty_cache(tmp_path):
 
 
 def test_importing_compiles_and_imports_nothing_heavy(tmp_path):
-    code = "import fastnn, sys; print(*sorted({'numba', 'scipy', 'sklearn', 'pandas'} & set(sys.modules)))"
+    code = "import fastnn, sys; print(*sorted({'numba', 'scipy', 'sklearn', 'pandas', 'tqdm'} & set(sys.modules)))"
     assert finish(start(code, tmp_path / "cache")) == [""]
     assert files(tmp_path) == []
 

@@ -586,3 +586,21 @@ def test_all_but_one_core():
     from fastnn.many.checks import check_cores
 
     assert [check_cores(n, 8) for n in (1, 3, 20, -1, -2, -100)] == [1, 3, 20, 8, 7, 1]
+
+
+class Full:
+    """A stderr on a full disk."""
+
+    def write(self, text):
+        raise OSError("no space left")
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize("stream", [None, Full()], ids=["none", "full"])
+@pytest.mark.parametrize("progress", [None, True])
+def test_training_does_not_need_a_stderr(stream, progress, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream)
+    histories = fit_many([small(i) for i in range(2)], X, y, epochs=2, progress=progress)
+    assert [history.stopped_by for history in histories] == ["epochs", "epochs"]

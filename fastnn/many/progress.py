@@ -1,13 +1,11 @@
 """One progress bar for many networks."""
 
 import math
-import sys
 from collections.abc import Sequence
-
-from tqdm import tqdm
 
 from fastnn.history import History
 from fastnn.many.population import Member
+from fastnn.progress import open_bar
 
 
 class Board:
@@ -25,10 +23,8 @@ class Board:
         self._members = members
         self._before = [member.network.history for member in members]
         self._done: set[int] = set()
-        shown = sys.stderr.isatty() if progress is None else progress
-        total = sum(member.work for member in members) or 1.0
-        form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
-        self._bar = tqdm(total=total, bar_format=form, dynamic_ncols=True) if shown else None
+        self._total = sum(member.work for member in members) or 1.0
+        self._bar = open_bar(progress, self._total, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}")
 
     def finish(self, place: int) -> None:
         """Note that a network is done, however that ended."""
@@ -38,8 +34,8 @@ class Board:
         """Show how things are."""
         if self._bar is None:
             return
-        self._bar.n = min(self._bar.total, sum(self._share(i) * member.work for i, member in enumerate(self._members)))
-        self._bar.set_postfix_str(f"{len(self._done)}/{len(self._members)} networks{self._best()}")
+        done = min(self._total, sum(self._share(i) * member.work for i, member in enumerate(self._members)))
+        self._bar.show(done, f"{len(self._done)}/{len(self._members)} networks{self._best()}")
 
     def close(self) -> None:
         """Show the end."""
