@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.inputs import weights
+from fastnn.inputs.labels import classes_of
 from fastnn.inputs.reader import Reader
 from fastnn.kernels.buffers import Data
 from fastnn.training import Samples
@@ -42,9 +43,7 @@ def _classes(samples: Samples, n_out: int) -> Array:
     if data.labels.size:
         labels: Array = data.labels[order]
         return labels
-    matrix = data.targets.reshape(-1, n_out)[order]
-    numbers: Array = matrix.argmax(axis=1) if n_out > 1 else (matrix[:, 0] > 0.5).astype(np.int64)
-    return numbers
+    return classes_of(data.targets.reshape(-1, n_out)[order])
 
 
 def _shares(classes: Array, share: float) -> list[tuple[Array, int]]:
@@ -99,9 +98,7 @@ def alone(samples: Samples, n_in: int, n_out: int) -> Data:
         return data
     changed: dict[str, Any] = {}
     if data.starts.size:
-        lengths = np.diff(data.starts)[rows]
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        entries = np.arange(starts[-1]) + np.repeat(data.starts[:-1][rows] - starts[:-1], lengths)
+        starts, entries = weights.csr_rows(data.starts, rows)
         changed = {"starts": starts, "columns": data.columns[entries], "features": data.features[entries]}
     widths = {"pixels": n_in, "features": n_in, "labels": 1, "targets": n_out, "sample_weight": 1}
     for name, width in widths.items():

@@ -100,6 +100,12 @@ def test_evaluate_of_one_member_is_its_own(cost, output):
         assert found == pytest.approx(own)
 
 
+def test_a_margin_of_one_member_is_cut_where_its_own_is():
+    """Between 0 and 1/2 the answer is the second class, as ``predict`` has it."""
+    net = Network([1, 1], output="identity", cost="hinge", initializer=([[[1.0]]], [[0.0]]))
+    assert Ensemble([net]).evaluate([[0.3], [-0.3]], [1, 0])["accuracy"] == 1.0
+
+
 def test_evaluate_of_several():
     networks = regressors()
     T = np.random.default_rng(0).normal(size=(len(Xt), 2))

@@ -17,12 +17,11 @@ from fastnn.datasets import DataFileError, Dataset
 from fastnn.datasets._files import scale_note
 from fastnn.formulas import activations, costs
 from fastnn.inputs import tables
-from fastnn.inputs.labels import CLASSES, REGRESSION
+from fastnn.inputs.labels import CLASSES, PROBABILITY_TOLERANCE, REGRESSION
 from fastnn.network import Network
 
 Array = NDArray[Any]
 _MOST_CLASSES = 1000  # texts beyond it, of fewer than twice as many samples, are rather names of the samples
-_SHARES = 1e-3  # how far from 1 a row of probabilities may sum up
 _QUANTITIES = "taken for the targets of a regression"  # as a reader's note says it
 
 
@@ -261,7 +260,7 @@ def _are_quantities(facts: Dataset, layers: list[int] | None) -> bool:
 
 def _are_shares(y: Array) -> bool:
     """Whether every row holds probabilities of classes."""
-    return y.shape[1] > 1 and bool((y >= 0).all() and (abs(y.sum(axis=1) - 1) <= _SHARES).all())
+    return y.shape[1] > 1 and bool((y >= 0).all() and (abs(y.sum(axis=1) - 1) <= PROBABILITY_TOLERANCE).all())
 
 
 def _for_regression(given: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fastnn.engine import Engine
 from fastnn.formulas import numeric
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.costs import Cost
+from fastnn.inputs.labels import classes_of
 from fastnn.kernels.buffers import Data
 
 Array = NDArray[Any]
@@ -70,12 +71,6 @@ class State(NamedTuple):
     Z: list[Array]  # weighted inputs
     A: list[Array]  # activations; one more than layers, the samples themselves come first
     deltas: list[Array]  # dC/dZ
-
-
-def classes_of(outputs: Array) -> Array:
-    """The class of every row: the largest output, or a single one cut at one half."""
-    result: Array = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.int64)
-    return result
 
 
 def _are_classes(targets: Array) -> bool:

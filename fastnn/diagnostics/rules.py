@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from fastnn import validation
 from fastnn.callbacks import EarlyStopping
 from fastnn.diagnostics import facts
-from fastnn.diagnostics.look import FEW, RARE, Model, Sample, State, classes_of, one_core
+from fastnn.diagnostics.look import FEW, RARE, Model, Sample, State, one_core
 from fastnn.diagnostics.wording import Facts
 from fastnn.formulas import numeric
 from fastnn.formulas.optimizers import from_data
 from fastnn.history import Finding, History
+from fastnn.inputs.labels import classes_of
 
 Array = NDArray[Any]
 

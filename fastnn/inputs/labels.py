@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 CLASSES, MULTILABEL, REGRESSION = TASKS = ("classes", "multilabel", "regression")
 
-_PROBABILITY_TOLERANCE = 1e-3  # a row of float32 probabilities from elsewhere sums to one about this well
+PROBABILITY_TOLERANCE = 1e-3  # a row of float32 probabilities from elsewhere sums to one about this well
 _ROUNDING = 1e-6  # a few roundings of float32
 _RANGES = {"probabilities": (0.0, 1.0), "distributions": (0.0, 1.0), "nonnegative": (0.0, np.inf)}  # of targets
 
@@ -149,10 +149,16 @@ def _not_one_class(matrix: Array, shares: bool) -> Array:
     if matrix.shape[1] == 1:
         wrong: Array = ~((matrix[:, 0] == 0) | (matrix[:, 0] == 1))
     elif shares:  # of a cost whose targets lie in [0, 1]
-        wrong = ~(abs(matrix.sum(axis=1, dtype=np.float64) - 1) <= _PROBABILITY_TOLERANCE)
+        wrong = ~(abs(matrix.sum(axis=1, dtype=np.float64) - 1) <= PROBABILITY_TOLERANCE)
     else:
         wrong = (np.count_nonzero(matrix, axis=1) != 1) | (matrix.max(axis=1) != 1)
     return wrong
+
+
+def classes_of(matrix: Array) -> Array:
+    """The class of every row of targets or probabilities: the largest, or a single one cut at one half."""
+    result: Array = matrix.argmax(axis=1) if matrix.shape[1] > 1 else (matrix[:, 0] > 0.5).astype(np.int64)
+    return result
 
 
 # --- settling ---
@@ -322,7 +328,7 @@ def _in_range(outputs: Outputs, matrix: Array) -> Array:
     if outputs.targets == "distributions":
         sums = matrix.sum(axis=1)
         worst = int(np.argmax(abs(sums - 1)))
-        if abs(sums[worst] - 1) > _PROBABILITY_TOLERANCE:
+        if abs(sums[worst] - 1) > PROBABILITY_TOLERANCE:
             raise ValueError(f"y must hold probabilities that sum to 1 in every row, got {sums[worst]} in row {worst}")
     return matrix
 

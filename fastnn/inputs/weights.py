@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import validation
-from fastnn.inputs.labels import CLASSES, Task
+from fastnn.inputs.labels import CLASSES, Task, classes_of
 from fastnn.validation import Features, Targets
 
 Array = NDArray[Any]
@@ -62,11 +62,7 @@ def apply_class_weight(class_weight: Any, task: Task, targets: Targets, sample_w
 
 
 def _class_numbers(targets: Targets) -> Array:
-    if targets.labels.size:
-        return targets.labels
-    matrix = targets.matrix
-    numbers: Array = matrix.argmax(axis=1) if matrix.shape[1] > 1 else matrix[:, 0].astype(np.int64)
-    return numbers
+    return targets.labels if targets.labels.size else classes_of(targets.matrix)
 
 
 def _from_mapping(class_weight: Mapping[Any, Any], classes: Array) -> Array:
@@ -89,10 +85,15 @@ def without_weightless(X: Features, targets: Targets, weights: Array | None) -> 
     return _take(X, kept), Targets(labels, matrix, targets.classes), with_mean_one(weights[kept])
 
 
+def csr_rows(starts: Array, rows: Array) -> tuple[Array, Array]:
+    """Of some rows of a CSR matrix with these row starts: their own, and the places of their entries."""
+    lengths = np.diff(starts)[rows]
+    own = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return own, np.arange(own[-1]) + np.repeat(starts[:-1][rows] - own[:-1], lengths)
+
+
 def _take(X: Features, rows: Array) -> Features:
     if not X.starts.size:
         return X._replace(values=X.values[rows], n=len(rows))
-    lengths = np.diff(X.starts)[rows]
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    entries = np.arange(starts[-1]) + np.repeat(X.starts[:-1][rows] - starts[:-1], lengths)
-    return Features(X.values[entries], X.indices[entries], starts.astype(np.int64), len(rows))
+    starts, entries = csr_rows(X.starts, rows)
+    return Features(X.values[entries], X.indices[entries], starts, len(rows))

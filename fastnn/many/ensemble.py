@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import persistence, validation
 from fastnn.formulas import expressions, ops
 from fastnn.inputs import weights as sample_weights
-from fastnn.inputs.labels import Task
+from fastnn.inputs.labels import CLASSES, Task, classes_of, decode
 from fastnn.many import checks
 from fastnn.network import Network
 from fastnn.splitting import cut_samples
@@ -304,7 +304,8 @@ class Ensemble:
                 weights = samples.data.sample_weight if samples.data.sample_weight.size else 1.0
                 result["cost"] = float(np.mean(weights * costs))
         if samples.data.classify:
-            result["accuracy"] = float(np.mean(_classes(outputs) == _classes(targets)))
+            said = decode(Task(CLASSES), outputs, first._reader.outputs)
+            result["accuracy"] = float(np.mean(said == classes_of(targets)))
         return result
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -438,11 +439,6 @@ def _targets(samples: Samples, n_out: int) -> Array:
         return matrix
     unit_vectors: Array = (data.labels[:, np.newaxis] == np.arange(n_out)).astype(np.float64)
     return unit_vectors
-
-
-def _classes(outputs: Array) -> Array:
-    labels: Array = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(np.int64)
-    return labels
 
 
 def _costs(network: Network, outputs: Array, targets: Array) -> Array | None:
