@@ -41,6 +41,14 @@ def _check_monitor_name(monitor: Any) -> str:
     return validation.check_name("monitor", monitor, FIGURES)
 
 
+def _course(monitor: str, history: History) -> list[float]:
+    """A figure after every epoch so far; refused where this fit does not measure it."""
+    values = history.figure(monitor)
+    if not values:
+        raise ValueError(f"monitor {monitor!r} is not measured by this fit")
+    return values
+
+
 class EarlyStopping:
     """Stop when a figure has not improved for some epochs, and go back to the best weights.
 
@@ -92,9 +100,7 @@ class EarlyStopping:
 
     def __call__(self, network: Any, history: History) -> bool:
         """Look at the latest epoch."""
-        values = history.figure(self.monitor)
-        if not values:
-            raise ValueError(f"monitor {self.monitor!r} is not measured by this fit")
+        values = _course(self.monitor, history)
         if len(values) == 1:  # a new run of fit
             self._best, self._waited = float("-inf"), 0
         score = values[-1] if self._larger_is_better else -values[-1]
@@ -176,9 +182,7 @@ class OptunaPruning:
 
     def __call__(self, network: Any, history: History) -> None:
         """Report the latest epoch."""
-        figures = history.figure(self.monitor)
-        if not figures:
-            raise ValueError(f"monitor {self.monitor!r} is not measured by this fit")
+        figures = _course(self.monitor, history)
         if self.monitor.endswith("accuracy") and math.isnan(figures[-1]):
             raise ValueError(f"monitor {self.monitor!r} needs classes as targets, got a regression")
         self.trial.report(figures[-1], len(figures))

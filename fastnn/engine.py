@@ -97,6 +97,11 @@ class Stepping(NamedTuple):
         return batch_size > layout.MAX_ROWS or self.clip_norm < float("inf")
 
     @property
+    def limited(self) -> bool:
+        """Whether some layer has a largest norm."""
+        return any(layer.max_norm < float("inf") for layer in self.layers)
+
+    @property
     def dropped(self) -> tuple[bool, ...]:
         """Of which layers inputs are dropped; empty if of none."""
         found = tuple(layer.dropout > 0 for layer in self.layers)
@@ -161,6 +166,11 @@ class Stretch(NamedTuple):
             seed=seed,
             step=step,
         )
+
+
+def _first_stage(data: Data) -> str:
+    """The stage that goes through the first layer on these data."""
+    return "first_sparse" if data.blocks else "first_dense"
 
 
 @lru_cache
@@ -484,18 +494,18 @@ class Engine:
     def prepare_evaluation(self, data: Data) -> None:
         """Have everything compiled that evaluating on these data needs."""
         with self._lock.here, held(), Compiling():
-            self._require(*FORWARD, *MEASURE, "first_sparse" if data.blocks else "first_dense")
+            self._require(*FORWARD, *MEASURE, _first_stage(data))
             self._entry("evaluate")
 
     def _prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
-        wanted = [*TRAINING, "first_sparse" if data.blocks else "first_dense"]
+        wanted = [*TRAINING, _first_stage(data)]
         if data.blocks:
             wanted.append("update_lists")
         if stepping.keeps_gradient(batch_size):
             wanted.append("whole_batch")
         if stepping.dropped:
             wanted += ["drop_row", "drop_sparse"] if data.blocks and stepping.dropped[0] else ["drop_row"]
-        if any(layer.max_norm < float("inf") for layer in stepping.layers):
+        if stepping.limited:
             wanted.append("limit_norms")
         self._require(*wanted, entry="run")
         self._entry("run")
@@ -544,7 +554,7 @@ class Engine:
             clip=stepping.clip,
             clip_norm=stepping.clip_norm,
             whole=whole,
-            limited=any(layer.max_norm < float("inf") for layer in stepping.layers),
+            limited=stepping.limited,
             shrink=_empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
             update=step("update", rule),
@@ -625,7 +635,7 @@ class Engine:
         totals = np.zeros(N_TOTALS)
         with self._lock.here:
             self._settle()
-            self._require(*FORWARD, *MEASURE, "first_sparse" if data.blocks else "first_dense")
+            self._require(*FORWARD, *MEASURE, _first_stage(data))
             (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
             records = place.packed.address, self._packed(data), address_of(order)
             self._entry("evaluate")(*records, first, end, self._alone.address, address_of(totals))
@@ -652,8 +662,7 @@ class Engine:
         totals, order = np.zeros(N_TOTALS), natural_order(n)
         with self._lock.here:
             self._settle()
-            first = "first_sparse" if data.blocks else "first_dense"
-            self._require(*TRAINING, "whole_batch", first, entry="gradient")
+            self._require(*TRAINING, "whole_batch", _first_stage(data), entry="gradient")
             if data.blocks:
                 self._require("update_lists")
             (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))

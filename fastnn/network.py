@@ -30,7 +30,7 @@ from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.splitting import alone, cut_samples, split_rows, weighed
-from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, evaluate
+from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, evaluate, forward
 
 Array = NDArray[Any]
 _OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not say how many buffers an optimizer keeps
@@ -545,7 +545,7 @@ class Network:
             layers=layers,
             order=validation.check_shuffle(shuffle, RandomOrders(self._generator), natural_order),
             order_is_theirs=callable(shuffle),
-            max_time=float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0),
+            max_time=validation.check_limit("max_time", max_time),
             callbacks=validation.check_callbacks(callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),
             threads=validation.check_threads(threads),
@@ -824,12 +824,8 @@ class Network:
         """
         reader = self._reader
         features = reader.features("X", X, finite=False)
-        out = np.empty((features.n, self._sizes[-1]), self._dtype)
-        data = pack_data(features, None, None, self._dtype)
         # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
-        finite, step = True, self._engine.samples_per_call
-        for first in range(0, features.n, step):
-            finite &= self._engine.forward(data, first, min(first + step, features.n), out)
+        out, finite = forward(self._engine, pack_data(features, None, None, self._dtype), features.n)
         if not finite:
             reader.features("X", X)  # says where; or sums have overflowed, and all may be well
         if not np.isfinite(out).all():

@@ -157,13 +157,6 @@ class Judge:
         self._engine, self._reader, self._data, self._n, self._wanted = engine, reader, data, n, wanted
         self._truth = metrics.truth_of(reader, data, engine.layers[-1].n_out)
 
-    def _outputs(self, between: Callable[[], None] = lambda: None) -> NDArray[Any]:
-        out = np.empty((self._n, self._engine.layers[-1].n_out), self._engine.dtype)
-        for first in range(0, self._n, self._engine.samples_per_call):
-            between()
-            self._engine.forward(self._data, first, min(first + self._engine.samples_per_call, self._n), out)
-        return out
-
     @property
     def directions(self) -> dict[str, bool | None]:
         """By name whether a larger value is better; None where nobody said."""
@@ -171,11 +164,11 @@ class Judge:
 
     def check(self) -> None:
         """Refuse what cannot be measured."""
-        metrics.check(self._wanted, self._reader, self._truth, self._outputs())
+        metrics.check(self._wanted, self._reader, self._truth, forward(self._engine, self._data, self._n)[0])
 
     def measure(self, history: History, hold: Hold, between: Callable[[], None]) -> None:
         """Take every metric down in the history."""
-        outputs = self._outputs(between)
+        outputs, _ = forward(self._engine, self._data, self._n, between)
         for metric in self._wanted:
             with hold.released():
                 value = float(metric.measure(self._reader, self._truth, outputs))
@@ -191,6 +184,21 @@ class _Saved(NamedTuple):
 
 class _Stop(Exception):  # noqa: N818  (not an error)
     """Leaves the loops; the argument says why."""
+
+
+def forward(
+    engine: Engine, data: Data, n: int, between: Callable[[], None] = lambda: None
+) -> tuple[NDArray[Any], bool]:
+    """Outputs (n, n_out) of all n samples, and whether the samples are known to be finite, as ``Engine.forward`` says.
+
+    ``between`` is called before every kernel call.
+    """
+    out = np.empty((n, engine.layers[-1].n_out), engine.dtype)
+    finite, step = True, engine.samples_per_call
+    for first in range(0, n, step):
+        between()
+        finite &= engine.forward(data, first, min(first + step, n), out)
+    return out, finite
 
 
 def evaluate(engine: Engine, samples: Samples, between: Callable[[], None] = lambda: None) -> Seen:

@@ -137,33 +137,6 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     return np.dtype(result.name)  # in this machine's byte order
 
 
-def check_activations(activation: Any, n_hidden: int, choices: Sequence[str]) -> tuple[str, ...]:
-    """One activation name per hidden layer, from one for all or a list."""
-    if isinstance(activation, str):
-        activation = [activation] * n_hidden or [check_name("activation", activation, choices)]
-        activation = activation[:n_hidden]
-    if not isinstance(activation, Sequence):
-        raise TypeError(f"activation must be a name or a list of names, got {type(activation).__name__}")
-    if len(activation) != n_hidden:
-        raise ValueError(
-            f"activation must be one name, or one per hidden layer: expected {n_hidden}, got {len(activation)}"
-        )
-    for name in activation:
-        if name == "softmax":
-            raise ValueError("activation 'softmax' is for the output layer alone: pass output='softmax'")
-        check_name("activation", name, choices)
-    return tuple(activation)
-
-
-def check_pair(cost: str, output: str, outputs: Sequence[str], better: str) -> None:
-    """Refuse a cost and an output activation that do not go together."""
-    if output not in outputs:
-        raise ValueError(
-            f"cost {cost!r} does not go with output {output!r}: use cost={cost!r} with output={outputs[0]!r}, "
-            f"or cost={better!r} with output={output!r}"
-        )
-
-
 def shape_text(shape: Sequence[Any]) -> str:
     """A shape as it is written in messages."""
     return "(" + ", ".join(str(part) for part in shape) + ("," if len(shape) == 1 else "") + ")"

@@ -114,11 +114,6 @@ def _unary(name: str, compute: Callable[..., Any], slope: Callable[..., Any], do
     return Operation(name, 1, compute, lambda y, x, dx: slope(x, y) * dx, doc, **more)
 
 
-def _second(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """A rule that does not need the value."""
-    return lambda value, *rest: formula(*rest)
-
-
 _ROWS = (
     Operation("add", 2, np.add, lambda v, x, y, dx, dy: dx + dy, "``x + y``.", _simpler_sum, "+"),
     Operation("subtract", 2, np.subtract, lambda v, x, y, dx, dy: dx - dy, "``x - y``.", _simpler_difference, "-"),

@@ -564,11 +564,7 @@ def resolve(schedule: Any, argument: str = "schedule") -> Schedule:
     if isinstance(schedule, str):
         name, given = specs.parse(argument, schedule)
         kind = SCHEDULES[validation.check_name(argument, name, SCHEDULES)]
-        known = asdict(kind())
-        for key in given:
-            if not known:
-                raise ValueError(f"{argument}: {name} has no parameters, got {key!r}")
-            validation.check_name(f"{argument}: a parameter of {name}", key, known)
+        specs.check_given(argument, name, asdict(kind()), given)
         found: Schedule = kind(**given)
         return found
     if callable(schedule):

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fastnn import validation
@@ -66,12 +66,17 @@ def parse(argument: str, spec: str) -> tuple[str, dict[str, Any]]:
         ) from error
 
 
-def bind(argument: str, name: str, known: Mapping[str, Parameter], given: Mapping[str, Any]) -> Parameters:
-    """All parameters of a row in its order, the given ones checked."""
+def check_given(argument: str, name: str, known: Collection[str], given: Iterable[str]) -> None:
+    """Refuse parameters that a row does not have."""
     for parameter in given:
         if not known:
             raise ValueError(f"{argument}: {name} has no parameters, got {parameter!r}")
         validation.check_name(f"{argument}: a parameter of {name}", parameter, known)
+
+
+def bind(argument: str, name: str, known: Mapping[str, Parameter], given: Mapping[str, Any]) -> Parameters:
+    """All parameters of a row in its order, the given ones checked."""
+    check_given(argument, name, known, given)
     return tuple(
         (key, row.check(f"{argument}: {key} of {name}", given[key]) if key in given else row.default)
         for key, row in known.items()

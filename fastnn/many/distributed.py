@@ -242,7 +242,7 @@ def fit_distributed(
     averages = validation.check_whole("averages", averages)
     shuffle = validation.check_flag("shuffle", shuffle)
     callbacks = validation.check_callbacks(callbacks)
-    seconds = float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0)
+    seconds = validation.check_limit("max_time", max_time)
     for name in fit:
         validation.check_name("an argument", name, _PASSED_ON)
     held_out = None if validation_data is None else validation.check_two("validation_data", validation_data, "(X, y)")

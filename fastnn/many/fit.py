@@ -144,7 +144,7 @@ def fit_many(
     checks.check_different(members)
     validation.check_name("errors", errors, ["raise", "collect"])
     cores = checks.check_cores(n_jobs, usable_cores())
-    seconds = float("inf") if max_time is None else validation.check_number("max_time", max_time, above=0)
+    seconds = validation.check_limit("max_time", max_time)
     if progress is not None:
         validation.check_flag("progress", progress)
     population = populate_from(members, X, y, rows, validation_rows, {"threads": "auto", **fit})

@@ -396,9 +396,7 @@ class _Race:
     def __init__(self, trials: Sequence[Trial], data: "_Split", monitor: str, arguments: Mapping[str, Any]) -> None:
         self._trials, self._data, self._monitor = trials, data, monitor
         self._arguments = {name: value for name, value in arguments.items() if name != "max_time"}
-        seconds = arguments.get("max_time")
-        seconds = math.inf if seconds is None else validation.check_number("max_time", seconds, above=0)
-        self._deadline = time.perf_counter() + seconds
+        self._deadline = time.perf_counter() + validation.check_limit("max_time", arguments.get("max_time"))
 
     def run(self, ladder: Sequence[_Rung]) -> None:
         """Rung by rung, the best of each."""

@@ -114,7 +114,7 @@ class BaseMLP(BaseEstimator):
     # --- what differs between the two ---
 
     @abstractmethod
-    def _check_targets(self, y: Array, sample_weight: Array | None, incremental: bool) -> tuple[Array, Array | None]:
+    def _check_targets(self, y: Array, incremental: bool) -> tuple[Array, Array | None]:
         """Targets as the engine takes them, and what training multiplies the weights of samples by."""
 
     @abstractmethod
@@ -228,7 +228,7 @@ class BaseMLP(BaseEstimator):
             dtype=self.dtype or (np.float64, np.float32),
             reset=first,
         )
-        y, emphasis = self._check_targets(y, sample_weight, incremental)
+        y, emphasis = self._check_targets(y, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         return Checked(Dataset(X, y, sample_weight), emphasis)

@@ -350,7 +350,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # --- what BaseMLP asks for ---
 
-    def _check_targets(self, y: Array, sample_weight: Array | None, incremental: bool) -> tuple[Array, Array | None]:
+    def _check_targets(self, y: Array, incremental: bool) -> tuple[Array, Array | None]:
         y = _column(y)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._kind, self.classes_ = _look_at(y)

@@ -191,7 +191,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     # --- what BaseMLP asks for ---
 
-    def _check_targets(self, y: Array, sample_weight: Array | None, incremental: bool) -> tuple[Array, Array | None]:
+    def _check_targets(self, y: Array, incremental: bool) -> tuple[Array, Array | None]:
         return self._encode(y), None
 
     def _encode(self, y: Array) -> Array:
