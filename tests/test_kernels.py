@@ -452,3 +452,15 @@ def test_an_epoch_of_float32_stays_in_float32_vectors(epoch_ir: str) -> None:
     assert f"call <{lanes} x float> @llvm.fma" in epoch_ir.replace("tail ", "")
     assert "fpext <" not in epoch_ir
     assert f"<{lanes} x double>" not in epoch_ir
+
+
+def test_address_of_is_what_numpy_says(tmp_path):
+    from fastnn.kernels.records import address_of
+
+    whole = np.arange(60.0).reshape(6, 10)
+    frozen = whole.copy()
+    frozen.flags.writeable = False
+    mapped = np.memmap(tmp_path / "m", np.int32, "w+", shape=(5,))
+    for array in (whole, whole[2:, 3:], whole[::-1], frozen, mapped, mapped[1:], np.array(3.0), whole.astype(">f4")):
+        assert address_of(array) == array.__array_interface__["data"][0]
+    assert address_of(np.empty(0)) == 0
