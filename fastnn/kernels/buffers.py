@@ -91,13 +91,16 @@ class Code(NamedTuple):
     drop_sparse: int
     whole_batch: int
     limit_norms: int
+    split_gradient: int
+    fold_scale: int
 
 
 class Net(NamedTuple):
     """A network as the kernels see it."""
 
     layers: Annotated[Any, TableOf(Layer)]
-    depth: int  # layers
+    depth: int  # layers; behind them come two more records where the inputs have a learned scale
+    scaled: int  # whether they have, see input_scale.py
     params: Numbers  # flat weights and biases
     params_size: int
     work: Numbers  # flat scratch
