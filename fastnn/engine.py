@@ -15,6 +15,7 @@ from fastnn import layout
 from fastnn.cores import usable_cores
 from fastnn.forks import ForkSafeLock
 from fastnn.formulas.activations import Activation
+from fastnn.formulas.averaging import keeps_average
 from fastnn.formulas.costs import Cost
 from fastnn.formulas.optimizers import Optimizer, Rule
 from fastnn.interrupts import held
@@ -595,6 +596,7 @@ class Engine:
             clip_norm=stepping.clip_norm,
             whole=whole,
             limited=stepping.limited,
+            average=(self.memory.states - 1) * self.params.size if keeps_average(rule[0].name) else -1,
             shrink=_empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
             update=step("update", rule),

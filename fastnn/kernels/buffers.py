@@ -172,6 +172,7 @@ class Stepper(NamedTuple):
     clip_norm: float  # the largest norm of the whole gradient
     whole: int  # whether the gradient is kept in memory, and stepped by when it is complete
     limited: int  # whether some layer has a ``max_norm``
+    average: int  # where in ``state`` a mean of the weights over the steps begins; negative where there is none
     shrink: Float64s  # (1,) factor between a sparse first layer's weights and what is stored, see epoch.run
     in_place: int  # whether a sparse first layer's gradient goes straight into the weights
     # Addresses of parts, see steps.py.

@@ -332,15 +332,18 @@ def write_out_shrink(net, stepper, team):
 
 
 @stage
-def limit_norms(net: Net, team: Team) -> None:
-    """Scale down the weights of every unit whose norm is larger than its layer allows; a thread takes some columns."""
+def limit_norms(net: Net, stepper: Stepper, share: float, team: Team) -> None:
+    """Scale down the weights of every unit whose norm is larger than its layer allows; a thread takes some columns.
+
+    ``share`` is that of the newest weights in their mean over the steps, where there is one.
+    """
     lanes = lane_count(net.params)
     for index in range(net.scaled, net.depth + net.scaled):
         layer = net.layers[index]
         mine = share_out((layer.n_out + lanes - 1) // lanes, team.size)
         for column in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
             if layer.max_norm < math.inf:
-                limit_columns(net, layer, column * lanes)
+                limit_columns(net, layer, column * lanes, stepper, number(net.params, share))
 
 
 call_limit_norms = caller(limit_norms)
@@ -430,7 +433,8 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
             return
         if stepper.limited:
             wait_for_all(team)
-            call_limit_norms(net.code.limit_norms, net, team)
+            share = numbers_of(batches, batch)[batches.numbers - 1]  # the last number, where there is a mean
+            call_limit_norms(net.code.limit_norms, net, stepper, share, team)
             wait_for_all(team)
         if net.scaled:
             call_fold(net.code.fold_scale, net, team)
