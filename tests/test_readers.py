@@ -233,6 +233,14 @@ def test_csv_label_dtype(labels, dtype, tmp_path):
     assert np.array_equal(y, np.array(labels, np.float64), equal_nan=True)
 
 
+def test_csv_labels_beyond_what_float64_tells_apart(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{2**60},1\n{2**60 + 1},2\n{2**60},3\n")
+    assert read_csv(path)[1].tolist() == [2**60, 2**60 + 1, 2**60]
+    path.write_text(f'"{2**60}";1,5\n"{2**60 + 1}";2,5\n')
+    assert read_csv(path)[1].tolist() == [2**60, 2**60 + 1]
+
+
 @pytest.mark.parametrize("label_column", [0, 3, None])
 @pytest.mark.parametrize("chunk", [1, 50, 1000])
 def test_csv_in_chunks(chunk, label_column, tmp_path, monkeypatch):
