@@ -270,9 +270,10 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
         wanted = _writeable(targets.labels), _writeable(targets.matrix.reshape(-1))
     weights = numbers if sample_weight is None else _writeable(sample_weight)
     pixels, features = inputs
-    return Data(
-        pixels, 255.0, features, *entries, *wanted, weights, bool(targets and targets.classes), int(X.starts.size > 0)
-    )
+    sparse = X.starts.size > 0
+    most_entries = max(1, int(np.diff(X.starts).max())) if sparse else 0
+    classify = bool(targets and targets.classes)
+    return Data(pixels, 255.0, features, *entries, *wanted, weights, classify, int(sparse), most_entries)
 
 
 def _with_own_place(scratch: Scratch, member: int) -> Scratch:
@@ -370,6 +371,10 @@ class Engine:
             places.append(Place(table, work, scratch, lists, Packed(net)))
         return places
 
+    def _room(self, rows: int, data: Data) -> layout.Room:
+        """Room for so many samples of these data on one thread."""
+        return layout.Room(rows, blocks=data.blocks, entries=layout.room_for_entries(data.most_entries))
+
     def _places_for(self, room: layout.Room, apart: bool = False) -> list[Place]:
         """For every thread the network with scratch for exactly that; the last two ones made are kept.
 
@@ -428,11 +433,16 @@ class Engine:
 
     # --- parameters ---
 
-    def read(self, index: int, buffer: Array | None = None) -> tuple[Array, Array]:
-        """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them."""
+    def read(
+        self, index: int, buffer: Array | None = None, columns: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them.
+
+        ``columns`` are the inputs whose weights are wanted, if not all.
+        """
         with self._lock.here:
             self._settle()
-            return layout.read_layer(self.layers[index], self.params if buffer is None else buffer)
+            return layout.read_layer(self.layers[index], self.params if buffer is None else buffer, columns)
 
     def write(self, index: int, weights: Array | None, biases: Array | None, buffer: Array | None = None) -> None:
         """Put a layer's weights or biases into the parameters or a buffer shaped like them."""
@@ -579,7 +589,7 @@ class Engine:
         with self._lock.here:
             self._prepare(data, stretch.size, stepping)
             apart = stepping.keeps_gradient(stretch.size)
-            room = layout.Room(layout.rows_for(stretch.size), most, data.blocks, stepping.dropped)
+            room = self._room(layout.rows_for(stretch.size), data)._replace(threads=most, dropped=stepping.dropped)
             places = self._places_for(room, apart)
             gradients = self._room_for_gradients(data, stretch.size, stepping, most)
             stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places))
@@ -636,7 +646,7 @@ class Engine:
         with self._lock.here:
             self._settle()
             self._require(*FORWARD, *MEASURE, _first_stage(data))
-            (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
+            (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
             records = place.packed.address, self._packed(data), address_of(order)
             self._entry("evaluate")(*records, first, end, self._alone.address, address_of(totals))
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
@@ -651,7 +661,7 @@ class Engine:
             self._require(*FORWARD)
             if data.blocks:
                 self._require("first_sparse")
-            (place,) = self._places_for(layout.Room(min(layout.CHUNK_ROWS, out.shape[0]), 1, data.blocks))
+            (place,) = self._places_for(self._room(min(layout.CHUNK_ROWS, out.shape[0]), data))
             records = place.packed.address, self._packed(data)
             finite = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
         return bool(finite)
@@ -665,7 +675,7 @@ class Engine:
             self._require(*TRAINING, "whole_batch", _first_stage(data), entry="gradient")
             if data.blocks:
                 self._require("update_lists")
-            (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
+            (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
             stepper = self._adder(gradient)
             records = place.packed.address, self._packed(data), address_of(order)
             self._entry("gradient")(*records, n, stepper.address, self._alone.address, address_of(totals))

@@ -107,7 +107,7 @@ def first_sparse(
     """List what is not zero, and add up; a thread of several its blocks of inputs of the whole batch, then join."""
     blocks = Inputs(0, net.lists.blocks) if team.size == 1 else my_blocks(net.lists, team)
     batch = Rows(order, start, 0, samples)
-    list_inputs(data, batch, net.layers[0], net, blocks)
+    list_inputs(data, batch, net.layers[0], net, blocks, team.member)
     if key != 0 and net.layers[0].dropout != 0:
         call_drop_sparse(net.code.drop_sparse, net, data, start, samples, blocks.first, blocks.end, key)
     sum_lists(net, samples, group_of(data), number(net.work, shrink), blocks, team.size)

@@ -66,13 +66,13 @@ def block_inputs(lists, block, n_in):
 @woven
 def list_place(lists, layer, row, block):
     """Where the list that begins with sample ``row`` has its entries of a block."""
-    shift = block * (lists.block_size + LIST_SLACK)
+    shift = lists.shifts[count_at(lists, row, block)]
     return Place(row * lists.stride + shift, layer.input + row * layer.input_stride + shift, layer.input_stride)
 
 
 @woven
 def count_at(lists, row, block):
-    """Where the length of a list stands in ``lists.counts``."""
+    """Where the length of a list stands in ``lists.counts``, and its shift in ``lists.shifts``."""
     return block * lists.count_stride + row
 
 
@@ -249,16 +249,29 @@ def first_entry(columns, first, end, column):
     return first
 
 
+class Entries(NamedTuple):
+    """Entries ``first`` to ``end`` of a CSR matrix."""
+
+    first: int
+    end: int
+
+
 @kernel
-def copy_entries(data, sample, inputs, work, indices, place):
-    """Copy a CSR matrix's entries of a sample, which are such a list already; returns how many."""
+def block_entries(data, sample, inputs):
+    """A sample's entries in some columns."""
     first, end = data.starts[sample], data.starts[sample + 1]
     first = first_entry(data.columns, first, end, inputs.first)
-    end = first_entry(data.columns, first, end, inputs.end)
-    for j in range(end - first):
+    return Entries(first, first_entry(data.columns, first, end, inputs.end))
+
+
+@kernel
+def copy_entries(data, entries, inputs, work, indices, place):
+    """Copy a CSR matrix's entries, which are such a list already; returns how many."""
+    first = entries.first
+    for j in range(entries.end - first):
         work[place.at + j] = data.features[first + j]
         indices[place.numbers + j] = np.int32(data.columns[first + j] - inputs.first)
-    return end - first
+    return entries.end - first
 
 
 @woven
@@ -282,19 +295,32 @@ def end_list(samples, count, work, indices, place):
 
 
 @kernel
-def list_inputs(data, rows, layer, net, blocks):
-    """List the inputs of rows ``rows.first`` to ``rows.end`` that are not zero, block by block."""
-    lists, group, n_in = net.lists, group_of(data), layer.n_in
+def list_inputs(data, rows, layer, net, blocks, member):
+    """List the inputs of rows ``rows.first`` to ``rows.end`` that are not zero, block by block.
+
+    Each block of a sample has room for all its inputs; or, where a sparse matrix's largest row tells that there are
+    few, each thread has room for a sample's, and one block's entries follow on another's. Threads must not share it:
+    one may be at the next batch while another one still reads its lists of this one.
+    """
+    lists, group, n_in, begin = net.lists, group_of(data), layer.n_in, 0
     for r in range(rows.first, rows.end, group):
         samples = min(group, rows.end - r)
         sample, other = sample_at(rows, r), sample_at(rows, r + samples - 1)
         for block in range(blocks.first, blocks.end):
-            inputs, place = block_inputs(lists, block, n_in), list_place(lists, layer, r, block)
+            inputs, at = block_inputs(lists, block, n_in), count_at(lists, r, block)
+            lists.shifts[at] = block * (lists.block_size + LIST_SLACK)
             if data.starts:
-                count = copy_entries(data, sample, inputs, net.work, lists.indices, place)
+                entries = block_entries(data, sample, inputs)
+                if block == blocks.first:
+                    begin = entries.first
+                if lists.share != 0:
+                    lists.shifts[at] = member * lists.share + block * LIST_SLACK + entries.first - begin
+            place = list_place(lists, layer, r, block)
+            if data.starts:
+                count = copy_entries(data, entries, inputs, net.work, lists.indices, place)
             elif samples == 1:
                 count = list_dense(data, (sample * n_in,), inputs, net.work, lists.indices, place)
             else:
                 count = list_dense(data, (sample * n_in, other * n_in), inputs, net.work, lists.indices, place)
             end_list(samples, count, net.work, lists.indices, place)
-            lists.counts[count_at(lists, r, block)] = count
+            lists.counts[at] = count
