@@ -433,9 +433,7 @@ class Engine:
 
     # --- parameters ---
 
-    def read(
-        self, index: int, buffer: Array | None = None, columns: Array | None = None
-    ) -> tuple[Array, Array]:
+    def read(self, index: int, buffer: Array | None = None, columns: Array | None = None) -> tuple[Array, Array]:
         """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them.
 
         ``columns`` are the inputs whose weights are wanted, if not all.

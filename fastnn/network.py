@@ -214,7 +214,7 @@ class Network:
         if isinstance(initializer, str):
             validation.check_name("initializer", initializer, INITIALIZER_NAMES)
             suited = [activation.initializer for activation in self._activations]
-            layers = draw_layers(initializer, self._generator, self.sizes, suited)
+            layers = draw_layers(initializer, self._generator, self.sizes, suited, self._dtype)
             self._waits_for_data = initializer == LSUV
         else:
             layers = validation.check_two("initializer", initializer, "(weights, biases), or a name")

@@ -4,15 +4,18 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.diagnostics import look as looking
-from fastnn.diagnostics.look import FEW, Model, Sample, draw
+from fastnn.diagnostics.look import FEW, Model, Sample, draw, is_wide
 from fastnn.diagnostics.rules import RULES, Evidence, Findings, Settings, judge
 from fastnn.history import History
 from fastnn.kernels.buffers import Data
+
+Array = NDArray[Any]
 
 _SHARE_OF_TIME = 0.01
 _LIBRARY = "fastnn"
@@ -88,6 +91,7 @@ class Watch:
         self._fresh, self.budget = budget is None and self._judges, budget or Budget()
         self._untrained = model.engine.memory.steps == 0
         self._sample: Sample | None = None
+        self._start: Array | list[Array] = []  # parameters, or weights as a look sees them
         self.has_looked = False
         self._looked = 0  # epochs before the latest look
 
