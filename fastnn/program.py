@@ -91,10 +91,10 @@ class Program:
 
     def _stage(self, name: str) -> Any:
         """The stage of that name, or None where a part has it."""
-        from fastnn.kernels import epoch
+        from fastnn.kernels import epoch, lists
 
         stages: tuple[Any, ...] = (epoch.by_rows, epoch.first_sparse, epoch.first_dense, epoch.update_lists)
-        stages += (epoch.whole_batch, epoch.drop_sparse, epoch.limit_norms)
+        stages += (epoch.whole_batch, epoch.drop_sparse, lists.list_scaled, epoch.limit_norms)
         return {"update": epoch.update_dense, **{stage.name: stage for stage in stages}}.get(name)
 
     def _address(self, part: Any) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from fastnn.diagnostics.wording import LIBRARY, Wording
-from fastnn.engine import Engine
+from fastnn.engine import Engine, dense_rows
 from fastnn.formulas import numeric
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.costs import Cost
@@ -154,7 +154,7 @@ def draw(model: Model, data: Data, n: int, among: Array | None = None) -> Sample
     weighted = data.sample_weight.size > 0
     weights = data.sample_weight[rows, np.newaxis] if weighted else np.ones((len(rows), 1), dtype)
     columns = _columns_of(data, rows, n_in) if is_wide(model, data) else None
-    X = _inputs_of(data, rows, n_in, dtype, columns)
+    X = dense_rows(data, rows, n_in, dtype, columns)
     return Sample(X, targets, weights, counts, weighted, data.starts.size > 0, n, columns)
 
 
@@ -168,18 +168,3 @@ def _columns_of(data: Data, rows: Array, n_in: int) -> Array:
     found = np.unique(np.concatenate([data.columns[data.starts[row] : data.starts[row + 1]] for row in rows]))
     lacking = np.append(np.flatnonzero(found != np.arange(len(found))), len(found))[0]
     return found if lacking == n_in else np.insert(found, lacking, lacking)
-
-
-def _inputs_of(data: Data, rows: Array, n_in: int, dtype: Any, columns: Array | None) -> Array:
-    if data.starts.size:
-        X = np.zeros((len(rows), n_in if columns is None else len(columns)), dtype)
-        for i, row in enumerate(rows):
-            entries = slice(data.starts[row], data.starts[row + 1])
-            own = data.columns[entries]
-            X[i, own if columns is None else np.searchsorted(columns, own)] = data.features[entries]
-        return X
-    if data.pixels.size:
-        fractions: Array = data.pixels.reshape(-1, n_in)[rows].astype(dtype) / dtype.type(data.divisor)
-        return fractions
-    dense: Array = data.features.reshape(-1, n_in)[rows]
-    return dense

@@ -91,6 +91,7 @@ class Code(NamedTuple):
     update: int
     update_lists: int
     drop_sparse: int
+    list_scaled: int
     whole_batch: int
     limit_norms: int
 
@@ -118,8 +119,11 @@ class Data(NamedTuple):
     Where there are ``starts``, ``features`` and ``columns`` are a CSR matrix's values and column numbers.
     """
 
-    pixels: Bytes  # flat (n * n_in): numbers of ``divisor``-ths
-    divisor: float
+    pixels: Bytes  # flat (n * n_in)
+    divisor: float  # of bytes, and of a CSR matrix's values
+    # Or column by column ``(x - shift) * factor``; absent where the divisor does, and ``shift`` also of a CSR matrix.
+    shift: Numbers  # (n_in,)
+    factor: Numbers  # (n_in,)
     features: Numbers  # flat (n * n_in)
     columns: Int32s  # (entries,)
     starts: Int64s  # (n + 1,)

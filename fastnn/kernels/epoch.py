@@ -53,7 +53,7 @@ from fastnn.kernels.forward import (
     sums_are_finite,
     weighted_of_first,
 )
-from fastnn.kernels.lists import Inputs, group_of, list_inputs
+from fastnn.kernels.lists import Inputs, group_of, list_inputs, list_scaled  # noqa: F401 - with the other stages
 from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure, softmax_block
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
