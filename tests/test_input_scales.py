@@ -135,7 +135,7 @@ def test_everything_agrees_with_data_scaled_before(name: str, scale: Any, dtype:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "scale"), [(name, scales[-1]) for name, (_, scales) in CASES.items()])
+@pytest.mark.parametrize(("name", "scale"), [(name, scales[len(scales) // 2]) for name, (_, scales) in CASES.items()])
 def test_any_number_of_threads_gives_the_same_bits(name: str, scale: Any, dtype: str) -> None:
     X, trained = case(name, dtype), []
     for threads in (1, 2, 3):
