@@ -392,8 +392,9 @@ def test_a_frame_is_converted_once_where_no_scale_is_to_be_learned(monkeypatch):
 
 
 def test_converted_numbers_are_looked_through_once(monkeypatch):
+    net = mirror(2, scale=3.0)
     seen = count_calls(monkeypatch, validation, "check_finite")
-    mirror(2, scale=3.0).forward(np.ones((5, 2), np.float32))
+    net.forward(np.ones((5, 2), np.float32))
     assert seen == ["X"]
 
 
