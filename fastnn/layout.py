@@ -73,6 +73,7 @@ class Room(NamedTuple):
     threads: int = 1  # that share it
     blocks: int = 0  # of the inputs, where zeros are skipped
     dropped: tuple[bool, ...] = ()  # of the layers whose inputs are dropped now and then; empty: of none
+    entries: int = 0  # of a CSR matrix that a sample may have; 0: the data are dense
 
 
 def block_size(n_in: int, blocks: int) -> int:
@@ -86,17 +87,29 @@ def block_weights(layer: Layer, blocks: int, lanes: int) -> int:
     return min(layer.n_in, block_size(layer.n_in, blocks)) * width
 
 
-def list_stride(n_in: int, blocks: int) -> int:
+def room_for_entries(most: int) -> int:
+    """Somewhat more than ``most``, so that matrices whose largest rows differ little find the room of another one."""
+    return 1 << (most - 1).bit_length() if most else 0
+
+
+def list_share(n_in: int, room: Room) -> int:
+    """Room for a sample's entries in the blocks of one thread; 0 where every block may as well have room for all."""
+    return room.entries if room.threads * room.entries < n_in else 0
+
+
+def list_stride(n_in: int, room: Room) -> int:
     """Room for the lists of one sample."""
-    return blocks * (block_size(n_in, blocks) + LIST_SLACK)
+    entries = room.threads * list_share(n_in, room) or room.blocks * block_size(n_in, room.blocks)
+    return entries + room.blocks * LIST_SLACK
 
 
 def new_lists(n_in: int, room: Room) -> Lists:
     """Empty lists, and no memory at all for a dense first layer."""
-    stride, size = (list_stride(n_in, room.blocks), block_size(n_in, room.blocks)) if room.blocks else (0, 0)
+    stride, size = (list_stride(n_in, room), block_size(n_in, room.blocks)) if room.blocks else (0, 0)
     count_stride = padded(room.rows, CACHE_LINE // np.dtype(np.int64).itemsize)
-    counts = aligned_zeros(room.blocks * count_stride, np.dtype(np.int64))
-    return Lists(np.zeros(room.rows * stride, np.int32), stride, counts, count_stride, room.blocks, size)
+    counts, shifts = (aligned_zeros(room.blocks * count_stride, np.dtype(np.int64)) for _ in range(2))
+    indices, share = np.zeros(room.rows * stride, np.int32), list_share(n_in, room)
+    return Lists(indices, stride, counts, shifts, count_stride, room.blocks, size, share)
 
 
 def _spread(size: int, itemsize: int) -> int:
@@ -116,7 +129,7 @@ def plan_layout(
 
     With ``scaled``, its inputs have a learned scale, see ``kernels.input_scale``.
     """
-    rows, threads, blocks, dropped = room
+    rows, threads, blocks, dropped, _ = room
     # What is dropped must be known on the way back.
     kept = zip(sloped, [*dropped[1:], False] if dropped else [False] * len(sloped), strict=True)
     sloped = [own or after for own, after in kept]
@@ -125,7 +138,7 @@ def plan_layout(
     work = _Cursor(CACHE_LINE // dtype.itemsize)
     params = _Cursor(CACHE_LINE // dtype.itemsize)
     # The values of a sparse first layer's lists take more room than the inputs themselves.
-    inputs = list_stride(sizes[0], blocks) if blocks else sizes[0]
+    inputs = list_stride(sizes[0], room) if blocks else sizes[0]
     strides = [row_stride(inputs, lanes), *(row_stride(size, lanes) for size in sizes[1:])]
     # Transpositions read whole squares: of weights up to a panel past a layer's last row, of outputs and targets up to
     # a register's lanes of rows past the last one. They must find memory there.
@@ -194,12 +207,14 @@ def _panels(layer: Layer, params: NDArray[Any]) -> list[tuple[int, NDArray[Any]]
     return views
 
 
-def read_layer(layer: Layer, params: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Copies of a layer's weights (n_out, n_in) and biases (n_out,)."""
-    weights = np.empty((layer.n_out, layer.n_in), params.dtype)
+def read_layer(
+    layer: Layer, params: NDArray[Any], inputs: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Copies of a layer's weights (n_out, n_in), or of some ``inputs`` (n_out, inputs), and biases (n_out,)."""
+    weights = np.empty((layer.n_out, layer.n_in if inputs is None else len(inputs)), params.dtype)
     biases = np.empty(layer.n_out, params.dtype)
     for column, block in _panels(layer, params):
-        weights[column : column + block.shape[1]] = block[:-1].T
+        weights[column : column + block.shape[1]] = (block[:-1] if inputs is None else block[inputs]).T
         biases[column : column + block.shape[1]] = block[-1]
     return weights, biases
 

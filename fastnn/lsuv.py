@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.engine import Engine
+from fastnn.engine import Engine, dense_rows
 from fastnn.formulas import numeric
 from fastnn.formulas.activations import Activation
 from fastnn.training import Samples
@@ -41,12 +41,4 @@ def _inputs(samples: Samples, n_in: int) -> Array:
     data, order = samples.data, samples.order()
     count = max(1, min(_SAMPLES, _NUMBERS // n_in))
     rows = order[:: -(-samples.n // count)]
-    if not data.starts.size:
-        flat, unit = (data.pixels, data.divisor) if data.pixels.size else (data.features, 1.0)
-        found: Array = flat.reshape(-1, n_in)[rows].astype(np.float64) / unit
-        return found
-    X = np.zeros((len(rows), n_in))
-    for i, row in enumerate(rows):
-        entries = slice(data.starts[row], data.starts[row + 1])
-        X[i, data.columns[entries]] = data.features[entries]
-    return X
+    return dense_rows(data, rows, n_in, np.float64)

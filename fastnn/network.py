@@ -137,8 +137,9 @@ class Network:
         "standard" to a mean of 0 and a standard deviation of 1, "robust" to a median of 0 and a distance of 1 between
         the quartiles. The latter three are learned by the first ``fit`` and saved with the network; a constant column
         becomes 0. A sparse matrix is never shifted: "standard" divides by the standard deviation, "minmax" by the
-        largest absolute value. Bytes (uint8) with ``scale=255`` are used as they are. By default numbers are taken at
-        face value, whatever their dtype.
+        largest absolute value. Bytes (uint8), and sparse matrices of the network's dtype, are scaled sample by sample
+        as they are read, so that no scaled copy is held. By default numbers are taken at face value, whatever their
+        dtype.
     missing : "mean" or "indicator", optional
         What to do with NaN and None in X, which are refused otherwise: take the mean of the column in the first
         ``fit``; "indicator" also gives every column an input of its own, behind all the others, that is 1 where a value
@@ -222,7 +223,7 @@ class Network:
         if isinstance(initializer, str):
             validation.check_name("initializer", initializer, INITIALIZER_NAMES)
             suited = [activation.initializer for activation in self._activations]
-            layers = draw_layers(initializer, self._generator, self.sizes, suited)
+            layers = draw_layers(initializer, self._generator, self.sizes, suited, self._dtype)
             self._waits_for_data = initializer == LSUV
         else:
             layers = validation.check_two("initializer", initializer, "(weights, biases), or a name")

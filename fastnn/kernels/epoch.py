@@ -54,7 +54,7 @@ from fastnn.kernels.forward import (
     weighted_of_first,
 )
 from fastnn.kernels.input_scale import fold_scale, split_gradient
-from fastnn.kernels.lists import Inputs, group_of, list_inputs
+from fastnn.kernels.lists import Inputs, group_of, list_inputs, list_scaled
 from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure, softmax_block
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
@@ -108,7 +108,7 @@ def first_sparse(
     """List what is not zero, and add up; a thread of several its blocks of inputs of the whole batch, then join."""
     blocks = Inputs(0, net.lists.blocks) if team.size == 1 else my_blocks(net.lists, team)
     batch = Rows(order, start, 0, samples)
-    list_inputs(data, batch, net.layers[0], net, blocks)
+    list_inputs(data, batch, net.layers[0], net, blocks, team.member)
     if key != 0 and net.layers[0].dropout != 0:
         call_drop_sparse(net.code.drop_sparse, net, data, start, samples, blocks.first, blocks.end, key)
     sum_lists(net, samples, group_of(data), number(net.work, shrink), blocks, team.size)
@@ -539,7 +539,7 @@ def apply_cost(net: Net, samples: int, out: Float64s) -> None:
 PIECES = {
     piece.name: piece
     for piece in (
-        *(first_dense, drop_sparse, first_sparse, by_rows, update_dense, update_lists),
+        *(first_dense, list_scaled, drop_sparse, first_sparse, by_rows, update_dense, update_lists),
         *(whole_batch, split_gradient, fold_scale, limit_norms),
         *(run, gradient, evaluate, predict, apply_softmax, apply_cost),
     )

@@ -232,6 +232,14 @@ def load_at(builder: Any, type_: VectorType, pointer: Any) -> Vector:
     return Vector(builder, type_, value)
 
 
+def load_bytes_at(builder: Any, type_: VectorType, pointer: Any) -> Vector:
+    """Read the bytes that start at a pointer as numbers."""
+    packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, type_.lanes).as_pointer()))
+    packed.align = 1
+    wide = builder.zext(packed, ir.VectorType(_I32, type_.lanes))
+    return Vector(builder, type_, builder.sitofp(wide, ir_vector(type_)))
+
+
 def store_at(pointer: Any, vector: Vector) -> None:
     """Write a vector to where an element pointer points."""
     builder = vector.builder
@@ -309,11 +317,7 @@ def load_bytes(_, array, index, like):
     vector = VectorType(like.dtype)
 
     def codegen(context, builder, signature, args):
-        pointer = element_pointer(builder, signature.args[0], *args[:2])
-        packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, vector.lanes).as_pointer()))
-        packed.align = 1
-        wide = builder.zext(packed, ir.VectorType(_I32, vector.lanes))
-        return builder.sitofp(wide, ir_vector(vector))
+        return load_bytes_at(builder, vector, element_pointer(builder, signature.args[0], *args[:2])).value
 
     return vector(array, types.int64, like), codegen
 
