@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from fastnn import validation
 from fastnn.history import FIGURES, OWN_PREFIXES
-from fastnn.inputs.labels import REGRESSION
+from fastnn.inputs.labels import MULTILABEL, REGRESSION
 from fastnn.inputs.reader import Reader
 from fastnn.kernels.buffers import Data
 
 Array = NDArray[Any]
+_LONGEST = 200  # characters of other people's messages
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,19 @@ def _estimator(reader: Reader) -> Any:
     def predict(_: Any, outputs: Array) -> Array:
         return reader.answers(outputs)
 
-    def predict_proba(_: Any, outputs: Array) -> Array:
-        return reader.probabilities(outputs)
-
     task = reader.answering
+    classes = np.arange(reader.outputs.n) if task.classes is None else task.classes
+    order = np.argsort(classes, kind="stable")  # scikit-learn takes classes, and their columns, to be sorted
+    known = classes[order]
+    if task.kind == MULTILABEL:  # of every label the two answers: a matrix is what scikit-learn knows it by
+        known = np.tile([0, 1], (reader.outputs.n, 1))
+
+    def predict_proba(_: Any, outputs: Array) -> Array:
+        return reader.probabilities(outputs)[:, order]
+
     answers: dict[str, Any] = {"predict": predict}
     if task.kind != REGRESSION:
-        classes = np.arange(reader.outputs.n) if task.classes is None else task.classes
-        answers |= {"predict_proba": predict_proba, "classes_": classes}
+        answers |= {"predict_proba": predict_proba, "classes_": known}
     mixin = RegressorMixin if task.kind == REGRESSION else ClassifierMixin
     made: Any = type("Answers", (mixin, BaseEstimator), answers)
     return made()
@@ -182,7 +188,7 @@ def check(metrics: Iterable[Any], reader: Reader, truth: Truth, outputs: Array) 
             except Exception as error:
                 raise ValueError(
                     f"metrics[{i}] {metric.name!r} cannot be measured on the validation data: "
-                    f"{type(error).__name__}: {error}"
+                    f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
                 ) from error
         if isinstance(value, (bool, np.bool_)) or not validation.is_number(value):
             raise TypeError(f"metrics[{i}] {metric.name!r} must return a number, got {type(value).__name__}")

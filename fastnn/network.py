@@ -24,12 +24,13 @@ from fastnn.history import FIGURES, History
 from fastnn.initializers import INITIALIZER_NAMES, LSUV, draw_layers
 from fastnn.inputs.labels import Outputs
 from fastnn.inputs.reader import Reader, check_wishes
+from fastnn.inputs.tables import cut_samples
 from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
 from fastnn.regularisation import Wishes, layer_steps
-from fastnn.splitting import alone, cut_samples, split_rows, weighed
+from fastnn.splitting import alone, split_rows, weighed
 from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, evaluate, forward
 
 Array = NDArray[Any]
@@ -563,7 +564,7 @@ class Network:
             reader, train, held_out = self._hold_out(X, y, sample_weight, class_weight, validation_split)
         else:
             if reader is None:
-                reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y)
+                reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y, sample_weight)
             train = self._samples(X, y, sample_weight, class_weight, reader)
             held_out = self._held_out(reader, validation_data)
         judge = self._judge(reader, held_out, metrics)
@@ -606,7 +607,8 @@ class Network:
         whole = self._samples(X, y, reader=reader)
         rows, held = self._split(whole, share)
         if self._reader.scaling is None:
-            reader = self._reader.settled(cut_samples(X, rows), y)
+            own = None if sample_weight is None else cut_samples(np.asarray(sample_weight), rows)
+            reader = self._reader.settled(cut_samples(X, rows), y, own)
             whole = self._samples(X, y, reader=reader)
         train = weighed(Samples(whole.data, len(rows), rows), reader, sample_weight, class_weight)
         rest = weighed(Samples(whole.data, len(held), held), reader, sample_weight, None)
@@ -1042,7 +1044,7 @@ class Network:
         inputs far from unit scale None {'scale': '1000'}
         saturated units 1 {'scale': '1000'}
         """
-        samples = self._samples(X, y, sample_weight, reader=self._reader.settled(X, y))
+        samples = self._samples(X, y, sample_weight, reader=self._reader.settled(X, y, sample_weight))
         return diagnostics.diagnose(self._model, samples.data, samples.n, self._settings, self.history)
 
     # --- keeping ---

@@ -15,17 +15,6 @@ from fastnn.validation import Targets
 Array = NDArray[Any]
 
 
-def cut_samples(values: Any, rows: Array) -> Any:
-    """Some of the samples, or of their answers, in whatever these are."""
-    if hasattr(values, "iloc"):
-        return values.iloc[rows]
-    if hasattr(values, "tocsr"):
-        return values.tocsr()[rows]
-    if hasattr(values, "column_names"):  # PyArrow
-        return values.take(rows)
-    return values[rows] if hasattr(values, "shape") else [values[i] for i in rows]
-
-
 def split_rows(samples: Samples, share: float, generator: np.random.Generator, n_out: int) -> tuple[Array, Array]:
     """The rows of the data to train on, in their order, and those to hold out; there may be none of these.
 

@@ -507,3 +507,62 @@ def test_samples_are_held_out_of_whatever_holds_them_before_a_scale_is_learned(f
         dense if form == "arrow" else scipy.sparse.csr_matrix(dense), labels, epochs=2, validation_split=0.2
     )
     assert same(*networks)
+
+
+@pytest.mark.parametrize("classes", [["pos", "neg"], ["c", "a", "b"]])
+def test_metrics_know_which_class_is_which_in_any_order(classes):
+    rng = np.random.default_rng(0)
+    data, k = rng.normal(size=(300, 5)), len(classes)
+    numbers = (data[:, :k] + 2 * np.eye(k)[rng.integers(0, k, 300)]).argmax(axis=1)
+    labels, name = np.array(classes)[numbers], "roc_auc" if k == 2 else "roc_auc_ovr"
+    found = []
+    for order in (classes, sorted(classes)):
+        net = Network([5, 8, 1 if k == 2 else k], classes=order)
+        wanted = [name, "neg_log_loss"]
+        history = net.fit(data[:200], labels[:200], 20, validation_data=(data[200:], labels[200:]), metrics=wanted)
+        assert history.metrics[name][-1] > 0.6
+        assert history.metrics["neg_log_loss"][-1] > -1.2
+        truth, places = labels[200:], np.argsort(order)
+        chances = net.predict_proba(data[200:])[:, places]
+        right = metrics.roc_auc_score(truth, chances[:, 1] if k == 2 else chances, multi_class="ovr")
+        assert history.metrics[name][-1] == pytest.approx(right)
+        found.append(history.metrics[name][-1])
+
+
+def test_two_labels_at_once_have_metrics_by_probability():
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(200, 4))
+    labels = (data[:, :2] > 0.3).astype(int)
+    net = Network([4, 8, 2])
+    history = net.fit(data[:150], labels[:150], 5, validation_data=(data[150:], labels[150:]), metrics=["roc_auc"])
+    right = metrics.roc_auc_score(labels[150:], net.predict_proba(data[150:]))
+    assert history.metrics["roc_auc"][-1] == pytest.approx(right)
+
+
+@pytest.mark.parametrize("way", ["plain", "split", "many"])
+def test_samples_of_no_weight_have_no_part_in_a_scale(way):
+    rng = np.random.default_rng(0)
+    data, labels, weights = rng.normal(size=(60, 3)), np.arange(60) % 2, np.ones(60)
+    weights[::5], wild = 0, data.copy()
+    wild[::5] *= 1000
+    networks = [Network([3, 2], scale="standard") for _ in range(2)]
+    for net, given in zip(networks, (data, wild), strict=True):
+        if way == "many":
+            fastnn.fit_many([net], given, labels, epochs=2, sample_weight=weights, rows=[np.arange(50)])
+        else:
+            split = {"validation_split": 0.2} if way == "split" else {}
+            net.fit(given, labels, epochs=2, sample_weight=weights, **split)
+    assert same(*networks)
+
+
+def test_nothing_of_this_listens_to_numpy_s_error_settings():
+    rng = np.random.default_rng(0)
+    data, labels = rng.normal(size=(40, 3)) * [1e170, 1e-170, 1], np.arange(40) % 2
+    weights = np.where(np.arange(40) % 3, 1e300, 1e-300)
+    with np.errstate(all="raise"):
+        net = Network([3, 2], scale="standard", dtype="float64")
+        net.fit(data, labels, epochs=2, sample_weight=weights)
+    data = data[weights > 1]  # beside the others these weigh nothing
+    scaled = (data - data.mean(axis=0)) / np.abs(data).max(axis=0)
+    unit = scaled.std(axis=0) * np.abs(data).max(axis=0)
+    np.testing.assert_allclose(net._reader.scaling.unit, unit, rtol=1e-12)

@@ -357,6 +357,13 @@ def test_whole_numbers_beyond_what_float64_tells_apart():
     net = Network([1, 3]).copy()
     net.fit(np.tile([[0.0], [1.0], [2.0]], (20, 1)), y, epochs=1)
     assert net.classes.tolist() == [7, 2**60, 2**60 + 1]
+    y = np.array([3, 2**63 + 5] * 10, np.uint64)
+    net = Network([1, 1])
+    net.fit(np.tile([[0.0], [5.0]], (10, 1)), y, epochs=50)
+    for same in (net, net.copy()):
+        assert same.predict([[0.0], [5.0]]).tolist() == [3, 2**63 + 5]
+        assert same.evaluate([[0.0], [5.0]], np.array([3, 2**63 + 5], np.uint64))["accuracy"] == 1
+        assert same.evaluate([[0.0]], np.array([3], np.int64))["accuracy"] == 1
     with pytest.raises(ValueError, match="64 bits"):
         Network([1, 3]).fit([[0.0], [1.0], [2.0]], np.array([2**70, 1, 2], object))
 
@@ -373,6 +380,22 @@ def test_text_in_a_matrix_is_refused():
     for use in (net.fit, net.evaluate, net.gradients):
         with pytest.raises(ValueError, match=r"one label for every sample \(n,\)"):
             use([[0.0], [1.0]], [["a", "b"], ["b", "a"]])
+
+
+# --- frames whose columns are numbers ---
+
+
+def test_columns_that_nobody_has_named_are_put_right_by_their_numbers():
+    pd = pytest.importorskip("pandas")
+    data, answers = pd.DataFrame(RNG.normal(size=(40, 3))), np.arange(40) % 2
+    moved = data[[2, 0, 1]]
+    for first, second in ((data, moved), (moved, data), (data.to_numpy(), data), (data, data.to_numpy())):
+        net = Network([3, 2])
+        net.fit(first, answers, epochs=1)
+        np.testing.assert_array_equal(net.forward(first), net.forward(second))
+    net = Network([3, 2], scale="standard")
+    net.fit(data, answers, epochs=1)
+    np.testing.assert_array_equal(net.forward(data), net.forward(moved))
 
 
 # --- defaults ---

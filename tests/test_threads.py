@@ -12,6 +12,7 @@ import children
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from states import state
 
 import fastnn
 from fastnn import pacing
@@ -204,3 +205,27 @@ def test_pace_judges_by_calls_as_short_as_an_epoch(most: int) -> None:
         threads, batches = pace.next_call()
         pace.record(threads, min(batches, most), min(batches, most) * together_is_half_as_fast(threads))
     assert pace.next_call()[0] == 1
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")  # of units that die
+@pytest.mark.parametrize(
+    "options", [{"clip_value": 1.0}, {"l2": 1e-3}, {"l1": 1e-3, "l2": 1e-3}, {"weight_average": 0.9}]
+)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        *("sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "lion"),
+        fastnn.SGD(0.1, 0.9, True),
+        fastnn.RMSprop(0.01, momentum=0.5, centered=True),
+    ],
+    ids=str,
+)
+def test_every_optimizer_makes_the_same_bits_for_any_number_of_threads(optimizer, options):
+    """Formulas with several products in a sum: which of them a multiply-add takes in is the same in every tile."""
+    rng = np.random.default_rng(0)
+    X, y, states = rng.random((150, 20)), np.arange(150) % 3, []
+    for threads in (1, 2, 3):
+        net = fastnn.Network([20, 20, 12, 3], "relu", "softmax", "log_likelihood")
+        net.fit(X, y, epochs=1, batch_size=32, optimizer=optimizer, threads=threads, **options)
+        states.append(state(net))
+    assert states[0] == states[1] == states[2]

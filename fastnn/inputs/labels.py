@@ -23,6 +23,7 @@ Array = NDArray[Any]
 CLASSES, MULTILABEL, REGRESSION = TASKS = ("classes", "multilabel", "regression")
 
 PROBABILITY_TOLERANCE = 1e-3  # a row of float32 probabilities from elsewhere sums to one about this well
+_EXACT = 2**53  # up to here float64 tells whole numbers apart
 _ROUNDING = 1e-6  # a few roundings of float32
 _RANGES = {"probabilities": (0.0, 1.0), "distributions": (0.0, 1.0), "nonnegative": (0.0, np.inf)}  # of targets
 
@@ -106,6 +107,8 @@ def read_labels(argument: str, values: Any) -> Array:
         return array.astype(str)
     if array.dtype.kind == "O" and array.ndim > 0:
         return _from_objects(argument, array)
+    if array.dtype.kind == "f" and not hasattr(values, "dtype") and (np.abs(array) > _EXACT).any():
+        return _from_objects(argument, np.asarray(values, object))  # NumPy makes float64 of int64 beside uint64
     return validation.check_numeric(argument, values) if table is None else array
 
 
@@ -318,6 +321,8 @@ def _numbers_of_labels(task: Task, labels: Array, n_out: int) -> Array:
             outputs = f"{n_out} outputs" if n_out > 1 else "a single output"
             raise ValueError(f"y must hold labels from 0 to {len(classes) - 1} for {outputs}, got {shown}")
         return np.array(labels, np.int64)  # nobody else's: kernels do not check them again
+    if {labels.dtype.kind, classes.dtype.kind} == {"i", "u"}:  # which NumPy would compare as float64
+        labels, classes = labels.astype(object), classes.astype(object)
     if (labels.dtype.kind == "U") == (classes.dtype.kind == "U"):
         order = np.argsort(classes, kind="stable")
         found = order[np.minimum(np.searchsorted(classes, labels, sorter=order), len(classes) - 1)]
@@ -327,7 +332,9 @@ def _numbers_of_labels(task: Task, labels: Array, n_out: int) -> Array:
     if wrong.any():
         row = int(wrong.argmax())
         shown = ", ".join(map(repr, classes[:6].tolist())) + (" ..." if len(classes) > 6 else "")
-        raise ValueError(f"y must hold one of the classes {shown}, got {labels[row].item()!r} in row {row}")
+        raise ValueError(
+            f"y must hold one of the classes {shown}, got {labels[row : row + 1].tolist()[0]!r} in row {row}"
+        )
     return np.ascontiguousarray(found, np.int64)
 
 

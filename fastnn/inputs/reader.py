@@ -114,13 +114,19 @@ class Reader:
 
     # --- the first fit ---
 
-    def settled(self, X: Any, y: Any) -> "Reader":
-        """What it is after a first fit on these data; itself if it is settled."""
+    def settled(self, X: Any, y: Any, sample_weight: Any = None) -> "Reader":
+        """What it is after a first fit on these data; itself if it is settled.
+
+        A scale is learned from samples whose weight is not zero.
+        """
         if self.task is not None:
             return self
         reader = replace(self, task=self._settled_task(labels.read_targets(y, self.outputs.n)))
         if self.scaling is not None:  # the columns themselves are looked at when they are read
             return replace(reader, names=self.names or tables.names_of("X", X))
+        if sample_weight is not None:
+            own = weights.check_sample_weight(sample_weight, tables.count_samples("X", X))
+            X = X if own is None or own.all() else tables.cut_samples(X, np.flatnonzero(own))
         table = self._table("X", X)
         return replace(reader, names=table.names or self.names, scaling=self._learned(table))
 
@@ -148,8 +154,8 @@ class Reader:
 
     def _table(self, argument: str, values: Any) -> Table:
         table = tables.read_table(argument, values, self.wishes.missing is not None)
-        if self.names is not None and table.names is not None:
-            table = tables.in_order(argument, table, self.names)
+        if self.task is not None and (table.numbered or table.names is not None):
+            table = tables.put_right(argument, table, self.names, self.n_columns)
         note = ""
         if self.wishes.missing == "indicator":
             note = f': half of the {self.n_in} inputs say where a value is missing, because missing="indicator"'

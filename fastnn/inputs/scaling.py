@@ -150,6 +150,7 @@ def _row_blocks(values: Array) -> Iterator[slice]:
         yield slice(first, first + rows)
 
 
+@np.errstate(all="ignore")
 def learn(values: Array, scale: str | float | None, missing: str | None) -> Scaling:
     """The scaling of dense samples (m, n) of any numeric dtype; NaN is missing, if that is allowed."""
     n = values.shape[1]
@@ -171,7 +172,7 @@ def _shift_and_unit(values: Array, scale: str, low: Array, high: Array, mean: Ar
     if scale == "minmax":
         return low, high - low
     if scale == "standard":
-        return mean, _deviations(values, mean)
+        return mean, _deviations(values, mean, np.maximum(high - mean, mean - low))
     lower, median, upper = _quartiles(values)
     # Where half of all values are the same, the whole range is what is left to go by.
     return median, np.where(upper > lower, upper - lower, (high - low) / 2)
@@ -186,14 +187,15 @@ def _means(values: Array) -> Array:
     return total / np.maximum(count, 1)
 
 
-def _deviations(values: Array, mean: Array) -> Array:
-    """Root of the mean square about the mean."""
+def _deviations(values: Array, mean: Array, reach: Array) -> Array:
+    """Root of the mean square about the mean, from which no value is further than ``reach``."""
+    unit = np.where(reach > 0, reach, 1.0)  # so that squares neither overflow nor vanish
     total, count = np.zeros(values.shape[1]), np.zeros(values.shape[1])
     for rows in _row_blocks(values):
-        distance = values[rows].astype(np.float64) - mean
+        distance = (values[rows].astype(np.float64) - mean) / unit
         total += np.nansum(distance * distance, axis=0)
         count += (~np.isnan(distance)).sum(axis=0)
-    deviations: Array = np.sqrt(total / np.maximum(count, 1))
+    deviations: Array = unit * np.sqrt(total / np.maximum(count, 1))
     return deviations
 
 

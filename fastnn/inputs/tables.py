@@ -20,6 +20,7 @@ class Table(NamedTuple):
 
     values: Any
     names: Names
+    numbered: bool = False  # whether it is a frame whose columns nobody has named: pandas numbers them
 
 
 class _Frame(NamedTuple):
@@ -68,11 +69,30 @@ def read_table(argument: str, values: Any, missing: bool = False) -> Table:
         return Table(validation.check_numeric(argument, values, missing), None)
     names = _names(frame)
     if _is_uniform(values):
-        return Table(np.asarray(values), names)
+        return Table(np.asarray(values), names, names is None)
     columns = [_column(argument, name, frame.column(i), missing) for i, name in enumerate(frame.names)]
     if not columns:
         return Table(np.empty((len(values), 0)), names)
-    return Table(np.column_stack(columns), names)
+    return Table(np.column_stack(columns), names, names is None)
+
+
+def count_samples(argument: str, values: Any) -> int:
+    """How many there are, in whatever they come in."""
+    try:
+        return int(values.shape[0]) if hasattr(values, "shape") else len(values)
+    except (TypeError, IndexError):
+        raise TypeError(f"{argument} must hold samples (n, n_in), got {type(values).__name__}") from None
+
+
+def cut_samples(values: Any, rows: Array) -> Any:
+    """Some of the samples, or of their answers, in whatever these are."""
+    if hasattr(values, "iloc"):
+        return values.iloc[rows]
+    if hasattr(values, "tocsr"):
+        return values.tocsr()[rows]
+    if hasattr(values, "column_names"):  # PyArrow
+        return values.take(rows)
+    return values[rows] if hasattr(values, "shape") else [values[i] for i in rows]
 
 
 def _is_uniform(values: Any) -> bool:
@@ -101,6 +121,19 @@ def describe_place(names: Names, place: tuple[int, ...]) -> str:
     if names is not None and len(place) == 2:
         return _place(names[place[1]], place[0])
     return validation.place_text(place)
+
+
+def put_right(argument: str, table: Table, known: Names, n_columns: int) -> Table:
+    """The table with its columns in the order of the first fit's, as far as either is known.
+
+    Numbers of columns that nobody has named count as names where some frame has them in another order.
+    """
+    numbers = tuple(map(str, range(n_columns)))
+    if table.numbered and known is not None and sorted(known) == sorted(numbers):
+        table = table._replace(names=numbers)
+    elif known is None and table.names is not None and sorted(table.names) == sorted(numbers):
+        known = numbers
+    return in_order(argument, table, known)
 
 
 def in_order(argument: str, table: Table, known: Names) -> Table:

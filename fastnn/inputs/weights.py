@@ -36,8 +36,9 @@ def check_sample_weight(values: Any, n: int) -> Array | None:
 
 def with_mean_one(weights: Array) -> Array:
     """Weights times the number that makes their mean 1."""
-    relative = weights / weights.max()  # so that no sum overflows
-    result: Array = relative * (len(relative) / relative.sum())
+    with np.errstate(under="ignore"):
+        relative = weights / weights.max()  # so that no sum overflows
+        result: Array = relative * (len(relative) / relative.sum())
     return result
 
 

@@ -238,15 +238,37 @@ def root(x: Vector) -> Vector:
     return where(x.equal(0.0), x, fma(fma(-g, g, x), h, g))
 
 
-def _contracted(emit: str) -> Callable[[Vector, Vector], Vector]:
-    """An operator whose result LLVM may use unrounded: a product and a sum become one instruction."""
-    return lambda x, y: x.wrap(getattr(x.builder, emit)(x.value, y.value, flags=("contract",)))
+class _Product(Vector):
+    """A product that remembers its factors: a sum with it becomes one instruction, and is rounded once.
+
+    Which of two products a sum takes in is settled here, the first one. LLVM, allowed to contract by itself, settles it
+    differently in the code of one shape of a tile and another, and so bits would depend on how work is shared out.
+    """
+
+    def __init__(self, x: Vector, y: Vector) -> None:
+        super().__init__(x.builder, x.type, x.builder.fmul(x.value, y.value))
+        self.factors = x, y
+
+
+def _sum(x: Vector, y: Vector) -> Vector:
+    if isinstance(x, _Product):
+        return fma(*x.factors, y)
+    return fma(*y.factors, x) if isinstance(y, _Product) else x + y
+
+
+def _difference(x: Vector, y: Vector) -> Vector:
+    if isinstance(x, _Product):
+        return fma(*x.factors, -y)
+    if isinstance(y, _Product):
+        a, b = y.factors
+        return fma(-a, b, x)
+    return x - y
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    "add": _contracted("fadd"),
-    "subtract": _contracted("fsub"),
-    "multiply": _contracted("fmul"),
+    "add": _sum,
+    "subtract": _difference,
+    "multiply": _Product,
     "divide": lambda x, y: x / y,
     "negative": lambda x: -x,
     "absolute": abs,
@@ -256,7 +278,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "less": lambda x, y: x < y,
     "greater": lambda x, y: x > y,
     "where": where,
-    "square": lambda x: _contracted("fmul")(x, x),
+    "square": lambda x: _Product(x, x),
     "sqrt": lambda x: x.call("sqrt"),
     "exp": exp,
     "expm1": expm1,

@@ -107,14 +107,6 @@ def fit_arguments(given: dict[str, Any], count: int) -> list[dict[str, Any]]:
     return [{name: column[i] for name, column in columns.items()} for i in range(count)]
 
 
-def count_samples(X: Any) -> int:
-    """How many there are, in whatever X is."""
-    try:
-        return int(X.shape[0]) if hasattr(X, "shape") else len(X)
-    except (TypeError, IndexError):
-        raise TypeError(f"X must hold samples (n, n_in), got {type(X).__name__}") from None
-
-
 def check_rows(argument: str, values: Any, n: int) -> NDArray[np.int64] | None:
     """Numbers of samples, from indices or a mask; None stands for all."""
     if values is None:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from fastnn import validation
 from fastnn.inputs.reader import Reader
+from fastnn.inputs.tables import count_samples, cut_samples
 from fastnn.kernels.buffers import Data
 from fastnn.many import checks
 from fastnn.network import Network
-from fastnn.splitting import cut_samples, weighed
+from fastnn.splitting import weighed
 from fastnn.training import Company, FitRequest, Samples
 
 Array = NDArray[Any]
@@ -109,17 +110,20 @@ class _Datasets:
             self._rows[key] = found
         return self._rows[key]
 
-    def settle(self, network: Network, X: Any, y: Any, rows: NDArray[np.int64] | None) -> Reader:
+    def settle(self, network: Network, data: "DataArguments", rows: NDArray[np.int64] | None) -> Reader:
         """What the network will know of its data.
 
         Which classes there are is told from all of y, but a scale is learned from the network's own samples alone:
         those that it is measured on must not have a part in it.
         """
-        reader = network._reader
-        learns = reader.scaling is None and rows is not None
-        key = id(X), id(y), _fingerprint(reader), id(rows) if learns else None
+        reader, X, sample_weight = network._reader, data.X, data.sample_weight
+        learns = reader.scaling is None
+        key = id(X), id(data.y), _fingerprint(reader), *((id(rows), id(sample_weight)) if learns else ())
         if key not in self._settled:
-            self._settled[key] = reader.settled(cut_samples(X, rows) if learns and rows is not None else X, y)
+            if learns and rows is not None:
+                X = cut_samples(X, rows)
+                sample_weight = None if sample_weight is None else cut_samples(np.asarray(sample_weight), rows)
+            self._settled[key] = reader.settled(X, data.y, sample_weight if learns else None)
             self._alive.append(rows)
         return self._settled[key]
 
@@ -172,9 +176,9 @@ def populate(networks: Sequence[Network], data: Sequence[DataArguments], argumen
 def _member(
     place: int, network: Network, data: DataArguments, arguments: dict[str, Any], datasets: _Datasets
 ) -> Member:
-    n = checks.count_samples(data.X)
+    n = count_samples("X", data.X)
     rows = datasets.rows("rows", data.rows, n)
-    reader = datasets.settle(network, data.X, data.y, rows)
+    reader = datasets.settle(network, data, rows)
     train = Reference(datasets.place(network, reader, data.X, data.y), rows)
     held_out = None
     share = arguments["validation_split"]
@@ -182,7 +186,7 @@ def _member(
         if data.validation_data is not None or data.validation_rows is not None:
             raise ValueError("validation_split cannot be given together with other samples to validate on")
         rows, held = network._split(train.samples(datasets.found), share)
-        reader = datasets.settle(network, data.X, data.y, rows)
+        reader = datasets.settle(network, data, rows)
         train = Reference(datasets.place(network, reader, data.X, data.y), rows)
         held_out = datasets.weigh(train._replace(rows=held), reader, data.sample_weight, None)
     elif data.validation_rows is not None:

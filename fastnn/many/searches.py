@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
 from fastnn.history import FIGURES, History
+from fastnn.inputs.tables import count_samples
 from fastnn.many import checks
 from fastnn.many.ensemble import Ensemble
 from fastnn.many.fit import fit_many
@@ -135,7 +136,7 @@ def cross_validate(
     >>> bool(result.scores["val_accuracy"].mean() > 0.8)
     True
     """
-    n = checks.count_samples(X)
+    n = count_samples("X", X)
     folds = validation.check_whole("folds", folds, at_least=2)
     if folds > n:
         raise ValueError(f"folds must be at most the number of samples, {n}, got {folds}")
@@ -339,7 +340,7 @@ def search(
     factor = validation.check_whole("factor", factor, at_least=2)
     seed = validation.check_whole("seed", seed, at_least=0)
     _check_space(space, arguments)
-    n = checks.count_samples(X)
+    n = count_samples("X", X)
     held_out = checks.check_rows("validation_rows", validation_rows, n)
     if held_out is None:
         held_out = np.flatnonzero(deal(y, n, 5, np.random.default_rng(seed)) == 0)
