@@ -15,6 +15,7 @@ from fastnn import layout
 from fastnn.cores import usable_cores
 from fastnn.forks import ForkSafeLock
 from fastnn.formulas.activations import Activation
+from fastnn.formulas.averaging import keeps_average
 from fastnn.formulas.costs import Cost
 from fastnn.formulas.optimizers import Optimizer, Rule
 from fastnn.interrupts import held
@@ -88,6 +89,7 @@ class Stepping(NamedTuple):
     clip: float = float("inf")  # the largest that a gradient of a weight may be
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     seed: int = 0  # of what is dropped
+    scale_rate: float | None = None  # times the learning rate, for a learned scale of the inputs; None: there is none
 
     @property
     def in_place(self) -> bool:
@@ -97,7 +99,7 @@ class Stepping(NamedTuple):
 
     def keeps_gradient(self, batch_size: int) -> bool:
         """Whether the gradient must be complete before the first weight is stepped."""
-        return batch_size > layout.MAX_ROWS or self.clip_norm < float("inf")
+        return batch_size > layout.MAX_ROWS or self.clip_norm < float("inf") or self.scale_rate is not None
 
     @property
     def limited(self) -> bool:
@@ -255,15 +257,15 @@ def dense_rows(data: Data, rows: Array, n_in: int, dtype: Any, columns: Array | 
         for i, row in enumerate(rows):
             entries = slice(data.starts[row], data.starts[row + 1])
             own, values = data.columns[entries], data.features[entries].astype(dtype)
-            X[i, own if columns is None else np.searchsorted(columns, own)] = _scaled(data, values, own)
+            X[i, own if columns is None else np.searchsorted(columns, own)] = _as_read(data, values, own)
         return X
     if data.pixels.size:
-        return _scaled(data, data.pixels.reshape(-1, n_in)[rows].astype(dtype))
+        return _as_read(data, data.pixels.reshape(-1, n_in)[rows].astype(dtype))
     dense: Array = data.features.reshape(-1, n_in)[rows].astype(dtype, copy=False)
     return dense
 
 
-def _scaled(data: Data, values: Array, columns: Any = slice(None)) -> Array:
+def _as_read(data: Data, values: Array, columns: Any = slice(None)) -> Array:
     """Bytes, or entries of a sparse matrix in these columns, as kernels make of them."""
     if not data.factor.size:
         divided: Array = values / values.dtype.type(data.divisor)
@@ -348,19 +350,28 @@ class Engine:
         The cost.
     dtype : numpy dtype
         float32 or float64.
+    scaled : bool
+        Whether the inputs have a learned scale.
     """
 
     def __init__(
-        self, sizes: tuple[int, ...], activations: tuple[Activation, ...], cost: Cost, dtype: np.dtype[Any]
+        self,
+        sizes: tuple[int, ...],
+        activations: tuple[Activation, ...],
+        cost: Cost,
+        dtype: np.dtype[Any],
+        scaled: bool = False,
     ) -> None:
-        self._sizes, self.dtype = sizes, dtype
+        self._sizes, self.dtype, self._scaled = sizes, dtype, scaled
         self.program = Program(activations, cost, sizes[-1], dtype)
         self._entries: dict[str, Callable[..., Any]] = {}
         plan = self._plan(layout.Room())
         self.layers = plan.layers
+        self._scale = plan.scale
+        self._trained = (*plan.scale[:1], *plan.layers[scaled:])  # the layers whose weights are stepped
         self.params = layout.aligned_zeros(plan.params_size, dtype)
         self.memory = Memory("sgd", 0, layout.aligned_zeros(0, dtype), 0)
-        self._scales = np.ones(len(plan.layers) * self.lanes, dtype)
+        self._scales = np.ones((len(plan.layers) + len(plan.scale)) * self.lanes, dtype)
         self._places: dict[tuple[layout.Room, bool], list[Place]] = {}  # the last ones made
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
@@ -376,12 +387,13 @@ class Engine:
     # --- scratch ---
 
     def _plan(self, room: layout.Room) -> layout.Layout:
-        return layout.plan_layout(self._sizes, self.program.sloped, room, self.dtype)
+        return layout.plan_layout(self._sizes, self.program.sloped, room, self.dtype, self._scaled)
 
     def _make_places(self, room: layout.Room, threads: int) -> list[Place]:
         """Scratch for a room, and for each of so many threads its view of that."""
         plan = self._plan(room)
-        table, work = pack_table(plan.layers), layout.aligned_zeros(plan.work_size, self.dtype)
+        table = pack_table((*plan.layers, *plan.scale))
+        work = layout.aligned_zeros(plan.work_size, self.dtype)
         self.program.fill(table)
         lists = layout.new_lists(self._sizes[0], room)
         places = []
@@ -389,7 +401,8 @@ class Engine:
             scratch = _with_own_place(plan.scratch, thread)
             net = Net(
                 layers=table,
-                depth=len(table),
+                depth=len(plan.layers),
+                scaled=self._scaled,
                 params=self.params,
                 params_size=self.params.size,
                 work=work,
@@ -473,7 +486,7 @@ class Engine:
         """
         with self._lock.here:
             self._settle()
-            return layout.read_layer(self.layers[index], self.params if buffer is None else buffer, columns)
+            return layout.read_layer(self._trained[index], self.params if buffer is None else buffer, columns)
 
     def write(self, index: int, weights: Array | None, biases: Array | None, buffer: Array | None = None) -> None:
         """Put a layer's weights or biases into the parameters or a buffer shaped like them."""
@@ -481,9 +494,31 @@ class Engine:
         with self._lock.here:
             self._settle()
             if weights is not None:
-                layout.write_weights(self.layers[index], target, weights)
+                layout.write_weights(self._trained[index], target, weights)
             if biases is not None:
-                layout.write_biases(self.layers[index], target, biases)
+                layout.write_biases(self._trained[index], target, biases)
+            if index == 0 and buffer is None:
+                self.fold_scale()
+
+    def read_scale(self, buffer: Array | None = None) -> Array | None:
+        """A copy of the learned scale of the inputs (n_in,), or of what a buffer has there; None if there is none."""
+        if not self._scaled:
+            return None
+        with self._lock.here:
+            return layout.read_layer(self._scale[1], self.params if buffer is None else buffer)[1]
+
+    def write_scale(self, values: Array, buffer: Array | None = None) -> None:
+        """Put a scale of the inputs (n_in,) into the parameters or a buffer shaped like them."""
+        with self._lock.here:
+            layout.write_biases(self._scale[1], self.params if buffer is None else buffer, values)
+            if buffer is None:
+                self.fold_scale()
+
+    def fold_scale(self) -> None:
+        """Bring the first layer's weights up to date with those that are trained, and the scale."""
+        if self._scaled:
+            own, scale = self._scale
+            layout.fold_scale(self.layers[0], own, scale, self.params)
 
     def fresh_memory(self, kernel: str, start: tuple[float, ...]) -> Memory:
         """An optimizer's memory before its first step: a buffer for each of the numbers that its states start with."""
@@ -548,6 +583,8 @@ class Engine:
             wanted += ["drop_row", "drop_sparse"] if data.blocks and stepping.dropped[0] else ["drop_row"]
         if stepping.limited:
             wanted.append("limit_norms")
+        if self._scaled:
+            wanted += ["split_gradient", "fold_scale"]
         self._require(*wanted, entry="run")
         self._entry("run")
 
@@ -562,7 +599,11 @@ class Engine:
             own = [1.0 if weights or name not in rule.weights_only else 0.0 for name in rule.numbers]
             return kinds.setdefault((*penalty, rate, *own[1:]), len(kinds))
 
-        for i, layer in enumerate(stepping.layers):
+        extra: tuple[LayerStep, ...] = ()
+        if stepping.scale_rate is not None:
+            nothing = Penalty(0.0, 0.0)
+            extra = stepping.layers[0], LayerStep(nothing, biases_rate=stepping.scale_rate)
+        for i, layer in enumerate((*stepping.layers, *extra)):
             scale = 1 / (1 - layer.dropout)
             self._scales[i * self.lanes : (i + 1) * self.lanes] = scale
             words = {
@@ -596,6 +637,7 @@ class Engine:
             clip_norm=stepping.clip_norm,
             whole=whole,
             limited=stepping.limited,
+            average=(self.memory.states - 1) * self.params.size if keeps_average(rule[0].name) else -1,
             shrink=_empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
             update=step("update", rule),
@@ -703,7 +745,8 @@ class Engine:
         totals, order = np.zeros(N_TOTALS), natural_order(n)
         with self._lock.here:
             self._settle()
-            self._require(*TRAINING, "whole_batch", *_first_stages(data), entry="gradient")
+            own = ["split_gradient"] if self._scaled else []
+            self._require(*TRAINING, "whole_batch", *own, *_first_stages(data), entry="gradient")
             if data.blocks:
                 self._require("update_lists")
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))

@@ -24,6 +24,7 @@ class Layout(NamedTuple):
     """Where everything lies, in elements."""
 
     layers: tuple[Layer, ...]
+    scale: tuple[Layer, ...]  # the first layer's own weights, and the scale of its inputs; empty where there is none
     scratch: Scratch
     params_size: int
     work_size: int
@@ -121,8 +122,13 @@ def _spread(size: int, itemsize: int) -> int:
     return size + (third - size * itemsize) % _PAGE // itemsize
 
 
-def plan_layout(sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype: np.dtype[Any]) -> Layout:
-    """The layout of a network of ``sizes``, in which the ``sloped`` layers keep f'(Z) beside their outputs."""
+def plan_layout(
+    sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype: np.dtype[Any], scaled: bool = False
+) -> Layout:
+    """The layout of a network of ``sizes``, in which the ``sloped`` layers keep f'(Z) beside their outputs.
+
+    With ``scaled``, its inputs have a learned scale, see ``kernels.input_scale``.
+    """
     rows, threads, blocks, dropped, _ = room
     # What is dropped must be known on the way back.
     kept = zip(sloped, [*dropped[1:], False] if dropped else [False] * len(sloped), strict=True)
@@ -164,6 +170,10 @@ def plan_layout(sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype:
         )
         for i, (n_in, n_out) in enumerate(pairwise(sizes))
     )
+    scale: tuple[Layer, ...] = ()
+    if scaled:
+        own = layers[0]._replace(weights=params.take((sizes[0] + 1) * padded(sizes[1], lanes)))
+        scale = own, own._replace(n_in=0, n_out=sizes[0], weights=params.take(padded(sizes[0], lanes)))
     widest = max(padded(size, lanes) for size in sizes[1:])
     rows_size = padded(rows + lanes, CACHE_LINE // dtype.itemsize)
     turned_size = max(widest * panel, padded(sizes[-1], lanes) * 3 * lanes)
@@ -180,7 +190,7 @@ def plan_layout(sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype:
         partial=work.take(blocks * rows * strides[1] if threads > 1 else 0),
         zeros=work.take(panel),
     )
-    return Layout(layers, scratch, _spread(params.size + panel * panel, dtype.itemsize), work.size)
+    return Layout(layers, scale, scratch, _spread(params.size + panel * panel, dtype.itemsize), work.size)
 
 
 def _panels(layer: Layer, params: NDArray[Any]) -> list[tuple[int, NDArray[Any]]]:
@@ -213,6 +223,13 @@ def write_weights(layer: Layer, params: NDArray[Any], weights: NDArray[Any]) -> 
     """Put weights (n_out, n_in) into the buffer."""
     for column, block in _panels(layer, params):
         block[:-1] = weights[column : column + block.shape[1]].T
+
+
+def fold_scale(layer: Layer, own: Layer, scale: Layer, params: NDArray[Any]) -> None:
+    """Make a first layer's weights its own ones times the scale of its inputs, and its biases its own ones."""
+    factor = np.append(params[scale.weights : scale.weights + layer.n_in], params.dtype.type(1))[:, np.newaxis]
+    for (_, block), (_, source) in zip(_panels(layer, params), _panels(own, params), strict=True):
+        np.multiply(source, factor, out=block)
 
 
 def scale_weights(layer: Layer, params: NDArray[Any], factor: float) -> None:

@@ -23,7 +23,8 @@ def scale_layers(engine: Engine, activations: Sequence[Activation], samples: Sam
     Layer by layer, each with what those before it give by then. One division is all it takes, for biases move the mean
     and not the variance.
     """
-    A = _inputs(samples, engine.layers[0].n_in)
+    A, scale = _inputs(samples, engine.layers[0].n_in), engine.read_scale()
+    A = A if scale is None else A * scale
     for i, activation in enumerate(activations):
         W, b = (values.astype(np.float64) for values in engine.read(i))
         # Sums in a fixed order: the bits must not depend on the threads of linear algebra.

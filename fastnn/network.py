@@ -38,7 +38,7 @@ _LOOKS_AT_SCHEDULE = 100  # steps whose learning rates are looked at before trai
 _MOST_STEPS = 1 << 53  # up to here float64 counts them
 _REBUILT = (
     *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader", "_reading"),
-    *("_settings", "_budget", "_engine", "_fitting", "_entropy", "_waits_for_data", "_training"),
+    *("_scales_inputs", "_settings", "_budget", "_engine", "_fitting", "_entropy", "_waits_for_data", "_training"),
 )
 """Attributes that come back from what ``save`` writes."""
 
@@ -149,6 +149,10 @@ class Network:
         first ``fit`` settles it, see ``fit``; later data must agree.
     classes : sequence, optional
         Labels that the outputs stand for, in their order, if the first ``fit`` may not see them all.
+    input_scale : bool, default False
+        Whether every input is multiplied by a number of its own that is learned as weights are, beginning with 1, such
+        as tables profit from: columns that say nothing are turned down. The whole gradient is then kept in memory,
+        which makes small batches slower; prediction costs nothing.
 
     Attributes
     ----------
@@ -163,6 +167,8 @@ class Network:
         is put right, one with other columns refused.
     weights, biases : list-like of arrays
         Per layer (n_out, n_in) and (n_out,). Assign to change them: ``net.weights[0] = W``.
+    input_scale : array (n_in,) or None
+        What inputs are multiplied by, where that is learned. Assign to change it.
     history : History or None
         Of the last ``fit``, also one that was interrupted.
 
@@ -199,7 +205,9 @@ class Network:
         missing: Literal["mean", "indicator"] | None = None,
         task: Literal["classes", "multilabel", "regression"] | None = None,
         classes: Sequence[Any] | Array | None = None,
+        input_scale: bool = False,
     ) -> None:
+        self._scales_inputs = validation.check_flag("input_scale", input_scale)
         self._sizes = validation.check_sizes(sizes)
         hidden = activations.resolve_hidden(activation, len(self.sizes) - 2)
         self._activations = (*hidden, activations.resolve(output, "output"))
@@ -229,12 +237,14 @@ class Network:
         self._attach_engine()
         self.weights = layers[0]
         self.biases = layers[1]
+        if self._scales_inputs:
+            self.input_scale = np.ones(self.sizes[0])
 
     _wording = "library"  # of what goes wrong in training; others that train here set their own
 
     def _attach_engine(self) -> None:
         with held():  # the first one imports Numba
-            self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
+            self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype, self._scales_inputs)
         self._fitting = ForkSafeLock()
         self._training: Training | None = None  # while ``fit`` runs
 
@@ -311,9 +321,25 @@ class Network:
         self.biases[:] = values
 
     @property
+    def input_scale(self) -> Array | None:
+        """What inputs are multiplied by, where that is learned, (n_in,); None where it is not."""
+        scale = self._engine.read_scale()
+        if scale is not None:
+            scale.flags.writeable = False  # writing to a copy would be lost without a word
+        return scale
+
+    @input_scale.setter
+    def input_scale(self, values: ArrayLike) -> None:
+        if not self._scales_inputs:
+            raise ValueError("input_scale can be set where it is learned: make the network with input_scale=True")
+        shape = (self.sizes[0],)
+        self._engine.write_scale(validation.check_parameter("input_scale", values, shape, self.dtype))
+
+    @property
     def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        """Number of weights, biases and, where it is learned, scales of inputs."""
+        layers = sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.sizes))
+        return layers + self.sizes[0] * self._scales_inputs
 
     # --- training ---
 
@@ -346,6 +372,7 @@ class Network:
         drop_last: bool = False,
         validation_split: float | None = None,
         metrics: Iterable[str | Callable[..., Any]] = (),
+        input_scale_rate: float = 1.0,
     ) -> History:
         """Train, going on from where the network stands.
 
@@ -430,6 +457,8 @@ class Network:
             Further figures on the validation data, after every epoch in ``history.metrics``, which may also be
             monitored: names of scikit-learn's scorers, such as "roc_auc" or "f1_macro" (extra ``sklearn``), or
             functions ``f(y_true, y_pred)``; ``fastnn.Metric`` says more about these.
+        input_scale_rate : float, default 1.0
+            Factor of the learning rate for a learned ``input_scale``, >= 0. Penalties and decay leave that alone.
 
         Returns
         -------
@@ -491,6 +520,7 @@ class Network:
             drop_last,
             validation_split,
             metrics,
+            input_scale_rate,
         )
         return self._train(request)
 
@@ -522,6 +552,7 @@ class Network:
         drop_last: Any = False,
         validation_split: Any = None,
         metrics: Any = (),
+        input_scale_rate: Any = 1.0,
         reader: Reader | None = None,
     ) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing. A ``reader`` has read X already."""
@@ -556,6 +587,7 @@ class Network:
             average_decay=None
             if weight_average is None
             else validation.check_number("weight_average", weight_average, above=0, below=1),
+            scale_rate=self._check_scale_rate(input_scale_rate),
         )
         settings = self._check_monitors(settings, train, held_out, judge)
         self._check_method(settings, train.n)
@@ -614,6 +646,14 @@ class Network:
         judge.check()
         return judge
 
+    def _check_scale_rate(self, rate: Any) -> float | None:
+        checked: float = validation.check_number("input_scale_rate", rate, at_least=0)
+        if self._scales_inputs:
+            return checked
+        if checked != 1:
+            raise ValueError("input_scale_rate is for a network with input_scale=True")
+        return None
+
     def _check_optimizer(self, optimizer: Any) -> Optimizer | LBFGS:
         if isinstance(optimizer, str) and optimizer == "auto":
             return default_optimizer(self.activations[-1])
@@ -654,6 +694,7 @@ class Network:
                 "weights_rate or biases_rate": any(
                     (layer.weights_rate, layer.biases_rate) != (1, 1) for layer in settings.layers
                 ),
+                "input_scale_rate": settings.scale_rate not in (None, 1),
                 "schedule": schedule is not None,
                 "clip_value": settings.clip_value < float("inf"),
                 "clip_norm": settings.clip_norm < float("inf"),
@@ -782,6 +823,7 @@ class Network:
             raise ValueError("there is no average of the weights: the last fit must have weight_average, such as 0.999")
         network = self.copy()
         network._engine.params[:] = network._engine.state_buffers()[-1]
+        network._engine.fold_scale()
         return network
 
     @property
@@ -1041,6 +1083,8 @@ class Network:
         ]:
             for index in range(len(engine.layers)):
                 arrays[f"{prefix}weights{index}"], arrays[f"{prefix}biases{index}"] = engine.read(index, buffer)
+            if (scale := engine.read_scale(buffer)) is not None:
+                arrays[f"{prefix}input_scale"] = scale
         return persistence.Record(
             header={
                 "sizes": list(self.sizes),
@@ -1082,7 +1126,10 @@ class Network:
         try:
             start = take_layers("")
             *hidden, output = (activations.from_data(data) for data in header["activations"])
-            Network.__init__(self, sizes, hidden, output, costs.from_data(header["cost"]), start, header["dtype"])
+            cost, scaled = costs.from_data(header["cost"]), "input_scale" in arrays
+            Network.__init__(self, sizes, hidden, output, cost, start, header["dtype"], input_scale=scaled)
+            if scaled:
+                self.input_scale = take("input_scale", sizes[0])
             self._reader = Reader.from_record(sizes[0], self._outputs, header["data"], arrays)
             self._reading = header.get("reading", {})
             if not isinstance(self._reading, dict):
@@ -1110,6 +1157,8 @@ class Network:
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
                     engine.write(i, *layer, buffer)
+                if scaled:
+                    engine.write_scale(take(f"state{number}_input_scale", sizes[0]), buffer)
         except KeyError as error:
             raise ValueError(f"it lacks {error}") from error
         if arrays:

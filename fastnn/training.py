@@ -103,11 +103,12 @@ class FitSettings(NamedTuple):
     clip_value: float = float("inf")  # the largest that a number in a gradient may be
     average_decay: float | None = None  # of a moving average of the parameters; None: there is none
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
+    scale_rate: float | None = None  # factor of the learning rate for a learned scale of the inputs; None: without one
 
     def stepping(self, n_layers: int) -> Stepping:
         """How gradients become steps."""
         layers = self.layers or (LayerStep(self.penalty),) * n_layers
-        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed)
+        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed, self.scale_rate)
 
     @property
     def steps(self) -> Any:

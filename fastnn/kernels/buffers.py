@@ -94,13 +94,16 @@ class Code(NamedTuple):
     list_scaled: int
     whole_batch: int
     limit_norms: int
+    split_gradient: int
+    fold_scale: int
 
 
 class Net(NamedTuple):
     """A network as the kernels see it."""
 
     layers: Annotated[Any, TableOf(Layer)]
-    depth: int  # layers
+    depth: int  # layers; behind them come two more records where the inputs have a learned scale
+    scaled: int  # whether they have, see input_scale.py
     params: Numbers  # flat weights and biases
     params_size: int
     work: Numbers  # flat scratch
@@ -176,6 +179,7 @@ class Stepper(NamedTuple):
     clip_norm: float  # the largest norm of the whole gradient
     whole: int  # whether the gradient is kept in memory, and stepped by when it is complete
     limited: int  # whether some layer has a ``max_norm``
+    average: int  # where in ``state`` a mean of the weights over the steps begins; negative where there is none
     shrink: Float64s  # (1,) factor between a sparse first layer's weights and what is stored, see epoch.run
     in_place: int  # whether a sparse first layer's gradient goes straight into the weights
     # Addresses of parts, see steps.py.

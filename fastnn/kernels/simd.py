@@ -181,6 +181,16 @@ def times_power_of_two(x: Vector, n: Vector) -> Vector:
     return x.wrap(x.builder.call(function, [x.value, n.value, x.value, mask(-1), _I32(4)]))
 
 
+def estimate(name: str, x: Vector) -> Vector | None:
+    """AVX-512's estimate "rcp14" or "rsqrt14" of float32 numbers; None where there is none, or it would not pay."""
+    if x.type.dtype != types.float32 or x.type.lanes != 16:
+        return None
+    vector, mask = ir_vector(x.type), ir.IntType(16)
+    kind = ir.FunctionType(vector, [vector, vector, mask])
+    function = cgutils.get_or_insert_function(x.builder.module, kind, f"llvm.x86.avx512.{name}.ps.512")
+    return x.wrap(x.builder.call(function, [x.value, x.value, mask(-1)]))
+
+
 def exponent_and_mantissa(x: Vector) -> tuple[Vector, Vector]:
     """``(n, m)`` with ``x = 2^n m``, n whole, ``1 <= m < 2``, for normal ``x > 0``, by reading its bits."""
     bits, builder = _Bits(x.type), x.builder
