@@ -257,15 +257,15 @@ def dense_rows(data: Data, rows: Array, n_in: int, dtype: Any, columns: Array | 
         for i, row in enumerate(rows):
             entries = slice(data.starts[row], data.starts[row + 1])
             own, values = data.columns[entries], data.features[entries].astype(dtype)
-            X[i, own if columns is None else np.searchsorted(columns, own)] = _scaled(data, values, own)
+            X[i, own if columns is None else np.searchsorted(columns, own)] = _as_read(data, values, own)
         return X
     if data.pixels.size:
-        return _scaled(data, data.pixels.reshape(-1, n_in)[rows].astype(dtype))
+        return _as_read(data, data.pixels.reshape(-1, n_in)[rows].astype(dtype))
     dense: Array = data.features.reshape(-1, n_in)[rows].astype(dtype, copy=False)
     return dense
 
 
-def _scaled(data: Data, values: Array, columns: Any = slice(None)) -> Array:
+def _as_read(data: Data, values: Array, columns: Any = slice(None)) -> Array:
     """Bytes, or entries of a sparse matrix in these columns, as kernels make of them."""
     if not data.factor.size:
         divided: Array = values / values.dtype.type(data.divisor)

@@ -215,12 +215,13 @@ def test_wide_sparse_data_give_the_same_bits_for_any_number_of_threads() -> None
     assert all((net.weights[0] == nets[0].weights[0]).all() for net in nets)
 
 
-def test_wide_sparse_data_are_diagnosed_like_dense_ones() -> None:
+@pytest.mark.parametrize("input_scale", [False, True])
+def test_wide_sparse_data_are_diagnosed_like_dense_ones(input_scale: bool) -> None:
     rng, n_in = np.random.default_rng(0), 20_000
     X = scipy.sparse.random(200, n_in, 1e-3, "csr", np.float32, rng)
     X.data[:] = 1000 * (1 + X.data)
     y = rng.integers(0, 3, 200)
-    net = fastnn.Network([n_in, 8, 3], initializer="normal")
+    net = fastnn.Network([n_in, 8, 3], initializer="normal", input_scale=input_scale)
     found, wanted = (net.diagnose(data, y) for data in (X, X.toarray()))
     assert [finding.name for finding in found] == [finding.name for finding in wanted] != []
     assert "from 0 to 2000 in all" in found[0].evidence

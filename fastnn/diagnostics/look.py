@@ -111,6 +111,8 @@ def one_core() -> Iterator[None]:
 def look(model: Model, sample: Sample) -> State:
     """Take the samples through the network, there and back, in plain NumPy: a look must not disturb the scratch."""
     scale = model.engine.read_scale()
+    if scale is not None and sample.columns is not None:
+        scale = scale[sample.columns]
     weights, Z, A = [], [], [sample.X if scale is None else sample.X * scale]
     with np.errstate(all="ignore"):
         for i, row in enumerate(model.rows):
