@@ -3,7 +3,7 @@
 The picture of the buffers is in ``fastnn.kernels.buffers``; here are the numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -184,11 +184,14 @@ def _panels(layer: Layer, params: NDArray[Any]) -> list[tuple[int, NDArray[Any]]
     return views
 
 
-def read_layer(layer: Layer, params: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Copies of a layer's weights (n_out, n_in) and biases (n_out,)."""
+def read_layer(
+    layer: Layer, params: NDArray[Any], between: Callable[[], None] = lambda: None
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Copies of a layer's weights (n_out, n_in) and biases (n_out,); ``between`` is called before every panel."""
     weights = np.empty((layer.n_out, layer.n_in), params.dtype)
     biases = np.empty(layer.n_out, params.dtype)
     for column, block in _panels(layer, params):
+        between()
         weights[column : column + block.shape[1]] = block[:-1].T
         biases[column : column + block.shape[1]] = block[-1]
     return weights, biases

@@ -3,6 +3,7 @@
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,9 +90,11 @@ class Watch:
         self._untrained = model.engine.memory.steps == 0
         self._sample: Sample | None = None
         self._looked = 0  # epochs before the latest look
+        self._between: Callable[[], None] = lambda: None
 
-    def begin(self) -> None:
-        """Note where training starts."""
+    def begin(self, between: Callable[[], None] = lambda: None) -> None:
+        """Note where training starts; ``between`` is called before every piece of a look, and may raise to end it."""
+        self._between = between
         if self._judges:
             self._start = self._model.engine.params.copy()
         if self._fresh:
@@ -119,10 +122,10 @@ class Watch:
         if self._sample is None:
             self._sample = draw(self._model, self._data, self._n, self._among)
             kinds += ["data"] + ["start"] * (epochs == 0 and self._untrained)
-        state, read = looking.look(self._model, self._sample), self._model.engine.read
-        start = [read(i, self._start)[0] for i in range(len(self._model.activations))]
+        state = looking.look(self._model, self._sample, self._between)
+        start, _ = self._model.engine.read_all(self._start, self._between)
         evidence = Evidence(self._model, self._settings, self._sample, state, start, epochs, self._history)
-        found = judge(evidence, kinds, self._history.findings)
+        found = judge(evidence, kinds, self._history.findings, self._between)
         took = time.perf_counter() - began
         self.budget.balance -= took
         self.budget.price = min(took, self.budget.price)
