@@ -178,7 +178,9 @@ class Network:
 
     Notes
     -----
-    Several networks may train in several threads at once. One network belongs to one ``fit`` at a time.
+    Several networks may train in several threads at once. One network belongs to one ``fit`` at a time. Other threads
+    may read it, predict with it, save and copy it meanwhile: they see it as it stood after one step, and change
+    nothing.
 
     Examples
     --------

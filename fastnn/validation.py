@@ -211,7 +211,7 @@ def _all_finite(block: Array) -> bool:
     # The sum of squares is finite only if every element is. It is much faster than asking each, and BLAS never warns.
     if block.dtype.itemsize in (4, 8):
         for start in range(0, block.size, _ON_ONE_CORE):
-            part = block[start : start + _ON_ONE_CORE]
+            part = block if block.size <= _ON_ONE_CORE else block[start : start + _ON_ONE_CORE]
             if not math.isfinite(np.vdot(part, part)):
                 return bool(np.isfinite(block[start:]).all())
         return True
