@@ -3,7 +3,8 @@
 Kernels are imported when the first network is made, not when ``fastnn`` is: importing compiles and loads nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -59,8 +60,8 @@ _ROOMS_KEPT = 2  # scratch for training, and for validation in between
 _PRODUCTS_PER_CALL = 1 << 29  # multiply-adds: some hundredths of a second
 _MOST_CHUNKS_PER_CALL = 64
 _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread's waiting
-
-
+_SHUFFLED_PER_CALL = 1 << 21  # samples in a piece of a random order: some hundredths of a second
+_AT_REST = nullcontext()
 _UNSCALED = InputScale()
 
 
@@ -227,9 +228,16 @@ class RandomOrders:
 
     generator: np.random.Generator
 
-    def __call__(self, n: int) -> Array:
-        """The numbers from 0 to n - 1 in random order, as int64."""
-        order: Array = self.several(n, 1)[0]
+    def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
+        """The numbers from 0 to n - 1 in random order, as int64; ``between`` is called before every piece of many."""
+        from fastnn.kernels.shuffle import permute
+
+        order, draws, code = np.empty(n, np.int64), np.empty(min(n, _SHUFFLED_PER_CALL)), permute.code(None)
+        for first in range(0, n, _SHUFFLED_PER_CALL):
+            between()
+            end = min(first + _SHUFFLED_PER_CALL, n)
+            self.generator.random(out=draws[: end - first])
+            code(address_of(order), first, end, address_of(draws))
         return order
 
     def several(self, n: int, count: int) -> Array:
@@ -239,7 +247,7 @@ class RandomOrders:
         orders, draws = np.empty((count, n), np.int64), self.generator.random((count, n))
         code, order, draw = permute.code(None), address_of(orders), address_of(draws)
         for at in range(0, orders.nbytes, n * orders.itemsize):
-            code(order + at, n, draw + at)  # draws have eight bytes, too
+            code(order + at, 0, n, draw + at)  # draws have eight bytes, too
         return orders
 
 
@@ -363,6 +371,7 @@ class Engine:
         scaled: bool = False,
     ) -> None:
         self._sizes, self.dtype, self._scaled = sizes, dtype, scaled
+        self._formulas = activations, cost
         self.program = Program(activations, cost, sizes[-1], dtype)
         self._entries: dict[str, Callable[..., Any]] = {}
         plan = self._plan(layout.Room())
@@ -382,7 +391,8 @@ class Engine:
         # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
         chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * self._products)
         self.samples_per_call = layout.CHUNK_ROWS * min(max(chunks, 1), _MOST_CHUNKS_PER_CALL)
-        self._lock = ForkSafeLock(awaited=True)  # one kernel at a time, and nobody reads meanwhile
+        # One kernel at a time, and nobody reads meanwhile, nor between calls that belong together.
+        self._lock = ForkSafeLock(awaited=True, again=True)
 
     # --- scratch ---
 
@@ -479,14 +489,58 @@ class Engine:
 
     # --- parameters ---
 
-    def read(self, index: int, buffer: Array | None = None, columns: Array | None = None) -> tuple[Array, Array]:
-        """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them.
+    @property
+    def alone(self) -> AbstractContextManager[Any]:
+        """A context in which no other thread reads or writes, so that several calls are one to them."""
+        here: AbstractContextManager[Any] = self._lock.here
+        return here
 
-        ``columns`` are the inputs whose weights are wanted, if not all.
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """The same for reading: also in the middle of an epoch the weights are what is stored."""
+        with self._lock.here, self._settled():
+            yield
+
+    def _settled(self) -> AbstractContextManager[None]:
+        """Make the stored weights the weights, for whoever has the lock, and put back what was there.
+
+        Training must go on with the very numbers it left: were the factor on the weights multiplied in wherever
+        somebody happens to look, they would be rounded there.
         """
-        with self._lock.here:
-            self._settle()
-            return layout.read_layer(self._trained[index], self.params if buffer is None else buffer, columns)
+        return _AT_REST if self.memory.shrink == 1 else self._settled_meanwhile()
+
+    @contextmanager
+    def _settled_meanwhile(self) -> Iterator[None]:
+        with held():
+            stored, memory = self.params.copy(), self.memory
+            try:
+                self._settle()
+                yield
+            finally:
+                self.params[:], self.memory = stored, memory
+
+    def read(self, index: int, buffer: Array | None = None) -> tuple[Array, Array]:
+        """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them."""
+        with self._lock.here, self._settled():
+            return layout.read_layer(self._trained[index], self.params if buffer is None else buffer)
+
+    def read_all(
+        self,
+        buffer: Array | None = None,
+        between: Callable[[], None] = lambda: None,
+        columns: Array | None = None,
+    ) -> tuple[list[Array], list[Array]]:
+        """Copies of all layers' weights and biases, of one moment; or of a buffer shaped like the parameters.
+
+        ``between`` is called before every piece of the work; ``columns`` are the inputs whose weights are wanted, if
+        not all.
+        """
+        with self.at_rest():
+            source = self.params if buffer is None else buffer
+            first, *others = self._trained
+            layers = [layout.read_layer(first, source, between, columns)]
+            layers += [layout.read_layer(layer, source, between) for layer in others]
+        return [weights for weights, _ in layers], [biases for _, biases in layers]
 
     def write(self, index: int, weights: Array | None, biases: Array | None, buffer: Array | None = None) -> None:
         """Put a layer's weights or biases into the parameters or a buffer shaped like them."""
@@ -520,6 +574,13 @@ class Engine:
             own, scale = self._scale
             layout.fold_scale(self.layers[0], own, scale, self.params)
 
+    def twin(self) -> "Engine":
+        """Another engine with the weights of this moment, which no training of this one changes."""
+        other = Engine(self._sizes, *self._formulas, self.dtype, self._scaled)
+        with self.at_rest():
+            other.params[:] = self.params
+        return other
+
     def fresh_memory(self, kernel: str, start: tuple[float, ...]) -> Memory:
         """An optimizer's memory before its first step: a buffer for each of the numbers that its states start with."""
         state = layout.aligned_zeros(len(start) * self.params.size, self.dtype)
@@ -529,8 +590,9 @@ class Engine:
 
     def remember(self, optimizer: Optimizer) -> None:
         """Go on with the memory that is there, or if it is of another kind, with a fresh one."""
-        if (self.memory.kernel, self.memory.states) != (optimizer.kernel, len(optimizer.start)):
-            self.memory = self.fresh_memory(optimizer.kernel, optimizer.start)
+        with self._lock.here:
+            if (self.memory.kernel, self.memory.states) != (optimizer.kernel, len(optimizer.start)):
+                self.memory = self.fresh_memory(optimizer.kernel, optimizer.start)
 
     def state_buffers(self) -> list[Array]:
         """The optimizer's memory as buffers shaped like the parameters."""
@@ -550,7 +612,7 @@ class Engine:
             self.memory = self.memory._replace(steps=saved[1].steps, shrink=saved[1].shrink)
 
     def settle(self) -> None:
-        """Make the stored weights the weights, where they are wanted in the middle of an epoch."""
+        """Make the stored weights the weights, where training ends in the middle of an epoch."""
         with self._lock.here:
             self._settle()
 
@@ -716,8 +778,7 @@ class Engine:
     def evaluate(self, data: Data, order: Array, first: int, end: int) -> Seen:
         """Cost and hits of samples ``order[first:end]``."""
         totals = np.zeros(N_TOTALS)
-        with self._lock.here:
-            self._settle()
+        with self._lock.here, self._settled():
             self._require(*FORWARD, *MEASURE, *_first_stages(data))
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
             records = place.packed.address, self._packed(data), address_of(order)
@@ -729,8 +790,7 @@ class Engine:
 
         Returns True if the samples are known to hold neither NaN nor infinity: by their sums, which may also overflow.
         """
-        with self._lock.here:
-            self._settle()
+        with self._lock.here, self._settled():
             self._require(*FORWARD)
             if data.blocks:
                 self._require(*_first_stages(data))
@@ -739,12 +799,26 @@ class Engine:
             finite = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
         return bool(finite)
 
-    def gradient(self, data: Data, n: int) -> Array:
-        """Mean gradient over all n samples, in a buffer shaped like the parameters."""
-        gradient = layout.aligned_zeros(self.params.size, self.dtype)
-        totals, order = np.zeros(N_TOTALS), natural_order(n)
-        with self._lock.here:
-            self._settle()
+    def gradient(self, data: Data, n: int, between: Callable[[], None] = lambda: None) -> Array:
+        """Mean gradient over all n samples, in a buffer shaped like the parameters.
+
+        ``between`` is called before every kernel call.
+        """
+        order, step = natural_order(n), self.samples_per_call
+        between()
+        gradient = self._gradient_of(data, order[:step])
+        if n > step:
+            gradient *= self.dtype.type(step / n)
+        for first in range(step, n, step):
+            between()
+            part = order[first : first + step]
+            gradient += self._gradient_of(data, part) * self.dtype.type(part.size / n)
+        return gradient
+
+    def _gradient_of(self, data: Data, order: Array) -> Array:
+        """The same over some samples."""
+        gradient, totals = layout.aligned_zeros(self.params.size, self.dtype), np.zeros(N_TOTALS)
+        with self._lock.here, self._settled():
             own = ["split_gradient"] if self._scaled else []
             self._require(*TRAINING, "whole_batch", *own, *_first_stages(data), entry="gradient")
             if data.blocks:
@@ -752,7 +826,7 @@ class Engine:
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
             stepper = self._adder(gradient)
             records = place.packed.address, self._packed(data), address_of(order)
-            self._entry("gradient")(*records, n, stepper.address, self._alone.address, address_of(totals))
+            self._entry("gradient")(*records, order.size, stepper.address, self._alone.address, address_of(totals))
         return gradient
 
     def _adder(self, gradient: Array) -> Packed:

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -22,10 +23,12 @@ class ForkSafeLock:
     awaited : bool, default False
         Whether a fork waits until nobody holds it, so that the child finds whole what it guards. Not for a lock that
         is held for long, nor while other people's code runs.
+    again : bool, default False
+        Whether the thread that holds it may take it once more.
 
     Attributes
     ----------
-    here : threading.Lock
+    here : threading.Lock or threading.RLock
         The lock of this process. Ask for it anew every time.
 
     Examples
@@ -36,10 +39,15 @@ class ForkSafeLock:
     True
     """
 
-    def __init__(self, awaited: bool = False) -> None:
-        self.here = threading.Lock()
+    def __init__(self, awaited: bool = False, again: bool = False) -> None:
+        self._make: Callable[[], Any] = threading.RLock if again else threading.Lock
         self.awaited = awaited
+        self.renew()
         _locks[id(self)] = self
+
+    def renew(self) -> None:
+        """Become free, whoever held it: what it was before a fork."""
+        self.here = self._make()
 
 
 _locks: WeakValueDictionary[int, ForkSafeLock] = WeakValueDictionary()
@@ -78,7 +86,7 @@ def _in_parent() -> None:
 def _in_child() -> None:
     _in_parent()
     for lock in _known():
-        lock.here = threading.Lock()
+        lock.renew()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

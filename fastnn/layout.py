@@ -3,7 +3,7 @@
 The picture of the buffers is in ``fastnn.kernels.buffers``; here are the numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -208,12 +208,19 @@ def _panels(layer: Layer, params: NDArray[Any]) -> list[tuple[int, NDArray[Any]]
 
 
 def read_layer(
-    layer: Layer, params: NDArray[Any], inputs: NDArray[Any] | None = None
+    layer: Layer,
+    params: NDArray[Any],
+    between: Callable[[], None] = lambda: None,
+    inputs: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Copies of a layer's weights (n_out, n_in), or of some ``inputs`` (n_out, inputs), and biases (n_out,)."""
+    """Copies of a layer's weights (n_out, n_in), or of some ``inputs`` (n_out, inputs), and biases (n_out,).
+
+    ``between`` is called before every panel.
+    """
     weights = np.empty((layer.n_out, layer.n_in if inputs is None else len(inputs)), params.dtype)
     biases = np.empty(layer.n_out, params.dtype)
     for column, block in _panels(layer, params):
+        between()
         weights[column : column + block.shape[1]] = (block[:-1] if inputs is None else block[inputs]).T
         biases[column : column + block.shape[1]] = block[-1]
     return weights, biases

@@ -89,10 +89,20 @@ class Objective:
         Strength of the penalty for every layer.
     measure : callable
         Gives summed cost and hits of the engine over the samples.
+    between : callable
+        Called before every kernel call of a gradient.
     """
 
-    def __init__(self, engine: Engine, data: Data, n: int, l2: Sequence[float], measure: Callable[[], Any]) -> None:
-        self._engine, self._data, self._n, self._measure = engine, data, n, measure
+    def __init__(
+        self,
+        engine: Engine,
+        data: Data,
+        n: int,
+        l2: Sequence[float],
+        measure: Callable[[], Any],
+        between: Callable[[], None],
+    ) -> None:
+        self._engine, self._data, self._n, self._measure, self._between = engine, data, n, measure, between
         layers = range(len(engine.layers))
         self._layers = layers
         scale = engine.read_scale()
@@ -107,18 +117,21 @@ class Objective:
 
     def read(self, buffer: Array | None = None) -> Array:
         """The engine's parameters, or a buffer shaped like them, as a vector."""
-        layers = [self._engine.read(i, buffer) for i in self._layers]
-        parts, scale = [*(W.T.ravel() for W, _ in layers), *(b for _, b in layers)], self._engine.read_scale(buffer)
+        with self._engine.at_rest():
+            weights, biases = self._engine.read_all(buffer)
+            scale = self._engine.read_scale(buffer)
+        parts = [*(W.T.ravel() for W in weights), *biases]
         return np.concatenate(parts if scale is None else [*parts, scale]).astype(np.float64)
 
     def write(self, vector: Array) -> None:
         """Make a vector the engine's parameters."""
         arrays = [vector[part].reshape(shape) for part, shape in zip(self._parts, self.shapes, strict=True)]
         count = len(self._layers)
-        for i, W, b in zip(self._layers, arrays[:count], arrays[count : 2 * count], strict=True):
-            self._engine.write(i, W.T, b)
-        for scale in arrays[2 * count :]:
-            self._engine.write_scale(scale)
+        with self._engine.alone:
+            for i, W, b in zip(self._layers, arrays[:count], arrays[count : 2 * count], strict=True):
+                self._engine.write(i, W.T, b)
+            for scale in arrays[2 * count :]:
+                self._engine.write_scale(scale)
 
     def look(self, vector: Array) -> Seen:
         """What the samples say of parameters, which become the engine's."""
@@ -127,14 +140,15 @@ class Objective:
             self.write(vector)
             seen, weights = self._measure(), vector[: self._l2.size]
             cost = float(seen.cost / self._n)
-            loss = cost + 0.5 * float(self._l2 @ weights**2)
+            # Not a product of linear algebra, whose threads would wake up and spin beside ours.
+            loss = cost + 0.5 * float((self._l2 * weights**2).sum())
             self._last = key, Seen(cost, float(seen.hits), loss)
         return self._last[1]
 
     def __call__(self, vector: Array) -> tuple[float, Array]:
         """Loss and gradient."""
         seen = self.look(vector)
-        gradient = self.read(self._engine.gradient(self._data, self._n))
+        gradient = self.read(self._engine.gradient(self._data, self._n, self._between))
         gradient[: self._l2.size] += self._l2 * vector[: self._l2.size]
         return seen.loss, gradient
 

@@ -25,15 +25,16 @@ def scale_layers(engine: Engine, activations: Sequence[Activation], samples: Sam
     """
     A, scale = _inputs(samples, engine.layers[0].n_in), engine.read_scale()
     A = A if scale is None else A * scale
-    for i, activation in enumerate(activations):
-        W, b = (values.astype(np.float64) for values in engine.read(i))
-        # Sums in a fixed order: the bits must not depend on the threads of linear algebra.
-        product = np.einsum("ni,oi->no", A, W)
-        deviation = float((product + b).std())
-        if deviation > _FLAT:
-            W, product = W / deviation, product / deviation
-            engine.write(i, W, None)
-        A = numeric.activate(activation, product + b)
+    with engine.alone:  # a network whose layers are scaled in part is nobody's to see
+        for i, activation in enumerate(activations):
+            W, b = (values.astype(np.float64) for values in engine.read(i))
+            # Sums in a fixed order: the bits must not depend on the threads of linear algebra.
+            product = np.einsum("ni,oi->no", A, W)
+            deviation = float((product + b).std())
+            if deviation > _FLAT:
+                W, product = W / deviation, product / deviation
+                engine.write(i, W, None)
+            A = numeric.activate(activation, product + b)
 
 
 def _inputs(samples: Samples, n_in: int) -> Array:

@@ -1,7 +1,7 @@
 """The class a user holds."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from itertools import pairwise
 from os import PathLike
 from typing import Any, Literal
@@ -67,12 +67,17 @@ class LayerArrays(MutableSequence[Array]):
         return len(self._engine.layers)
 
     def __getitem__(self, index: Any) -> Any:
-        """Layer ``index``, or a list of layers for a slice."""
+        """Layer ``index``, or a list of layers for a slice: as they are at one moment, also while a ``fit`` runs."""
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+            with self._engine.at_rest():
+                return [self[i] for i in range(*index.indices(len(self)))]
         array = self._engine.read(range(len(self))[index])[self._biases]
         array.flags.writeable = False  # writing to a copy would be lost without a word
         return array
+
+    def __iter__(self) -> Iterator[Array]:
+        """All layers as they are at one moment."""
+        return iter(self[:])
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Change layer ``index``; a slice takes as many arrays as it has layers."""
@@ -83,8 +88,9 @@ class LayerArrays(MutableSequence[Array]):
             layers = range(len(self))[index : index + 1 or None]
             name = f"{self._name}[{layers[0]}]" if len(layers) else self._name
             checked = [validation.check_parameter(name, value, self.shapes[index], self._engine.dtype)]
-        for i, array in zip(layers, checked, strict=True):
-            self._engine.write(i, *((None, array) if self._biases else (array, None)))
+        with self._engine.alone:
+            for i, array in zip(layers, checked, strict=True):
+                self._engine.write(i, *((None, array) if self._biases else (array, None)))
 
     def __delitem__(self, index: Any) -> None:
         raise TypeError("a network's layers cannot be deleted")
@@ -180,7 +186,9 @@ class Network:
 
     Notes
     -----
-    Several networks may train in several threads at once. One network belongs to one ``fit`` at a time.
+    Several networks may train in several threads at once. One network belongs to one ``fit`` at a time. Other threads
+    may read it, predict with it, save and copy it meanwhile: they see it as it stood after one step, and change
+    nothing.
 
     Examples
     --------
@@ -820,10 +828,10 @@ class Network:
         >>> net.averaged().evaluate(Xt, yt)["accuracy"] > 0.8
         True
         """
-        memory = self._engine.memory
+        network = self.copy()
+        memory = network._engine.memory
         if not keeps_average(memory.kernel) or not memory.steps:
             raise ValueError("there is no average of the weights: the last fit must have weight_average, such as 0.999")
-        network = self.copy()
         network._engine.params[:] = network._engine.state_buffers()[-1]
         network._engine.fold_scale()
         return network
@@ -842,6 +850,14 @@ class Network:
         return Samples(pack_data(*batch, self.dtype), batch.X.n)
 
     # --- use ---
+
+    def _engine_for(self, n: int) -> Engine:
+        """What answers for n samples.
+
+        Where that takes several kernel calls and a ``fit`` runs, another thread would step in between: then a twin.
+        """
+        engine = self._engine
+        return engine if self._training is None or n <= engine.samples_per_call else engine.twin()
 
     def forward(self, X: ArrayLike) -> Array:
         """Output activations.
@@ -870,7 +886,7 @@ class Network:
         reader = self._reader
         features = reader.features("X", X, finite=False)
         # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
-        out, finite = forward(self._engine, pack_data(features, None, None, self._dtype), features.n)
+        out, finite = forward(self._engine_for(features.n), pack_data(features, None, None, self._dtype), features.n)
         if not finite:
             reader.features("X", X)  # says where; or sums have overflowed, and all may be well
         if not np.isfinite(out).all():
@@ -966,7 +982,7 @@ class Network:
         {'cost': 0.25}
         """
         samples = self._samples(X, y, sample_weight)
-        seen = evaluate(self._engine, samples)
+        seen = evaluate(self._engine_for(samples.n), samples)
         if not np.isfinite(seen.cost):
             self.forward(X)  # names the rows, if it is their outputs
             raise ValueError(
@@ -1005,9 +1021,8 @@ class Network:
         ([array([[3.]], dtype=float32)], [array([1.], dtype=float32)])
         """
         samples = self._samples(X, y, sample_weight)
-        buffer = self._engine.gradient(samples.data, samples.n)
-        layers = [self._engine.read(i, buffer) for i in range(len(self._engine.layers))]
-        return [weights for weights, _ in layers], [biases for _, biases in layers]
+        engine = self._engine_for(samples.n)
+        return engine.read_all(engine.gradient(samples.data, samples.n))
 
     def diagnose(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Findings:
         """Say what is wrong with the network on these data, where, how that shows, and what to change.
@@ -1077,18 +1092,17 @@ class Network:
         persistence.write(path, self._to_record())
 
     def _to_record(self) -> persistence.Record:
-        engine = self._engine
+        """All that is saved, of one moment, also while a ``fit`` runs in another thread."""
+        engine, bits = self._engine, self._generator.bit_generator
         arrays: dict[str, Array] = {}
-        for prefix, buffer in [
-            ("", engine.params),
-            *((f"state{i}_", b) for i, b in enumerate(engine.state_buffers())),
-        ]:
-            for index in range(len(engine.layers)):
-                arrays[f"{prefix}weights{index}"], arrays[f"{prefix}biases{index}"] = engine.read(index, buffer)
-            if (scale := engine.read_scale(buffer)) is not None:
-                arrays[f"{prefix}input_scale"] = scale
-        return persistence.Record(
-            header={
+        with engine.at_rest(), bits.lock:  # which is held while numbers are drawn
+            buffers = [("", None), *((f"state{i}_", buffer) for i, buffer in enumerate(engine.state_buffers()))]
+            for prefix, buffer in buffers:
+                for index, layer in enumerate(zip(*engine.read_all(buffer), strict=True)):
+                    arrays[f"{prefix}weights{index}"], arrays[f"{prefix}biases{index}"] = layer
+                if (scale := engine.read_scale(buffer)) is not None:
+                    arrays[f"{prefix}input_scale"] = scale
+            header = {
                 "sizes": list(self.sizes),
                 "activations": [activation.to_data() for activation in self._activations],
                 "cost": self._cost.to_data(),
@@ -1100,11 +1114,10 @@ class Network:
                 "steps": engine.memory.steps,
                 "entropy": self._entropy,
                 "waits_for_data": self._waits_for_data,
-                "generator": self._generator.bit_generator.state,
+                "generator": bits.state,
                 "settings": self._settings.to_header(),
-            },
-            arrays=arrays | self._reader.to_arrays(),
-        )
+            }
+            return persistence.Record(header, arrays | self._reader.to_arrays())
 
     def _from_record(self, record: persistence.Record) -> None:
         """Become the network of a record, all of it checked like a user's own arguments."""
@@ -1170,7 +1183,10 @@ class Network:
         """For copies and pickles: what ``save`` writes, the history, and all attributes that others added."""
         slots = {name: getattr(self, name) for name in persistence.slot_names(type(self)) if hasattr(self, name)}
         added = {name: value for name, value in vars(self).items() if name not in _REBUILT}
-        return persistence.State(self._to_record(), slots | added)
+        with self._engine.alone:
+            if self._training is not None:  # which goes on writing into it
+                added["history"] = copy.deepcopy(self.history)
+            return persistence.State(self._to_record(), slots | added)
 
     def __setstate__(self, state: persistence.State | persistence.Record) -> None:
         record, attributes = (state, {}) if isinstance(state, persistence.Record) else state  # the former before 0.2

@@ -40,6 +40,8 @@ from fastnn.teamwork import Team
 
 _LARGE = 100  # inputs or targets beyond this are named before the learning rate
 _JUDGED = 256  # samples by which the engine plans the first layer
+_PATIENCE = 0.1  # seconds that a look may take after the time is up
+_ROWS_TOGETHER = 1 << 21  # looked up without a look at the clock
 
 
 class DivergenceError(ArithmeticError):
@@ -311,9 +313,9 @@ class Training:
             self._engine.prepare_evaluation(self._validation.data)
         self._deadline = time.perf_counter() + self._settings.max_time
         self._varies = self._has_own_numbers()
-        self._watch.begin()
         stopped_by = "epochs"
         try:
+            self._watch.begin(self._check_patience)
             left = self._settings.epochs
             while left > 0:
                 self._check_clock()
@@ -326,7 +328,8 @@ class Training:
                 left -= together
         except _Stop as stop:
             stopped_by = str(stop)
-        self._watch.finish()
+        with contextlib.suppress(_Stop):
+            self._watch.finish()
         return stopped_by
 
     def _after_epochs(self, network: Any, count: int = 1) -> None:
@@ -343,7 +346,8 @@ class Training:
         """All iterations of L-BFGS; returns what ended them."""
         engine, train = self._engine, self._train
         l2 = [layer.penalty.l2 for layer in self._settings.layers]
-        objective = lbfgs.Objective(engine, train.data, train.n, l2, lambda: evaluate(engine, train, self._check_clock))
+        look = self._check_clock
+        objective = lbfgs.Objective(engine, train.data, train.n, l2, lambda: evaluate(engine, train, look), look)
         accepted, began = objective.read(), time.perf_counter()
         if not np.isfinite(objective.look(accepted).loss):
             raise DivergenceError("the cost is infinite or NaN before the first step: scale X and y to about unit size")
@@ -353,7 +357,8 @@ class Training:
         def after(vector: NDArray[Any]) -> None:
             nonlocal accepted, began
             accepted, seen = vector, objective.look(vector)
-            engine.memory = engine.memory._replace(steps=engine.memory.steps + 1)
+            with engine.alone:
+                engine.memory = engine.memory._replace(steps=engine.memory.steps + 1)
             self._record(seen.cost, seen.hits / train.n, float("nan"), time.perf_counter() - began)
             if self._bar is not None:
                 self._bar.update(train.n)
@@ -391,10 +396,31 @@ class Training:
         if time.perf_counter() >= self._deadline:
             raise _Stop("max_time")
 
+    def _check_patience(self) -> None:
+        """The same where a look is at work: the last one comes after the end, when there is hardly any time left."""
+        self._check_interrupts()
+        if time.perf_counter() >= self._deadline + _PATIENCE:
+            raise _Stop("max_time")
+
     def _next_order(self) -> NDArray[np.int64]:
+        make, n = self._settings.order, self._train.n
+        if isinstance(make, RandomOrders):
+            return self._rows_in(make(n, self._check_clock))
         with self._hold.released() if self._settings.order_is_theirs else contextlib.nullcontext():
-            order = self._settings.order(self._train.n)
-        return order if self._train.rows is None else self._train.rows[order]
+            order = make(n)
+        return self._rows_in(order)
+
+    def _rows_in(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The samples of an order, where they are some of others."""
+        rows = self._train.rows
+        if rows is None:
+            return order
+        taken = np.empty(order.size, np.int64)
+        for first in range(0, order.size, _ROWS_TOGETHER):
+            self._check_clock()
+            piece = slice(first, first + _ROWS_TOGETHER)
+            taken[piece] = rows[order[piece]]
+        return taken
 
     def _next_orders(self, epochs: int) -> NDArray[np.int64]:
         """The orders of several epochs as rows."""
@@ -471,11 +497,14 @@ class Training:
         order = np.ascontiguousarray(orders[:, :samples]).reshape(-1)
         numbers = self._numbers(np.array([self._engine.memory.steps + 1]))
         stretch = self._with_numbers(Stretch(order, size, 0, count, numbers, epochs))
-        saved, began = self._engine.snapshot(), time.perf_counter()
-        seen = self._call(stretch, 1, 0.0)
-        seconds = time.perf_counter() - began
-        if sum(epoch.batches for epoch in seen) < count or not self._is_finite():
-            self._engine.restore(saved)
+        with self._engine.alone:  # nobody sees what is taken back
+            saved, began = self._engine.snapshot(), time.perf_counter()
+            seen = self._call(stretch, 1, 0.0)
+            seconds = time.perf_counter() - began
+            good = sum(epoch.batches for epoch in seen) == count and self._is_finite()
+            if not good:
+                self._engine.restore(saved)
+        if not good:
             for own in orders:
                 self._run_epoch(own)
             return
@@ -514,10 +543,11 @@ class Training:
     def _record(self, cost: float, accuracy: float, rate: float, seconds: float) -> None:
         """Take an epoch down in the history."""
         history = self._history
-        history.train_cost.append(float(cost))
-        history.train_accuracy.append(float(accuracy) if self._train.data.classify else float("nan"))
-        history.learning_rate.append(float(rate))
-        history.seconds.append(seconds)
+        with self._engine.alone:  # copies that others make have all of it or nothing
+            history.train_cost.append(float(cost))
+            history.train_accuracy.append(float(accuracy) if self._train.data.classify else float("nan"))
+            history.learning_rate.append(float(rate))
+            history.seconds.append(seconds)
 
     def _with_numbers(self, stretch: Stretch) -> Stretch:
         """A stretch with the numbers of its steps, a row for each where they differ."""
@@ -530,8 +560,13 @@ class Training:
     def _run_stretch(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
         """Some batches in one kernel call, taken back to the last good weights if they go wrong.
 
-        ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes.
+        ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes. What is
+        taken back nobody else sees.
         """
+        with self._engine.alone:
+            return self._run_alone(stretch, threads, cost, earlier)
+
+    def _run_alone(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
         saved = _Saved(self._engine.snapshot(), stretch)
         (seen,) = self._call(stretch, threads, cost)
         count = stretch.last - stretch.first
@@ -593,8 +628,9 @@ class Training:
                 f"the cost on the validation data became {seen.cost / n} after epoch {len(self._history.train_cost)}: "
                 "numbers in them are so large that sums overflow; scale X and y to about unit size, or clip them"
             )
-        self._history.val_cost.append(float(seen.cost / n))
-        self._history.val_accuracy.append(float(seen.hits / n) if self._validation.data.classify else float("nan"))
+        with self._engine.alone:
+            self._history.val_cost.append(float(seen.cost / n))
+            self._history.val_accuracy.append(float(seen.hits / n) if self._validation.data.classify else float("nan"))
         if self._judge is not None:
             self._judge.measure(self._history, self._hold, self._check_interrupts)
 

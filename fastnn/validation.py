@@ -18,6 +18,7 @@ _MOST_THREADS = 1024  # more than any machine has cores, and few enough to start
 TEXT_CURE = "; turn text into numbers, or into a column for every value, for example with pandas.get_dummies"
 MISSING_CURE = '; leave such samples out, or pass fastnn.Network(..., missing="mean")'
 _BLOCK = 1 << 22  # elements looked at together, so that a check takes little memory
+_ON_ONE_CORE = 8192  # elements of a product that OpenBLAS does not wake its threads for: they spin on beside training
 
 
 class InputScale(NamedTuple):
@@ -217,7 +218,11 @@ def place_text(place: tuple[int, ...]) -> str:
 def _all_finite(block: Array) -> bool:
     """Whether a flat array holds neither NaN nor infinity."""
     # The sum of squares is finite only if every element is. It is much faster than asking each, and BLAS never warns.
-    if block.dtype.itemsize in (4, 8) and math.isfinite(np.vdot(block, block)):
+    if block.dtype.itemsize in (4, 8):
+        for start in range(0, block.size, _ON_ONE_CORE):
+            part = block if block.size <= _ON_ONE_CORE else block[start : start + _ON_ONE_CORE]
+            if not math.isfinite(np.vdot(part, part)):
+                return bool(np.isfinite(block[start:]).all())
         return True
     return bool(np.isfinite(block).all())
 

@@ -1,4 +1,4 @@
-"""Everything that must hold before a change is done: style, types, tests, and that every benchmark runs.
+"""Everything that must hold before a change is done: style, types, tests, old versions, and that every benchmark runs.
 
 Runs with the interpreter it is started with, which needs ``pip install -e ".[test]"``.
 """
@@ -15,6 +15,7 @@ STEPS = (
     ("format", ["ruff", "format", "--check", "."], ROOT),
     ("types", ["mypy"], ROOT),
     ("tests", ["pytest", "-q", "-n", "auto", "--dist", "loadfile"], ROOT),
+    ("oldest", ["scripts.oldest"], ROOT),
     ("attacks", ["scripts.stress", "--short"], ROOT),
     # Once each, without a result kept; asv asks about the machine unless it has been told, here with what it finds.
     ("machine", ["asv", "machine", "--yes"], ROOT / "asv_benchmarks"),

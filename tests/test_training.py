@@ -645,5 +645,5 @@ def test_draws_at_either_end_of_their_range_stay_inside() -> None:
     for draw in (0.0, np.nextafter(1.0, 0.0)):
         order = np.empty(1000, np.int64)
         draws = np.full(1000, draw)
-        permute.code(None)(order.ctypes.data, 1000, draws.ctypes.data)
+        permute.code(None)(order.ctypes.data, 0, 1000, draws.ctypes.data)
         np.testing.assert_array_equal(np.sort(order), np.arange(1000))

@@ -131,9 +131,8 @@ class ColumnNetwork:
         self.weights, self.biases = ([array.copy() for array in layers] for layers in self._known)
 
     def _remember(self) -> None:
-        engine = self._network._engine
-        layers = [engine.read(i) for i in range(len(engine.layers))]
-        self._known = [W for W, _ in layers], [b[:, np.newaxis] for _, b in layers]
+        weights, biases = self._network._engine.read_all()
+        self._known = weights, [b[:, np.newaxis] for b in biases]
 
     # --- work ---
 

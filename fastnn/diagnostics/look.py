@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ FEW = 32  # samples below which nothing is judged
 RARE = 20  # times the most common class outnumbers a rare one
 _SAMPLES = 256
 _NUMBERS = 1 << 22  # inputs in a look at most, so that very wide samples are few
+_PRODUCTS = 1 << 31  # multiply-adds on the way there at most, so that a large network's look takes little time
 _RARE_SAMPLES = 4  # of every rare class, besides those that chance brings
 
 
@@ -108,20 +109,24 @@ def one_core() -> Iterator[None]:
 
 
 @one_core()
-def look(model: Model, sample: Sample) -> State:
-    """Take the samples through the network, there and back, in plain NumPy: a look must not disturb the scratch."""
+def look(model: Model, sample: Sample, between: Callable[[], None] = lambda: None) -> State:
+    """Take the samples through the network, there and back, in plain NumPy: a look must not disturb the scratch.
+
+    ``between`` is called before every piece of the work, and may raise to end it.
+    """
     scale = model.engine.read_scale()
     if scale is not None and sample.columns is not None:
         scale = scale[sample.columns]
-    weights, Z, A = [], [], [sample.X if scale is None else sample.X * scale]
+    (weights, biases), Z = model.engine.read_all(between=between, columns=sample.columns), []
+    A = [sample.X if scale is None else sample.X * scale]
     with np.errstate(all="ignore"):
-        for i, row in enumerate(model.rows):
-            W, b = model.engine.read(i, columns=None if i else sample.columns)
-            weights.append(W)
+        for W, b, row in zip(weights, biases, model.rows, strict=True):
+            between()
             Z.append(A[-1] @ W.T + b)
             A.append(numeric.activate(row, Z[-1]))
         deltas = [numeric.output_delta(model.cost_row, model.rows[-1], Z[-1], sample.targets)]
         for i in range(len(weights) - 1, 0, -1):
+            between()
             deltas.insert(0, (deltas[0] @ weights[i]) * numeric.slope(model.rows[i - 1], Z[i - 1]))
     return State(weights, Z, A, deltas)
 
@@ -132,7 +137,8 @@ def draw(model: Model, data: Data, n: int, among: Array | None = None) -> Sample
     ``among`` are the n samples that count, where these are not all of the data.
     """
     n_in, n_out = model.engine.layers[0].n_in, model.engine.layers[-1].n_out
-    at_most = int(np.clip(_NUMBERS // n_in, FEW, _SAMPLES))
+    weights = sum(layer.n_in * layer.n_out for layer in model.engine.layers)
+    at_most = int(np.clip(min(_NUMBERS // n_in, _PRODUCTS // weights), FEW, _SAMPLES))
     matrix = data.targets.reshape(-1, n_out)
     classes = data.labels
     if not classes.size and data.classify and _are_classes(matrix[:at_most]):
@@ -155,10 +161,10 @@ def draw(model: Model, data: Data, n: int, among: Array | None = None) -> Sample
     else:
         targets = matrix[rows]
     weighted = data.sample_weight.size > 0
-    weights = data.sample_weight[rows, np.newaxis] if weighted else np.ones((len(rows), 1), dtype)
+    sample_weights = data.sample_weight[rows, np.newaxis] if weighted else np.ones((len(rows), 1), dtype)
     columns = _columns_of(data, rows, n_in) if is_wide(model, data) else None
     X = dense_rows(data, rows, n_in, dtype, columns)
-    return Sample(X, targets, weights, counts, weighted, data.starts.size > 0, n, columns)
+    return Sample(X, targets, sample_weights, counts, weighted, data.starts.size > 0, n, columns)
 
 
 def is_wide(model: Model, data: Data) -> bool:

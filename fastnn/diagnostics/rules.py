@@ -26,6 +26,7 @@ _LARGE_Z, _SMALL_Z = 20.0, 1e-3  # rms of a layer's z at the start, beyond which
 _VANISHED, _EXPLODED = 1e-4, 1e3
 _GROWN = 3.0  # times the weights of a layer have grown where steps were too large
 _RESTLESS = 4.0  # how far a step may move an output's z; MNIST is learned best at 1 to 2, and two points worse at 5
+_PART = 1 << 15  # numbers whose squares are summed together
 _LEARNED = 0.2  # unexplained share of the targets below which there is nothing to complain of
 
 
@@ -147,8 +148,10 @@ class Evidence:
 
 
 def _rms(values: Array) -> float:
-    flat = values.reshape(-1).astype(np.float64)
-    return float(np.sqrt(flat @ flat / max(flat.size, 1)))
+    flat = values.reshape(-1)
+    # Summed in float64, a part at a time: a wide layer's weights are many.
+    parts = (flat[start : start + _PART].astype(np.float64) for start in range(0, flat.size, _PART))
+    return float(np.sqrt(sum(np.einsum("i,i->", part, part) for part in parts) / max(flat.size, 1)))
 
 
 class Verdict(NamedTuple):
@@ -525,12 +528,18 @@ RULES = {
 
 
 @one_core()
-def judge(evidence: Evidence, kinds: Collection[str], known: Iterable[Finding]) -> Findings:
-    """What the rules of these kinds find that is not known yet."""
+def judge(
+    evidence: Evidence,
+    kinds: Collection[str],
+    known: Iterable[Finding],
+    between: Callable[[], None] = lambda: None,
+) -> Findings:
+    """What the rules of these kinds find that is not known yet; ``between`` is called before every rule."""
     found: list[Finding] = []
     names = {finding.name for finding in known}
     for rule in RULES.values() if len(evidence.sample.X) >= FEW else ():
         if rule.kind in kinds and names.isdisjoint((rule.name, *rule.unless)):
+            between()
             with np.errstate(all="ignore"):  # numbers beyond the range of the dtype are judged as infinite
                 seen = rule.check(evidence)
             if seen is not None:

@@ -3,6 +3,7 @@
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,9 +95,11 @@ class Watch:
         self._start: Array | list[Array] = []  # parameters, or weights as a look sees them
         self.has_looked = False
         self._looked = 0  # epochs before the latest look
+        self._between: Callable[[], None] = lambda: None
 
-    def begin(self) -> None:
-        """Note where training starts."""
+    def begin(self, between: Callable[[], None] = lambda: None) -> None:
+        """Note where training starts; ``between`` is called before every piece of a look, and may raise to end it."""
+        self._between = between
         if self._judges and is_wide(self._model, self._data):
             # What is to be seen of the first layer is a small part of it; the sample, which tells which, costs little.
             self._sample = draw(self._model, self._data, self._n, self._among)
@@ -120,8 +123,7 @@ class Watch:
     def _weights(self, params: Array | None) -> list[Array]:
         """The layers' weights as a look sees them, now or in a copy of the parameters."""
         columns = self._sample.columns if self._sample else None
-        read = self._model.engine.read
-        return [read(i, params, None if i else columns)[0] for i in range(len(self._model.activations))]
+        return self._model.engine.read_all(params, self._between, columns)[0]
 
     def look(self) -> None:
         """Look and warn, whatever it costs."""
@@ -130,10 +132,10 @@ class Watch:
         if not self.has_looked:
             self.has_looked = True
             kinds += ["data"] + ["start"] * (epochs == 0 and self._untrained)
-        state = looking.look(self._model, self._sample)
+        state = looking.look(self._model, self._sample, self._between)
         start = self._start if isinstance(self._start, list) else self._weights(self._start)
         evidence = Evidence(self._model, self._settings, self._sample, state, start, epochs, self._history)
-        found = judge(evidence, kinds, self._history.findings)
+        found = judge(evidence, kinds, self._history.findings, self._between)
         took = time.perf_counter() - began
         self.budget.balance -= took
         self.budget.price = min(took, self.budget.price)

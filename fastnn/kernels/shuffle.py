@@ -36,13 +36,14 @@ def next_word(state):
 
 
 @entry
-def permute(order: Int64s, n: int, draws: Float64s) -> None:
-    """Fill ``order`` (n,) with 0 ... n - 1 in random order, from ``draws`` (n,), uniform in [0, 1).
+def permute(order: Int64s, first: int, end: int, draws: Float64s) -> None:
+    """Go on from a random order of 0 ... first - 1 to one of 0 ... end - 1.
 
-    Durstenfeld's shuffle, the other way round: number i goes to a place up to i, and what is there moves to place i.
+    order: (end,); draws: (end - first,), uniform in [0, 1). Durstenfeld's shuffle, the other way round: number i goes
+    to a place up to i, and what is there moves to place i.
     """
-    for i in range(n):
-        j = np.int64(draws[i] * (i + 1))
+    for i in range(first, end):
+        j = np.int64(draws[i - first] * (i + 1))
         order[i] = order[j]
         order[j] = i
 

@@ -191,10 +191,10 @@ class FullBatch:
             engine.write(i, W.T, b)
         cost = training.evaluate(engine, self._samples).cost / self._samples.n
         buffer = engine.gradient(self._samples.data, self._samples.n)
-        layers = [engine.read(i, buffer) for i in range(len(coefs))]
+        layers = zip(*engine.read_all(buffer), strict=True)
         return cost * self._share, [(dW.T * self._share, db * self._share) for dW, db in layers]
 
 
 def sum_of_squares(coefs: list[Array]) -> float:
     """``||W||^2`` over all layers."""
-    return float(sum(np.vdot(W, W) for W in coefs))
+    return float(sum(np.square(W).sum() for W in coefs))  # np.vdot would wake up threads beside ours
