@@ -26,11 +26,14 @@ def check_shape(argument: str, table: Table, n_columns: int, note: str = "") -> 
         raise ValueError(f"{argument} must hold at least one sample, got shape {validation.shape_text(shape)}")
 
 
-def check_values(argument: str, array: Array, names: Names, missing: bool) -> None:
+def check_values(argument: str, array: Array, names: Names, missing: bool, first_row: int = 0) -> None:
     """Refuse infinity and, unless values may be missing, NaN."""
 
     def describe(place: tuple[int, ...]) -> str:
-        return describe_place(names, place) + (validation.MISSING_CURE if np.isnan(array[place]) else "")
+        row, *others = place
+        return describe_place(names, (first_row + row, *others)) + (
+            validation.MISSING_CURE if np.isnan(array[place]) else ""
+        )
 
     validation.check_finite(argument, array, describe, missing)
 
@@ -40,18 +43,28 @@ def dense_features(argument: str, table: Table, scaling: Scaling, dtype: np.dtyp
 
     With ``finite=False`` an array that is used as it is may still hold NaN and infinity, and its taker has to look.
     """
-    array, common = table.values, scaling.common
-    if common == _PIXELS and array.dtype == UINT8:
+    array = table.values
+    if _are_pixels(array, scaling):
         # Bytes stay bytes: kernels take them for fractions of 255. A kernel that applies ``scaling.shift`` and
         # ``scaling.factor`` itself takes every other array of bytes here too.
         kept = np.ascontiguousarray(array)
-    elif common == 1 and array.dtype == dtype:
+    elif scaling.common == 1 and array.dtype == dtype:
         kept = np.ascontiguousarray(array)
         if finite:
             check_values(argument, kept, table.names, missing=False)
     else:
         kept = _scaled(argument, table, scaling, dtype)
     return Features(kept, _NO_INDICES, _NO_STARTS, len(array))
+
+
+def _are_pixels(array: Array, scaling: Scaling) -> bool:
+    return scaling.common == _PIXELS and array.dtype == UINT8
+
+
+def are_used_in_place(array: Array, scaling: Scaling, dtype: np.dtype[Any]) -> bool:
+    """Whether kernels take these samples from where they are."""
+    ready = _are_pixels(array, scaling) or (scaling.common == 1 and array.dtype == dtype)
+    return ready and array.flags.c_contiguous
 
 
 def _scaled(argument: str, table: Table, scaling: Scaling, dtype: np.dtype[Any]) -> Array:
