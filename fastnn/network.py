@@ -27,6 +27,7 @@ from fastnn.inputs.labels import Outputs
 from fastnn.inputs.reader import Reader, check_wishes
 from fastnn.inputs.streams import Blocks, Chunks, Rows, Source, check_alone, check_plan, goes_by_blocks
 from fastnn.interrupts import Hold, held
+from fastnn.layout import CHUNK_ROWS
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
@@ -511,7 +512,8 @@ class Network:
         >>> net.evaluate(Xt, yt)["accuracy"] > 0.9
         True
         """
-        arguments: tuple[Any, ...] = (
+        request = partial(
+            self._request,
             X,
             y,
             epochs,
@@ -541,12 +543,12 @@ class Network:
         )
         if stream is None:
             validation.check_given({"X": X, "y": y})
-            return self._train(self._request(*arguments))
+            return self._train(request())
         given = {"X": X, "y": y, "sample_weight": sample_weight, "validation_split": validation_split}
         check_alone(given)
         chunks = Chunks(stream, epochs, self._reader, class_weight)
         with held() as hold, chunks, hold.released():  # so that whatever comes, what is read is closed
-            return self._train(self._request(*arguments, chunks=chunks))
+            return self._train(request(chunks=chunks))
 
     def _request(
         self,
@@ -901,7 +903,7 @@ class Network:
         """
         reader = self._reader
         if goes_by_blocks(X, reader):
-            return self._forward_rows(Rows(reader, X, self._engine.samples_per_call))
+            return self._forward_rows(Rows(reader, X, CHUNK_ROWS))
         features = reader.features("X", X, finite=False)
         # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
         out, finite = forward(self._engine, pack_data(features, None, None, self._dtype), features.n)
@@ -1011,9 +1013,8 @@ class Network:
         {'cost': 0.25}
         """
         if goes_by_blocks(X, self._reader):
-            assert isinstance(X, np.ndarray)
-            blocks = Blocks(Rows(self._reader, X, self._engine.samples_per_call), y, sample_weight)
-            n, classify, seen = blocks.n, blocks.classify, evaluate_blocks(self._engine, blocks)
+            blocks = Blocks(Rows(self._reader, X, CHUNK_ROWS), y, sample_weight)
+            n, classify, seen = blocks.n, int(blocks.classify), evaluate_blocks(self._engine, blocks)
         else:
             samples = self._samples(X, y, sample_weight)
             n, classify, seen = samples.n, samples.data.classify, evaluate(self._engine, samples)

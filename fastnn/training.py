@@ -575,8 +575,9 @@ class Training:
                 if done + stretch.last * size < n:
                     self._check_clock()
             done, batches = done + samples, batches + part.last
-        weights = self._train.data.sample_weight
-        weight = float(weights[order[:n]].sum(dtype=np.float64)) if self._source and weights.size else n
+        weight, weights = float(n), self._train.data.sample_weight
+        if weights.size and self._source is not None and not self._source.mean_is_one:
+            weight = float(weights[order[:n]].sum(dtype=np.float64))
         return _Tally(cost, hits, batches, tally.samples + n, tally.weight + weight, stretch.steps[-1, 0])
 
     def _record(self, cost: float, accuracy: float, rate: float, seconds: float) -> None:

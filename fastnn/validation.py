@@ -387,7 +387,7 @@ def check_given(arguments: dict[str, Any]) -> None:
     """Refuse the absence of data."""
     for name, value in arguments.items():
         if value is None:
-            raise TypeError(f"{name} must be given, or a stream instead of X and y")
+            raise TypeError(f"{name} must hold real numbers, got None; data in pieces are passed as stream")
 
 
 def check_callbacks(callbacks: Any) -> tuple[Any, ...]:

@@ -26,14 +26,13 @@ def check_shape(argument: str, table: Table, n_columns: int, note: str = "") -> 
         raise ValueError(f"{argument} must hold at least one sample, got shape {validation.shape_text(shape)}")
 
 
-def check_values(argument: str, array: Array, names: Names, missing: bool, first_row: int = 0) -> None:
-    """Refuse infinity and, unless values may be missing, NaN."""
+def check_values(argument: str, array: Array, names: Names, missing: bool, rows: Any = None) -> None:
+    """Refuse infinity and, unless values may be missing, NaN; ``rows`` has the numbers of rows that are some of many."""
 
     def describe(place: tuple[int, ...]) -> str:
         row, *others = place
-        return describe_place(names, (first_row + row, *others)) + (
-            validation.MISSING_CURE if np.isnan(array[place]) else ""
-        )
+        cure = validation.MISSING_CURE if np.isnan(array[place]) else ""
+        return describe_place(names, place if rows is None else (rows[row], *others)) + cure
 
     validation.check_finite(argument, array, describe, missing)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from queue import Empty, SimpleQueue
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,9 +92,12 @@ class Source:
         How the pieces are read.
     sizes : tuple of int or None
         The samples in every piece, where they are known beforehand.
+    mean_is_one : bool
+        Whether the weights of all samples have a mean of 1; of class.
     """
 
     sizes: tuple[int, ...] | None
+    mean_is_one: ClassVar[bool] = False
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
@@ -350,7 +353,7 @@ class Rows:
         A block holds a multiple of so many rows.
     """
 
-    def __init__(self, reader: Reader, X: Array, multiple: int) -> None:
+    def __init__(self, reader: Reader, X: Any, multiple: int) -> None:
         self.reader = reader
         self._X = reader.table("X", X).values
         self.n = len(X)
@@ -358,12 +361,9 @@ class Rows:
         self.size = max(1, wanted // multiple) * multiple
 
     def __iter__(self) -> Iterator[Features]:
-        """All of them; errors name the rows."""
-        assert self.reader.scaling is not None
+        """All of them."""
         for first in range(0, self.n, self.size):
-            block = self._X[first : first + self.size]
-            features.check_values("X", block, None, self.reader.scaling.fills, first)
-            yield self.reader.features("X", block)
+            yield self.take(slice(first, first + self.size))
 
     def check(self) -> None:
         """Refuse what cannot be used, before it is."""
@@ -372,8 +372,11 @@ class Rows:
                 pass
 
     def take(self, rows: slice | Array) -> Features:
-        """Some rows."""
-        return self.reader.features("X", self._X[rows])
+        """Some rows; errors name them by their numbers among all."""
+        assert self.reader.scaling is not None
+        block, numbers = self._X[rows], range(self.n)[rows] if isinstance(rows, slice) else rows
+        features.check_values("X", block, None, self.reader.scaling.fills, numbers)
+        return self.reader.features("X", block)
 
 
 class Blocks(Source):
@@ -388,6 +391,7 @@ class Blocks(Source):
     """
 
     sizes: tuple[int, ...]
+    mean_is_one = True
 
     def __init__(self, rows: Rows, y: Any, sample_weight: Any = None, class_weight: Any = None) -> None:
         super().__init__(rows.reader)
@@ -398,7 +402,7 @@ class Blocks(Source):
         self.sizes = tuple(min(rows.size, self.n - first) for first in range(0, self.n, rows.size))
 
     def glimpse(self) -> Batch:
-        """Samples from all over the array, which is looked at as a whole first: later it would be too late to refuse it."""
+        """Samples from all over the array; it is looked at as a whole first, later it would be too late."""
         self._rows.check()
         return self._read(_spread(np.arange(self.n), self.reader.n_in))
 
