@@ -883,7 +883,8 @@ class Network:
         Parameters
         ----------
         X : array-like (n, n_in)
-            Samples, as for ``fit``.
+            Samples, as for ``fit``. An array in a file that would take more than 64 MB converted is taken block by
+            block, here and in ``predict``, ``predict_proba`` and ``evaluate``.
 
         Returns
         -------

@@ -137,7 +137,7 @@ def parquet(
 
 
 def arrays(X: Any, y: Any, sample_weight: Any = None, *, rows: int = _ROWS) -> Stream:
-    """Slices of arrays: of ``.npy`` files, memory maps, or whatever has a shape and can be sliced, as in HDF5 and Zarr.
+    """Slices of arrays: of ``.npy`` files, memory maps, or whatever has a shape and gives rows for a slice.
 
     Parameters
     ----------

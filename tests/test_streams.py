@@ -8,6 +8,7 @@ import time
 import traceback
 from itertools import pairwise
 
+import interrupting
 import numpy as np
 import pytest
 from children import run_python
@@ -290,6 +291,27 @@ def test_ctrl_c_is_answered_while_a_chunk_is_waited_for(digits):
     trained(net=net, stream=cut(*digits))
 
 
+def test_ctrl_c_at_many_places_tears_nothing(digits):
+    chunks = [(X[:40], y[:40]) for X, y in cut(*digits)]
+
+    class Fit(interrupting.ShortFit):
+        def __call__(self):
+            self.stream = Watched(chunks)
+            settings = {"validation_data": chunks[0], "callbacks": [lambda *_: None], "class_weight": {1: 2.0}}
+            self.net.fit(stream=self.stream, epochs=2, batch_size=20, progress=False, **settings)
+
+    fit = Fit()
+    fit()
+    places = interrupting.count_places(fit)
+    assert places > 500
+    for place in range(1, places, places // 100):
+        outcome = interrupting.interrupt_at(fit, place)
+        if outcome is None:
+            continue  # the thread was faster this time, and less was waited for
+        assert not fit.stream.open, outcome.place
+        assert not fit.problems(outcome)
+
+
 def test_ctrl_c_is_answered_before_the_first_chunk(digits):
     def stream():
         time.sleep(2)
@@ -306,7 +328,6 @@ def test_ctrl_c_is_answered_before_the_first_chunk(digits):
 
 @pytest.mark.parametrize("rate", [3.0, 30.0, 1e4, 1e10])
 def test_a_divergence_leaves_what_it_leaves_without_a_stream(digits, rate):
-    """Also where the step that broke was the last one of an earlier chunk, whose samples are wanted once more."""
     X, y = digits
     found = []
     for data in ({"X": X, "y": y}, {"stream": cut(X, y, rows=20)}):
@@ -317,6 +338,25 @@ def test_a_divergence_leaves_what_it_leaves_without_a_stream(digits, rate):
         found.append((net, str(caught.value)))
     assert same(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
+
+
+def test_a_step_that_broke_in_an_earlier_chunk_is_taken_back():
+    """The cost shows it in the next chunk; the good steps before it are taken once more, on samples that are gone."""
+    rng = np.random.default_rng(0)
+    X, y = rng.random((400, 1)) * 1e-3, rng.random(400) * 1e-3
+    y[160:180] = 1e18  # the last batch of the first chunk
+    X[180:] = 1.0
+    found = []
+    for data in ({"X": X, "y": y}, {"stream": cut(X, y, rows=180)}):
+        net = fastnn.Network([1, 1], output="identity", cost="quadratic", seed=3)
+        with pytest.raises(fastnn.DivergenceError) as caught:
+            trained(net=net, **data, optimizer=fastnn.SGD(1e5), biases_rate=0.0, shuffle=False)
+        found.append((net, str(caught.value).partition(";")[0]))
+    assert same(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+    assert "epoch 1, batch 10" in found[0][1]
+    started = fastnn.Network([1, 1], output="identity", cost="quadratic", seed=3)
+    assert not same(found[1][0], started)
 
 
 def test_early_stopping_and_plateaus(digits):
@@ -449,6 +489,16 @@ def test_without_data_there_is_an_error():
         network().fit([[0.0] * 64])
 
 
+def test_several_networks_take_no_stream(digits):
+    with pytest.raises(ValueError, match="got 'stream'"):
+        fastnn.fit_many([network()], *digits, stream=cut(*digits))
+
+
+def test_a_bar_needs_no_length(digits, capsys):
+    trained(stream=cut(*digits), progress=True)
+    assert "1.20k samples" in capsys.readouterr().err
+
+
 # --- schedules ---
 
 
@@ -558,6 +608,17 @@ def test_a_map_is_what_it_is_in_memory(digits, kind, scale, tmp_path, small_bloc
     for weights in (None, weight):
         # The costs of a kernel call are added up first, and blocks may end calls earlier.
         assert net.evaluate(found, y, weights) == pytest.approx(net.evaluate(np.array(X), y, weights), rel=1e-13)
+
+
+@pytest.mark.parametrize("missing", ["mean", "indicator"])
+def test_a_map_may_lack_values(digits, missing, tmp_path, small_blocks):
+    X, y = digits
+    X = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    found = mapped(tmp_path / "X.npy", X)
+    sizes = [128 if missing == "indicator" else 64, 16, 10]
+    nets = [trained(data, y, net=fastnn.Network(sizes, missing=missing), shuffle=False) for data in (X, found)]
+    assert_same_course(*nets)
+    np.testing.assert_array_equal(nets[0].predict(found), nets[0].predict(X))
 
 
 def test_large_maps_only_and_those_that_must_be_converted(tmp_path):
@@ -717,6 +778,21 @@ def test_npy_files(digits, tmp_path):
     weighted = fastnn.streams.arrays(X, y.tolist(), np.arange(N) + 1.0, rows=250)
     assert weighted.chunk_sizes == (250, 250, 100)
     assert same(trained(stream=weighted), trained(stream=cut(X, y, np.arange(N) + 1.0, rows=250)))
+
+
+def test_whatever_gives_rows_for_a_slice(digits):
+    class Dataset:
+        """As libraries of files have them."""
+
+        def __init__(self, values):
+            self.shape, self._values = values.shape, values
+
+        def __getitem__(self, rows):
+            assert isinstance(rows, slice)
+            return self._values[rows]
+
+    stream = fastnn.streams.arrays(Dataset(digits[0]), Dataset(digits[1]), rows=200)
+    assert same(trained(stream=stream), trained(stream=cut(*digits)))
 
 
 def test_arrays_refuse(digits, tmp_path):

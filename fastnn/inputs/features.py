@@ -27,7 +27,7 @@ def check_shape(argument: str, table: Table, n_columns: int, note: str = "") -> 
 
 
 def check_values(argument: str, array: Array, names: Names, missing: bool, rows: Any = None) -> None:
-    """Refuse infinity and, unless values may be missing, NaN; ``rows`` has the numbers of rows that are some of many."""
+    """Refuse infinity and, unless values may be missing, NaN; ``rows`` are the numbers of rows among many."""
 
     def describe(place: tuple[int, ...]) -> str:
         row, *others = place

@@ -46,6 +46,9 @@ class _Pass:
         self._made: SimpleQueue[Batch | _Failure | None] = SimpleQueue()  # None: there are no more
         self._wanted: SimpleQueue[bool] = SimpleQueue()  # whether to make another one
         self._thread = threading.Thread(target=self._work, args=(make,), name="fastnn-stream", daemon=True)
+
+    def start(self) -> None:
+        """Begin; whoever does so knows this object by then, and can close it whatever comes."""
         self._thread.start()
 
     def _work(self, make: Callable[[], Generator[Batch, None, None]]) -> None:
@@ -80,7 +83,8 @@ class _Pass:
     def close(self) -> None:
         """Have what is read closed, at once or when it comes back from what it is at."""
         self._wanted.put(False)
-        self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE)
 
 
 class Source:
@@ -102,6 +106,10 @@ class Source:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self._pass: _Pass | None = None
+
+    def _start(self, make: Callable[[], Generator[Batch, None, None]]) -> None:
+        self._pass = _Pass(make)
+        self._pass.start()
 
     def glimpse(self) -> Batch:
         """Some samples to plan by."""
@@ -184,7 +192,7 @@ class Chunks(Source):
     def _begin(self) -> None:
         self.close()
         self._passes += 1
-        self._pass = _Pass(self._pieces)
+        self._start(self._pieces)
 
     def take(self, between: Callable[[], None]) -> Batch | None:
         """The next piece."""
@@ -332,12 +340,12 @@ def _is_mapped(array: Any) -> bool:
 
 def goes_by_blocks(X: Any, reader: Reader) -> bool:
     """Whether X is an array in a file that would fill memory if it were converted as a whole."""
-    if not isinstance(X, np.ndarray) or X.ndim != 2 or not _is_mapped(X):
-        return False
     scaling, dtype = reader.scaling, reader.outputs.dtype
-    if scaling is None or len(X) * reader.n_in * dtype.itemsize <= _LARGE_MAP:
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or len(X) * reader.n_in * dtype.itemsize <= _LARGE_MAP:
         return False
-    return X.dtype.kind in "fiub" and not features.are_used_in_place(X, scaling, dtype)
+    if scaling is None or X.dtype.kind not in "fiub" or not _is_mapped(X):
+        return False
+    return not features.are_used_in_place(X, scaling, dtype)
 
 
 class Rows:
@@ -410,7 +418,7 @@ class Blocks(Source):
         """Begin a pass over the blocks, which are put in order."""
         self.close()
         numbers = order(len(self.sizes))
-        self._pass = _Pass(lambda: self._pieces(numbers))
+        self._start(lambda: self._pieces(numbers))
 
     def _pieces(self, numbers: Iterable[Any]) -> Generator[Batch, None, None]:
         for number in numbers:
