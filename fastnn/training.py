@@ -517,7 +517,7 @@ class Training:
         numbers = self._numbers(np.array([self._engine.memory.steps + 1]))
         stretch = self._with_numbers(Stretch(order, size, 0, count, numbers, epochs))
         saved, began = self._engine.snapshot(), time.perf_counter()
-        seen = self._call(self._train.data, stretch, 1, 0.0)
+        seen = self._call(stretch, self._train.data, 1, 0.0)
         seconds = time.perf_counter() - began
         if sum(epoch.batches for epoch in seen) < count or not self._is_finite():
             self._engine.restore(saved)
@@ -602,7 +602,7 @@ class Training:
         ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes.
         """
         saved = _Saved(self._engine.snapshot(), stretch, self._train.data)
-        (seen,) = self._call(saved.data, stretch, threads, cost)
+        (seen,) = self._call(stretch, saved.data, threads, cost)
         count = stretch.last - stretch.first
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
@@ -627,12 +627,12 @@ class Training:
         for i in range(good):
             before, batch = self._engine.snapshot(), stretch.first + i
             numbers = stretch.steps[i : i + 1] if self._varies else stretch.steps
-            self._call(saved.data, stretch._replace(first=batch, last=batch + 1, steps=numbers), 1, 0.0)
+            self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), saved.data, 1, 0.0)
             if not self._is_finite():
                 self._engine.restore(before)
                 return
 
-    def _call(self, data: Data, stretch: Stretch, threads: int, cost: float) -> list[Seen]:
+    def _call(self, stretch: Stretch, data: Data, threads: int, cost: float) -> list[Seen]:
         workers = None if self._team is None else Workers(self._team, self._threads, threads)
         return self._engine.run(data, stretch, self._stepping, workers, cost)
 
