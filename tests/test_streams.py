@@ -194,13 +194,26 @@ class Watched:
             self.open -= 1
 
 
+def comes_true(condition):
+    """Whether something is so before long: on a busy machine the other thread may need some time."""
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return condition()
+
+
+def threads_left():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("fastnn")]
+
+
+def is_closed(stream):
+    return comes_true(lambda: not stream.open and not threads_left())
+
+
 @pytest.fixture(autouse=True)
 def no_thread_is_left():
     yield
-    deadline = time.monotonic() + 20
-    while any(thread.name.startswith("fastnn") for thread in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert comes_true(lambda: not threads_left())
 
 
 def test_one_chunk_is_read_ahead_and_no_more(digits):
@@ -208,10 +221,7 @@ def test_one_chunk_is_read_ahead_and_no_more(digits):
     seen = []
 
     def shuffle(n):  # asked for every chunk, before it is trained on
-        deadline = time.monotonic() + 20
-        wanted = min(len(seen) + 2, 12)
-        while stream.made < wanted and time.monotonic() < deadline:
-            time.sleep(0.001)
+        comes_true(lambda: stream.made >= min(len(seen) + 2, 12))
         time.sleep(0.01)  # as long as it would take to make many more
         seen.append(stream.made)
         return np.arange(n)
@@ -243,7 +253,7 @@ def test_generators_are_closed_whatever_ends_training(digits, stop):
             trained(net=net, **settings)
     else:
         trained(net=net, **settings)
-    assert stream.open == 0
+    assert is_closed(stream)
     assert net.history.stopped_by == stop
 
 
@@ -256,7 +266,7 @@ def test_the_users_error_comes_out_with_its_traceback(digits):
         frame.name == "__call__" and "test_streams" in frame.filename for frame in traceback.extract_tb(caught.tb)
     )
     assert net.history.stopped_by == "error"
-    assert stream.open == 0
+    assert is_closed(stream)
     trained(net=net, stream=cut(*digits))
 
 
@@ -271,20 +281,32 @@ def test_an_error_in_the_first_chunk_changes_nothing(digits):
 
 def test_max_time_is_answered_while_a_chunk_is_waited_for(digits):
     stream = Watched(cut(*digits), pause=3.0)
-    trained(net=(net := network()), stream=stream, epochs=1, max_time=0.1)
+    net = trained(stream=cut(*digits), epochs=1)  # compiled
+    trained(net=net, stream=stream, epochs=1, max_time=0.1)
     assert net.history.stopped_by == "max_time"
     assert stream.open == 1  # busy: nobody waits for it
     assert stream.made == 1
 
 
 def test_ctrl_c_is_answered_while_a_chunk_is_waited_for(digits):
-    stream = Watched(cut(*digits), pause=3.0)
+    began, waited = threading.Event(), []
+
+    def shuffle(n):
+        began.set()
+        return np.arange(n)
+
+    def stream():
+        yield digits
+        began.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(3)
+        waited.append(True)
+        yield digits
+
     net = network()
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    trained(net=net, stream=cut(*digits), epochs=1)  # compiled
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
-        trained(net=net, stream=stream, epochs=1)
+        trained(net=net, stream=stream, epochs=1, shuffle=shuffle)
+    assert not waited
     assert net.history.stopped_by == "interrupt"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert not net._fitting.here.locked()
@@ -308,19 +330,18 @@ def test_ctrl_c_at_many_places_tears_nothing(digits):
         outcome = interrupting.interrupt_at(fit, place)
         if outcome is None:
             continue  # the thread was faster this time, and less was waited for
-        assert not fit.stream.open, outcome.place
+        assert is_closed(fit.stream), outcome.place
         assert not fit.problems(outcome)
 
 
 def test_ctrl_c_is_answered_before_the_first_chunk(digits):
     def stream():
+        os.kill(os.getpid(), signal.SIGINT)
         time.sleep(2)
         yield digits
 
     net = network()
     before = state(net)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
         trained(net=net, stream=stream)
     assert state(net) == before
@@ -479,7 +500,7 @@ def test_what_does_not_go_with_a_stream_is_refused(digits, arguments, error, tex
         net.fit(**({"stream": stream, "epochs": 2} | arguments))
     assert state(net) == before
     assert net.history is None
-    assert stream.open == 0
+    assert is_closed(stream)
 
 
 def test_without_data_there_is_an_error():

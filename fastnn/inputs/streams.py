@@ -18,6 +18,7 @@ from fastnn import validation
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.inputs import features, weights
 from fastnn.inputs.reader import Batch, Reader
+from fastnn.interrupts import held
 from fastnn.validation import Features
 
 Array = NDArray[Any]
@@ -49,7 +50,8 @@ class _Pass:
 
     def start(self) -> None:
         """Begin; whoever does so knows this object by then, and can close it whatever comes."""
-        self._thread.start()
+        with held():  # the standard library's own locks are not made for interrupts
+            self._thread.start()
 
     def _work(self, make: Callable[[], Generator[Batch, None, None]]) -> None:
         wanted = True
