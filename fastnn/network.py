@@ -609,13 +609,11 @@ class Network:
         judge = self._judge(reader, held_out, metrics)
         layers = layer_steps(Wishes(l1, l2, dropout, max_norm, weights_rate, biases_rate), len(self.sizes) - 1)
         cut = partial(validation.check_batches, batch_size, drop_last)
-        if source is None:
-            sizes = cut(train.n)
-        elif source.sizes is not None:
+        sizes = cut(train.n)
+        if source is not None and source.sizes is not None:
             sizes = tuple(part for n in source.sizes for part in cut(n))
-        else:
-            ((size, _),) = cut(train.n)
-            sizes = ((size, 0),)  # how many samples there are turns out when they are gone through
+        elif source is not None:
+            sizes = ((int(batch_size), 0),)  # how many samples there are turns out when they are gone through
         settings = FitSettings(
             epochs=validation.check_whole("epochs", epochs, at_least=0),
             batch_sizes=sizes,

@@ -109,6 +109,12 @@ def test_batches_do_not_cross_chunks(digits):
     assert dropping._engine.memory.steps == 6 * 4 + 3
 
 
+def test_a_batch_may_be_larger_than_a_chunk(digits):
+    net = trained(stream=cut(*digits), batch_size=100_000, epochs=1)
+    assert net._engine.memory.steps == 3
+    assert same(net, trained(stream=fastnn.streams.Stream(lambda: cut(*digits), (200,) * 3), batch_size=200, epochs=1))
+
+
 def test_cost_and_accuracy_are_of_all_samples_of_an_epoch(digits):
     X, y = digits
     net = network()
@@ -478,6 +484,7 @@ REFUSED = [
     ({"class_weight": "balanced"}, ValueError, "class_weight must be a mapping"),
     ({"class_weight": "balance"}, ValueError, "class_weight must be one of"),
     ({"batch_size": [300, 300]}, ValueError, "batch_size must be one number"),
+    ({"drop_last": 3}, TypeError, "drop_last must be True or False"),
     ({"batch_size": 0}, ValueError, "batch_size must be >= 1"),
     ({"optimizer": "lbfgs"}, ValueError, "optimizer 'lbfgs' needs all samples in one batch"),
     ({"optimizer": "rprop"}, ValueError, "optimizer 'rprop' needs all samples in one batch"),
