@@ -15,6 +15,7 @@ from fastnn import layout
 from fastnn.cores import usable_cores
 from fastnn.forks import ForkSafeLock
 from fastnn.formulas.activations import Activation
+from fastnn.formulas.averaging import keeps_average
 from fastnn.formulas.costs import Cost
 from fastnn.formulas.optimizers import Optimizer, Rule
 from fastnn.interrupts import held
@@ -43,7 +44,7 @@ from fastnn.kernels.records import Packed, address_of, pack_table
 from fastnn.notices import Compiling
 from fastnn.program import FORWARD, MEASURE, TRAINING, Program
 from fastnn.teamwork import Team as Workforce
-from fastnn.validation import UINT8, Features, Targets
+from fastnn.validation import UINT8, Features, InputScale, Targets
 
 Array = NDArray[Any]
 _INT64 = np.dtype(np.int64)
@@ -58,6 +59,9 @@ _ROOMS_KEPT = 2  # scratch for training, and for validation in between
 _PRODUCTS_PER_CALL = 1 << 29  # multiply-adds: some hundredths of a second
 _MOST_CHUNKS_PER_CALL = 64
 _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread's waiting
+
+
+_UNSCALED = InputScale()
 
 
 class Penalty(NamedTuple):
@@ -85,6 +89,7 @@ class Stepping(NamedTuple):
     clip: float = float("inf")  # the largest that a gradient of a weight may be
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     seed: int = 0  # of what is dropped
+    scale_rate: float | None = None  # times the learning rate, for a learned scale of the inputs; None: there is none
 
     @property
     def in_place(self) -> bool:
@@ -94,7 +99,7 @@ class Stepping(NamedTuple):
 
     def keeps_gradient(self, batch_size: int) -> bool:
         """Whether the gradient must be complete before the first weight is stepped."""
-        return batch_size > layout.MAX_ROWS or self.clip_norm < float("inf")
+        return batch_size > layout.MAX_ROWS or self.clip_norm < float("inf") or self.scale_rate is not None
 
     @property
     def limited(self) -> bool:
@@ -168,9 +173,11 @@ class Stretch(NamedTuple):
         )
 
 
-def _first_stage(data: Data) -> str:
-    """The stage that goes through the first layer on these data."""
-    return "first_sparse" if data.blocks else "first_dense"
+def _first_stages(data: Data) -> list[str]:
+    """The stages that go through the first layer on these data."""
+    if not data.blocks:
+        return ["first_dense"]
+    return ["first_sparse", "list_scaled"] if data.pixels.size and data.factor.size else ["first_sparse"]
 
 
 @lru_cache
@@ -192,6 +199,8 @@ def plan_first_layer(data: Data, n_in: int, batch_size: int) -> Plan:
         share = data.features.size / ((data.starts.size - 1) * n_in)
         finding = f"X is a sparse matrix with {share:.1%} of its entries"
         return Plan(_blocks(n_in, share, batch_size, itemsize), f"sparse: {finding}")
+    if data.shift.any():
+        return Plan(0, "dense: the scale shifts inputs, so that zero does not stay zero")
     X = (data.pixels if data.pixels.size else data.features).reshape(-1, n_in)
     sample = X[:: max(1, len(X) // _DENSITY_SAMPLES)]
     share = np.count_nonzero(sample) / sample.size
@@ -241,6 +250,31 @@ def shuffle_as_python(order: Array, state: Array) -> None:
     shuffle.code(None)(address_of(order), order.size, address_of(state))
 
 
+def dense_rows(data: Data, rows: Array, n_in: int, dtype: Any, columns: Array | None = None) -> Array:
+    """Some samples (k, n_in) as a network sees them; of sparse ones (k, len(columns)) if only those have entries."""
+    if data.starts.size:
+        X = np.zeros((len(rows), n_in if columns is None else len(columns)), dtype)
+        for i, row in enumerate(rows):
+            entries = slice(data.starts[row], data.starts[row + 1])
+            own, values = data.columns[entries], data.features[entries].astype(dtype)
+            X[i, own if columns is None else np.searchsorted(columns, own)] = _scaled(data, values, own)
+        return X
+    if data.pixels.size:
+        return _scaled(data, data.pixels.reshape(-1, n_in)[rows].astype(dtype))
+    dense: Array = data.features.reshape(-1, n_in)[rows].astype(dtype, copy=False)
+    return dense
+
+
+def _scaled(data: Data, values: Array, columns: Any = slice(None)) -> Array:
+    """Bytes, or entries of a sparse matrix in these columns, as kernels make of them."""
+    if not data.factor.size:
+        divided: Array = values / values.dtype.type(data.divisor)
+        return divided
+    shifted = values - data.shift[columns] if data.shift.size else values
+    result: Array = shifted * data.factor[columns]
+    return result
+
+
 def natural_order(n: int) -> Array:
     """The numbers from 0 to n - 1, as int64 on every platform, which is what kernels are compiled for."""
     return np.arange(n, dtype=np.int64)
@@ -270,9 +304,11 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
         wanted = _writeable(targets.labels), _writeable(targets.matrix.reshape(-1))
     weights = numbers if sample_weight is None else _writeable(sample_weight)
     pixels, features = inputs
-    return Data(
-        pixels, 255.0, features, *entries, *wanted, weights, bool(targets and targets.classes), int(X.starts.size > 0)
-    )
+    divisor, shift, factor = X.scale or _UNSCALED
+    scale = divisor, numbers if shift is None else shift, numbers if factor is None else factor
+    most = max(1, int(np.diff(X.starts).max())) if X.starts.size else 0
+    classify = bool(targets and targets.classes)
+    return Data(pixels, *scale, features, *entries, *wanted, weights, classify, int(most > 0), most)
 
 
 def _with_own_place(scratch: Scratch, member: int) -> Scratch:
@@ -314,19 +350,28 @@ class Engine:
         The cost.
     dtype : numpy dtype
         float32 or float64.
+    scaled : bool
+        Whether the inputs have a learned scale.
     """
 
     def __init__(
-        self, sizes: tuple[int, ...], activations: tuple[Activation, ...], cost: Cost, dtype: np.dtype[Any]
+        self,
+        sizes: tuple[int, ...],
+        activations: tuple[Activation, ...],
+        cost: Cost,
+        dtype: np.dtype[Any],
+        scaled: bool = False,
     ) -> None:
-        self._sizes, self.dtype = sizes, dtype
+        self._sizes, self.dtype, self._scaled = sizes, dtype, scaled
         self.program = Program(activations, cost, sizes[-1], dtype)
         self._entries: dict[str, Callable[..., Any]] = {}
         plan = self._plan(layout.Room())
         self.layers = plan.layers
+        self._scale = plan.scale
+        self._trained = (*plan.scale[:1], *plan.layers[scaled:])  # the layers whose weights are stepped
         self.params = layout.aligned_zeros(plan.params_size, dtype)
         self.memory = Memory("sgd", 0, layout.aligned_zeros(0, dtype), 0)
-        self._scales = np.ones(len(plan.layers) * self.lanes, dtype)
+        self._scales = np.ones((len(plan.layers) + len(plan.scale)) * self.lanes, dtype)
         self._places: dict[tuple[layout.Room, bool], list[Place]] = {}  # the last ones made
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
@@ -342,12 +387,13 @@ class Engine:
     # --- scratch ---
 
     def _plan(self, room: layout.Room) -> layout.Layout:
-        return layout.plan_layout(self._sizes, self.program.sloped, room, self.dtype)
+        return layout.plan_layout(self._sizes, self.program.sloped, room, self.dtype, self._scaled)
 
     def _make_places(self, room: layout.Room, threads: int) -> list[Place]:
         """Scratch for a room, and for each of so many threads its view of that."""
         plan = self._plan(room)
-        table, work = pack_table(plan.layers), layout.aligned_zeros(plan.work_size, self.dtype)
+        table = pack_table((*plan.layers, *plan.scale))
+        work = layout.aligned_zeros(plan.work_size, self.dtype)
         self.program.fill(table)
         lists = layout.new_lists(self._sizes[0], room)
         places = []
@@ -355,7 +401,8 @@ class Engine:
             scratch = _with_own_place(plan.scratch, thread)
             net = Net(
                 layers=table,
-                depth=len(table),
+                depth=len(plan.layers),
+                scaled=self._scaled,
                 params=self.params,
                 params_size=self.params.size,
                 work=work,
@@ -369,6 +416,10 @@ class Engine:
             )
             places.append(Place(table, work, scratch, lists, Packed(net)))
         return places
+
+    def _room(self, rows: int, data: Data) -> layout.Room:
+        """Room for so many samples of these data on one thread."""
+        return layout.Room(rows, blocks=data.blocks, entries=layout.room_for_entries(data.most_entries))
 
     def _places_for(self, room: layout.Room, apart: bool = False) -> list[Place]:
         """For every thread the network with scratch for exactly that; the last two ones made are kept.
@@ -428,11 +479,14 @@ class Engine:
 
     # --- parameters ---
 
-    def read(self, index: int, buffer: Array | None = None) -> tuple[Array, Array]:
-        """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them."""
+    def read(self, index: int, buffer: Array | None = None, columns: Array | None = None) -> tuple[Array, Array]:
+        """Copies of a layer's weights (n_out, n_in) and biases, from the parameters or a buffer shaped like them.
+
+        ``columns`` are the inputs whose weights are wanted, if not all.
+        """
         with self._lock.here:
             self._settle()
-            return layout.read_layer(self.layers[index], self.params if buffer is None else buffer)
+            return layout.read_layer(self._trained[index], self.params if buffer is None else buffer, columns)
 
     def write(self, index: int, weights: Array | None, biases: Array | None, buffer: Array | None = None) -> None:
         """Put a layer's weights or biases into the parameters or a buffer shaped like them."""
@@ -440,9 +494,31 @@ class Engine:
         with self._lock.here:
             self._settle()
             if weights is not None:
-                layout.write_weights(self.layers[index], target, weights)
+                layout.write_weights(self._trained[index], target, weights)
             if biases is not None:
-                layout.write_biases(self.layers[index], target, biases)
+                layout.write_biases(self._trained[index], target, biases)
+            if index == 0 and buffer is None:
+                self.fold_scale()
+
+    def read_scale(self, buffer: Array | None = None) -> Array | None:
+        """A copy of the learned scale of the inputs (n_in,), or of what a buffer has there; None if there is none."""
+        if not self._scaled:
+            return None
+        with self._lock.here:
+            return layout.read_layer(self._scale[1], self.params if buffer is None else buffer)[1]
+
+    def write_scale(self, values: Array, buffer: Array | None = None) -> None:
+        """Put a scale of the inputs (n_in,) into the parameters or a buffer shaped like them."""
+        with self._lock.here:
+            layout.write_biases(self._scale[1], self.params if buffer is None else buffer, values)
+            if buffer is None:
+                self.fold_scale()
+
+    def fold_scale(self) -> None:
+        """Bring the first layer's weights up to date with those that are trained, and the scale."""
+        if self._scaled:
+            own, scale = self._scale
+            layout.fold_scale(self.layers[0], own, scale, self.params)
 
     def fresh_memory(self, kernel: str, start: tuple[float, ...]) -> Memory:
         """An optimizer's memory before its first step: a buffer for each of the numbers that its states start with."""
@@ -494,11 +570,11 @@ class Engine:
     def prepare_evaluation(self, data: Data) -> None:
         """Have everything compiled that evaluating on these data needs."""
         with self._lock.here, held(), Compiling():
-            self._require(*FORWARD, *MEASURE, _first_stage(data))
+            self._require(*FORWARD, *MEASURE, *_first_stages(data))
             self._entry("evaluate")
 
     def _prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
-        wanted = [*TRAINING, _first_stage(data)]
+        wanted = [*TRAINING, *_first_stages(data)]
         if data.blocks:
             wanted.append("update_lists")
         if stepping.keeps_gradient(batch_size):
@@ -507,6 +583,8 @@ class Engine:
             wanted += ["drop_row", "drop_sparse"] if data.blocks and stepping.dropped[0] else ["drop_row"]
         if stepping.limited:
             wanted.append("limit_norms")
+        if self._scaled:
+            wanted += ["split_gradient", "fold_scale"]
         self._require(*wanted, entry="run")
         self._entry("run")
 
@@ -521,7 +599,11 @@ class Engine:
             own = [1.0 if weights or name not in rule.weights_only else 0.0 for name in rule.numbers]
             return kinds.setdefault((*penalty, rate, *own[1:]), len(kinds))
 
-        for i, layer in enumerate(stepping.layers):
+        extra: tuple[LayerStep, ...] = ()
+        if stepping.scale_rate is not None:
+            nothing = Penalty(0.0, 0.0)
+            extra = stepping.layers[0], LayerStep(nothing, biases_rate=stepping.scale_rate)
+        for i, layer in enumerate((*stepping.layers, *extra)):
             scale = 1 / (1 - layer.dropout)
             self._scales[i * self.lanes : (i + 1) * self.lanes] = scale
             words = {
@@ -555,6 +637,7 @@ class Engine:
             clip_norm=stepping.clip_norm,
             whole=whole,
             limited=stepping.limited,
+            average=(self.memory.states - 1) * self.params.size if keeps_average(rule[0].name) else -1,
             shrink=_empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
             update=step("update", rule),
@@ -579,7 +662,7 @@ class Engine:
         with self._lock.here:
             self._prepare(data, stretch.size, stepping)
             apart = stepping.keeps_gradient(stretch.size)
-            room = layout.Room(layout.rows_for(stretch.size), most, data.blocks, stepping.dropped)
+            room = self._room(layout.rows_for(stretch.size), data)._replace(threads=most, dropped=stepping.dropped)
             places = self._places_for(room, apart)
             gradients = self._room_for_gradients(data, stretch.size, stepping, most)
             stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places))
@@ -635,8 +718,8 @@ class Engine:
         totals = np.zeros(N_TOTALS)
         with self._lock.here:
             self._settle()
-            self._require(*FORWARD, *MEASURE, _first_stage(data))
-            (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
+            self._require(*FORWARD, *MEASURE, *_first_stages(data))
+            (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
             records = place.packed.address, self._packed(data), address_of(order)
             self._entry("evaluate")(*records, first, end, self._alone.address, address_of(totals))
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
@@ -650,8 +733,8 @@ class Engine:
             self._settle()
             self._require(*FORWARD)
             if data.blocks:
-                self._require("first_sparse")
-            (place,) = self._places_for(layout.Room(min(layout.CHUNK_ROWS, out.shape[0]), 1, data.blocks))
+                self._require(*_first_stages(data))
+            (place,) = self._places_for(self._room(min(layout.CHUNK_ROWS, out.shape[0]), data))
             records = place.packed.address, self._packed(data)
             finite = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
         return bool(finite)
@@ -662,10 +745,11 @@ class Engine:
         totals, order = np.zeros(N_TOTALS), natural_order(n)
         with self._lock.here:
             self._settle()
-            self._require(*TRAINING, "whole_batch", _first_stage(data), entry="gradient")
+            own = ["split_gradient"] if self._scaled else []
+            self._require(*TRAINING, "whole_batch", *own, *_first_stages(data), entry="gradient")
             if data.blocks:
                 self._require("update_lists")
-            (place,) = self._places_for(layout.Room(layout.CHUNK_ROWS, 1, data.blocks))
+            (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
             stepper = self._adder(gradient)
             records = place.packed.address, self._packed(data), address_of(order)
             self._entry("gradient")(*records, n, stepper.address, self._alone.address, address_of(totals))

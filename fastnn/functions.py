@@ -191,21 +191,22 @@ def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
     program.require(["unit"])
     plan = layout.plan_layout((1, n), [False], layout.Room(), values.dtype)
     work = _blocks(values, targets, values)[0]
-    lists = Lists(out, 0, out, 0, 0, 0)
+    lists = Lists(out, 0, out, out, 0, 0, 0, 0)
     net = Packed(
         Net(
-            pack_table(plan.layers),
-            1,
-            work,
-            0,
-            work,
-            plan.scratch,
-            lists,
-            program.code,
-            program.softmax,
-            program.cut,
-            out,
-            work[:0],
+            layers=pack_table(plan.layers),
+            depth=1,
+            scaled=0,
+            params=work,
+            params_size=0,
+            work=work,
+            scratch=plan.scratch,
+            lists=lists,
+            code=program.code,
+            softmax=program.softmax,
+            cut=program.cut,
+            scales=out,
+            unit_constants=work[:0],
         )
     )
     program.entry("apply_cost")(net.address, out.size, address_of(out))

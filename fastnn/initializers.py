@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Draw = Callable[[np.random.Generator, int, int], NDArray[np.float64]]
+DrawRows = Callable[[np.random.Generator, int, int, int], NDArray[np.float64]]
+_BLOCK = 1 << 20  # weights drawn together, so that float64 takes little memory
 
 
 class Initializer(NamedTuple):
@@ -19,27 +21,36 @@ class Initializer(NamedTuple):
         What users write.
     formula : str
         The distributions of weights and biases; U is uniform, N normal with a standard deviation.
-    weights, biases : callable
-        ``(generator, n_in, n_out)`` to an array (n_out, n_in) or (n_out,).
+    rows : callable
+        ``(generator, n_in, n_out, units)`` to the weights (units, n_in) of some of the n_out units, the next ones.
+    biases : callable
+        ``(generator, n_in, n_out)`` to an array (n_out,).
     """
 
     name: str
     formula: str
-    weights: Draw
+    rows: DrawRows
     biases: Draw
+
+    def weights(self, rng: np.random.Generator, n_in: int, n_out: int, dtype: Any = np.float64) -> NDArray[Any]:
+        """Weights (n_out, n_in), the same for any dtype but for its rounding."""
+        found, together = np.empty((n_out, n_in), dtype), max(1, _BLOCK // n_in)
+        for first in range(0, n_out, together):
+            found[first : first + together] = self.rows(rng, n_in, n_out, min(together, n_out - first))
+        return found
 
 
 def _zeros(rng: np.random.Generator, n_in: int, n_out: int) -> NDArray[np.float64]:
     return np.zeros(n_out)
 
 
-def _normal(scale: Callable[[int, int], float]) -> Draw:
-    return lambda rng, n_in, n_out: rng.normal(0.0, scale(n_in, n_out), (n_out, n_in))
+def _normal(scale: Callable[[int, int], float]) -> DrawRows:
+    return lambda rng, n_in, n_out, units: rng.normal(0.0, scale(n_in, n_out), (units, n_in))
 
 
-def _glorot(rng: np.random.Generator, n_in: int, n_out: int) -> NDArray[np.float64]:
+def _glorot(rng: np.random.Generator, n_in: int, n_out: int, units: int) -> NDArray[np.float64]:
     limit = (6 / (n_in + n_out)) ** 0.5
-    return rng.uniform(-limit, limit, (n_out, n_in))
+    return rng.uniform(-limit, limit, (units, n_in))
 
 
 INITIALIZERS = {
@@ -50,7 +61,7 @@ INITIALIZERS = {
         Initializer(
             "uniform",
             "W, b ~ U(0, 1)",
-            lambda rng, i, o: rng.random((o, i)),
+            lambda rng, i, o, units: rng.random((units, i)),
             lambda rng, i, o: rng.random(o),
         ),
         Initializer("glorot", "W ~ U(+-sqrt(6 / (n_in + n_out))), b = 0", _glorot, _zeros),
@@ -65,9 +76,13 @@ INITIALIZER_NAMES = (*INITIALIZERS, AUTO, LSUV)
 
 
 def draw_layers(
-    name: str, rng: np.random.Generator, sizes: tuple[int, ...], suited: Sequence[str] = ()
+    name: str,
+    rng: np.random.Generator,
+    sizes: tuple[int, ...],
+    suited: Sequence[str] = (),
+    dtype: Any = np.float64,
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """Weights (n_out, n_in) and biases (n_out,) of every layer, drawn layer by layer in float64.
+    """Weights (n_out, n_in) and biases (n_out,) of every layer, drawn layer by layer in float64 and kept in ``dtype``.
 
     ``suited`` are the initializers that suit the layers' activations, which "auto" needs. What "lsuv" begins with has
     orthonormal rows or columns.
@@ -75,11 +90,11 @@ def draw_layers(
     weights, biases = [], []
     for (n_in, n_out), own in zip(pairwise(sizes), suited or [name] * (len(sizes) - 1), strict=True):
         if name == LSUV:
-            weights.append(_orthonormal(rng, n_in, n_out))
+            weights.append(_orthonormal(rng, n_in, n_out).astype(dtype))
             biases.append(np.zeros(n_out))
             continue
         row = INITIALIZERS[own if name == AUTO else name]
-        weights.append(row.weights(rng, n_in, n_out))
+        weights.append(row.weights(rng, n_in, n_out, dtype))
         biases.append(row.biases(rng, n_in, n_out))
     return weights, biases
 

@@ -24,6 +24,7 @@ class Layout(NamedTuple):
     """Where everything lies, in elements."""
 
     layers: tuple[Layer, ...]
+    scale: tuple[Layer, ...]  # the first layer's own weights, and the scale of its inputs; empty where there is none
     scratch: Scratch
     params_size: int
     work_size: int
@@ -72,6 +73,7 @@ class Room(NamedTuple):
     threads: int = 1  # that share it
     blocks: int = 0  # of the inputs, where zeros are skipped
     dropped: tuple[bool, ...] = ()  # of the layers whose inputs are dropped now and then; empty: of none
+    entries: int = 0  # of a CSR matrix that a sample may have; 0: the data are dense
 
 
 def block_size(n_in: int, blocks: int) -> int:
@@ -85,17 +87,29 @@ def block_weights(layer: Layer, blocks: int, lanes: int) -> int:
     return min(layer.n_in, block_size(layer.n_in, blocks)) * width
 
 
-def list_stride(n_in: int, blocks: int) -> int:
+def room_for_entries(most: int) -> int:
+    """Somewhat more than ``most``, so that matrices whose largest rows differ little find the room of another one."""
+    return 1 << (most - 1).bit_length() if most else 0
+
+
+def list_share(n_in: int, room: Room) -> int:
+    """Room for a sample's entries in the blocks of one thread; 0 where every block may as well have room for all."""
+    return room.entries if room.threads * room.entries < n_in else 0
+
+
+def list_stride(n_in: int, room: Room) -> int:
     """Room for the lists of one sample."""
-    return blocks * (block_size(n_in, blocks) + LIST_SLACK)
+    entries = room.threads * list_share(n_in, room) or room.blocks * block_size(n_in, room.blocks)
+    return entries + room.blocks * LIST_SLACK
 
 
 def new_lists(n_in: int, room: Room) -> Lists:
     """Empty lists, and no memory at all for a dense first layer."""
-    stride, size = (list_stride(n_in, room.blocks), block_size(n_in, room.blocks)) if room.blocks else (0, 0)
+    stride, size = (list_stride(n_in, room), block_size(n_in, room.blocks)) if room.blocks else (0, 0)
     count_stride = padded(room.rows, CACHE_LINE // np.dtype(np.int64).itemsize)
-    counts = aligned_zeros(room.blocks * count_stride, np.dtype(np.int64))
-    return Lists(np.zeros(room.rows * stride, np.int32), stride, counts, count_stride, room.blocks, size)
+    counts, shifts = (aligned_zeros(room.blocks * count_stride, np.dtype(np.int64)) for _ in range(2))
+    indices, share = np.zeros(room.rows * stride, np.int32), list_share(n_in, room)
+    return Lists(indices, stride, counts, shifts, count_stride, room.blocks, size, share)
 
 
 def _spread(size: int, itemsize: int) -> int:
@@ -108,9 +122,14 @@ def _spread(size: int, itemsize: int) -> int:
     return size + (third - size * itemsize) % _PAGE // itemsize
 
 
-def plan_layout(sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype: np.dtype[Any]) -> Layout:
-    """The layout of a network of ``sizes``, in which the ``sloped`` layers keep f'(Z) beside their outputs."""
-    rows, threads, blocks, dropped = room
+def plan_layout(
+    sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype: np.dtype[Any], scaled: bool = False
+) -> Layout:
+    """The layout of a network of ``sizes``, in which the ``sloped`` layers keep f'(Z) beside their outputs.
+
+    With ``scaled``, its inputs have a learned scale, see ``kernels.input_scale``.
+    """
+    rows, threads, blocks, dropped, _ = room
     # What is dropped must be known on the way back.
     kept = zip(sloped, [*dropped[1:], False] if dropped else [False] * len(sloped), strict=True)
     sloped = [own or after for own, after in kept]
@@ -119,7 +138,7 @@ def plan_layout(sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype:
     work = _Cursor(CACHE_LINE // dtype.itemsize)
     params = _Cursor(CACHE_LINE // dtype.itemsize)
     # The values of a sparse first layer's lists take more room than the inputs themselves.
-    inputs = list_stride(sizes[0], blocks) if blocks else sizes[0]
+    inputs = list_stride(sizes[0], room) if blocks else sizes[0]
     strides = [row_stride(inputs, lanes), *(row_stride(size, lanes) for size in sizes[1:])]
     # Transpositions read whole squares: of weights up to a panel past a layer's last row, of outputs and targets up to
     # a register's lanes of rows past the last one. They must find memory there.
@@ -151,6 +170,10 @@ def plan_layout(sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype:
         )
         for i, (n_in, n_out) in enumerate(pairwise(sizes))
     )
+    scale: tuple[Layer, ...] = ()
+    if scaled:
+        own = layers[0]._replace(weights=params.take((sizes[0] + 1) * padded(sizes[1], lanes)))
+        scale = own, own._replace(n_in=0, n_out=sizes[0], weights=params.take(padded(sizes[0], lanes)))
     widest = max(padded(size, lanes) for size in sizes[1:])
     rows_size = padded(rows + lanes, CACHE_LINE // dtype.itemsize)
     turned_size = max(widest * panel, padded(sizes[-1], lanes) * 3 * lanes)
@@ -167,7 +190,7 @@ def plan_layout(sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype:
         partial=work.take(blocks * rows * strides[1] if threads > 1 else 0),
         zeros=work.take(panel),
     )
-    return Layout(layers, scratch, _spread(params.size + panel * panel, dtype.itemsize), work.size)
+    return Layout(layers, scale, scratch, _spread(params.size + panel * panel, dtype.itemsize), work.size)
 
 
 def _panels(layer: Layer, params: NDArray[Any]) -> list[tuple[int, NDArray[Any]]]:
@@ -184,12 +207,14 @@ def _panels(layer: Layer, params: NDArray[Any]) -> list[tuple[int, NDArray[Any]]
     return views
 
 
-def read_layer(layer: Layer, params: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Copies of a layer's weights (n_out, n_in) and biases (n_out,)."""
-    weights = np.empty((layer.n_out, layer.n_in), params.dtype)
+def read_layer(
+    layer: Layer, params: NDArray[Any], inputs: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Copies of a layer's weights (n_out, n_in), or of some ``inputs`` (n_out, inputs), and biases (n_out,)."""
+    weights = np.empty((layer.n_out, layer.n_in if inputs is None else len(inputs)), params.dtype)
     biases = np.empty(layer.n_out, params.dtype)
     for column, block in _panels(layer, params):
-        weights[column : column + block.shape[1]] = block[:-1].T
+        weights[column : column + block.shape[1]] = (block[:-1] if inputs is None else block[inputs]).T
         biases[column : column + block.shape[1]] = block[-1]
     return weights, biases
 
@@ -198,6 +223,13 @@ def write_weights(layer: Layer, params: NDArray[Any], weights: NDArray[Any]) -> 
     """Put weights (n_out, n_in) into the buffer."""
     for column, block in _panels(layer, params):
         block[:-1] = weights[column : column + block.shape[1]].T
+
+
+def fold_scale(layer: Layer, own: Layer, scale: Layer, params: NDArray[Any]) -> None:
+    """Make a first layer's weights its own ones times the scale of its inputs, and its biases its own ones."""
+    factor = np.append(params[scale.weights : scale.weights + layer.n_in], params.dtype.type(1))[:, np.newaxis]
+    for (_, block), (_, source) in zip(_panels(layer, params), _panels(own, params), strict=True):
+        np.multiply(source, factor, out=block)
 
 
 def scale_weights(layer: Layer, params: NDArray[Any], factor: float) -> None:

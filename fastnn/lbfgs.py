@@ -75,7 +75,7 @@ class Seen(NamedTuple):
 class Objective:
     """Mean cost over all samples plus ``l2/2 ||W||^2`` of every layer, and the gradient, of one float64 vector.
 
-    The vector holds the weights (n_in, n_out) of all layers, then the biases.
+    The vector holds the weights (n_in, n_out) of all layers, then the biases, then a learned scale of the inputs.
 
     Parameters
     ----------
@@ -95,8 +95,10 @@ class Objective:
         self._engine, self._data, self._n, self._measure = engine, data, n, measure
         layers = range(len(engine.layers))
         self._layers = layers
-        self.shapes = [*((engine.layers[i].n_in, engine.layers[i].n_out) for i in layers)]
-        self.shapes += [(engine.layers[i].n_out,) for i in layers]  # type: ignore[misc]
+        scale = engine.read_scale()
+        self.shapes: list[tuple[int, ...]] = [(engine.layers[i].n_in, engine.layers[i].n_out) for i in layers]
+        self.shapes += [(engine.layers[i].n_out,) for i in layers]
+        self.shapes += [] if scale is None else [scale.shape]
         ends = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)])
         self._parts = [slice(*ends_) for ends_ in pairwise(ends.tolist())]
         # The l2 of every weight; biases come behind the weights and have none.
@@ -106,15 +108,17 @@ class Objective:
     def read(self, buffer: Array | None = None) -> Array:
         """The engine's parameters, or a buffer shaped like them, as a vector."""
         layers = [self._engine.read(i, buffer) for i in self._layers]
-        parts = [*(W.T.ravel() for W, _ in layers), *(b for _, b in layers)]
-        return np.concatenate(parts).astype(np.float64)
+        parts, scale = [*(W.T.ravel() for W, _ in layers), *(b for _, b in layers)], self._engine.read_scale(buffer)
+        return np.concatenate(parts if scale is None else [*parts, scale]).astype(np.float64)
 
     def write(self, vector: Array) -> None:
         """Make a vector the engine's parameters."""
         arrays = [vector[part].reshape(shape) for part, shape in zip(self._parts, self.shapes, strict=True)]
         count = len(self._layers)
-        for i, W, b in zip(self._layers, arrays[:count], arrays[count:], strict=True):
+        for i, W, b in zip(self._layers, arrays[:count], arrays[count : 2 * count], strict=True):
             self._engine.write(i, W.T, b)
+        for scale in arrays[2 * count :]:
+            self._engine.write_scale(scale)
 
     def look(self, vector: Array) -> Seen:
         """What the samples say of parameters, which become the engine's."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.engine import Engine
+from fastnn.engine import Engine, dense_rows
 from fastnn.formulas import numeric
 from fastnn.formulas.activations import Activation
 from fastnn.training import Samples
@@ -23,7 +23,8 @@ def scale_layers(engine: Engine, activations: Sequence[Activation], samples: Sam
     Layer by layer, each with what those before it give by then. One division is all it takes, for biases move the mean
     and not the variance.
     """
-    A = _inputs(samples, engine.layers[0].n_in)
+    A, scale = _inputs(samples, engine.layers[0].n_in), engine.read_scale()
+    A = A if scale is None else A * scale
     for i, activation in enumerate(activations):
         W, b = (values.astype(np.float64) for values in engine.read(i))
         # Sums in a fixed order: the bits must not depend on the threads of linear algebra.
@@ -40,12 +41,4 @@ def _inputs(samples: Samples, n_in: int) -> Array:
     data, order = samples.data, samples.order()
     count = max(1, min(_SAMPLES, _NUMBERS // n_in))
     rows = order[:: -(-samples.n // count)]
-    if not data.starts.size:
-        flat, unit = (data.pixels, data.divisor) if data.pixels.size else (data.features, 1.0)
-        found: Array = flat.reshape(-1, n_in)[rows].astype(np.float64) / unit
-        return found
-    X = np.zeros((len(rows), n_in))
-    for i, row in enumerate(rows):
-        entries = slice(data.starts[row], data.starts[row + 1])
-        X[i, data.columns[entries]] = data.features[entries]
-    return X
+    return dense_rows(data, rows, n_in, np.float64)

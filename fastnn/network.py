@@ -51,7 +51,7 @@ _LOOKS_AT_SCHEDULE = 100  # steps whose learning rates are looked at before trai
 _MOST_STEPS = 1 << 53  # up to here float64 counts them
 _REBUILT = (
     *("_sizes", "_activations", "_cost", "_dtype", "_generator", "_reader", "_reading"),
-    *("_settings", "_budget", "_engine", "_fitting", "_entropy", "_waits_for_data", "_training"),
+    *("_scales_inputs", "_settings", "_budget", "_engine", "_fitting", "_entropy", "_waits_for_data", "_training"),
 )
 """Attributes that come back from what ``save`` writes."""
 
@@ -150,8 +150,9 @@ class Network:
         "standard" to a mean of 0 and a standard deviation of 1, "robust" to a median of 0 and a distance of 1 between
         the quartiles. The latter three are learned by the first ``fit`` and saved with the network; a constant column
         becomes 0. A sparse matrix is never shifted: "standard" divides by the standard deviation, "minmax" by the
-        largest absolute value. Bytes (uint8) with ``scale=255`` are used as they are. By default numbers are taken at
-        face value, whatever their dtype.
+        largest absolute value. Bytes (uint8), and sparse matrices of the network's dtype, are scaled sample by sample
+        as they are read, so that no scaled copy is held. By default numbers are taken at face value, whatever their
+        dtype.
     missing : "mean" or "indicator", optional
         What to do with NaN and None in X, which are refused otherwise: take the mean of the column in the first
         ``fit``; "indicator" also gives every column an input of its own, behind all the others, that is 1 where a value
@@ -161,6 +162,10 @@ class Network:
         first ``fit`` settles it, see ``fit``; later data must agree.
     classes : sequence, optional
         Labels that the outputs stand for, in their order, if the first ``fit`` may not see them all.
+    input_scale : bool, default False
+        Whether every input is multiplied by a number of its own that is learned as weights are, beginning with 1, such
+        as tables profit from: columns that say nothing are turned down. The whole gradient is then kept in memory,
+        which makes small batches slower; prediction costs nothing.
 
     Attributes
     ----------
@@ -175,6 +180,8 @@ class Network:
         is put right, one with other columns refused.
     weights, biases : list-like of arrays
         Per layer (n_out, n_in) and (n_out,). Assign to change them: ``net.weights[0] = W``.
+    input_scale : array (n_in,) or None
+        What inputs are multiplied by, where that is learned. Assign to change it.
     history : History or None
         Of the last ``fit``, also one that was interrupted.
 
@@ -211,7 +218,9 @@ class Network:
         missing: Literal["mean", "indicator"] | None = None,
         task: Literal["classes", "multilabel", "regression"] | None = None,
         classes: Sequence[Any] | Array | None = None,
+        input_scale: bool = False,
     ) -> None:
+        self._scales_inputs = validation.check_flag("input_scale", input_scale)
         self._sizes = validation.check_sizes(sizes)
         hidden = activations.resolve_hidden(activation, len(self.sizes) - 2)
         self._activations = (*hidden, activations.resolve(output, "output"))
@@ -227,7 +236,7 @@ class Network:
         if isinstance(initializer, str):
             validation.check_name("initializer", initializer, INITIALIZER_NAMES)
             suited = [activation.initializer for activation in self._activations]
-            layers = draw_layers(initializer, self._generator, self.sizes, suited)
+            layers = draw_layers(initializer, self._generator, self.sizes, suited, self._dtype)
             self._waits_for_data = initializer == LSUV
         else:
             layers = validation.check_two("initializer", initializer, "(weights, biases), or a name")
@@ -241,12 +250,14 @@ class Network:
         self._attach_engine()
         self.weights = layers[0]
         self.biases = layers[1]
+        if self._scales_inputs:
+            self.input_scale = np.ones(self.sizes[0])
 
     _wording = "library"  # of what goes wrong in training; others that train here set their own
 
     def _attach_engine(self) -> None:
         with held():  # the first one imports Numba
-            self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype)
+            self._engine = Engine(self.sizes, self._activations, self._cost, self.dtype, self._scales_inputs)
         self._fitting = ForkSafeLock()
         self._training: Training | None = None  # while ``fit`` runs
 
@@ -323,9 +334,25 @@ class Network:
         self.biases[:] = values
 
     @property
+    def input_scale(self) -> Array | None:
+        """What inputs are multiplied by, where that is learned, (n_in,); None where it is not."""
+        scale = self._engine.read_scale()
+        if scale is not None:
+            scale.flags.writeable = False  # writing to a copy would be lost without a word
+        return scale
+
+    @input_scale.setter
+    def input_scale(self, values: ArrayLike) -> None:
+        if not self._scales_inputs:
+            raise ValueError("input_scale can be set where it is learned: make the network with input_scale=True")
+        shape = (self.sizes[0],)
+        self._engine.write_scale(validation.check_parameter("input_scale", values, shape, self.dtype))
+
+    @property
     def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        """Number of weights, biases and, where it is learned, scales of inputs."""
+        layers = sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.sizes))
+        return layers + self.sizes[0] * self._scales_inputs
 
     # --- training ---
 
@@ -359,6 +386,7 @@ class Network:
         validation_split: float | None = None,
         metrics: Iterable[str | Callable[..., Any]] = (),
         stream: Callable[[], Iterable[Any]] | Iterable[Any] | None = None,
+        input_scale_rate: float = 1.0,
     ) -> History:
         """Train, going on from where the network stands.
 
@@ -449,6 +477,8 @@ class Network:
             whatever ``fit`` takes. A function that returns an iterable of chunks, such as a generator function, is
             called anew for every epoch; anything else is gone through once in every epoch, so that a generator itself
             will do for ``epochs=1`` only. See Notes; ``fastnn.streams`` has streams of common files.
+        input_scale_rate : float, default 1.0
+            Factor of the learning rate for a learned ``input_scale``, >= 0. Penalties and decay leave that alone.
 
         Returns
         -------
@@ -540,6 +570,7 @@ class Network:
             drop_last,
             validation_split,
             metrics,
+            input_scale_rate,
         )
         if stream is None:
             validation.check_given({"X": X, "y": y})
@@ -578,6 +609,7 @@ class Network:
         drop_last: Any = False,
         validation_split: Any = None,
         metrics: Any = (),
+        input_scale_rate: Any = 1.0,
         reader: Reader | None = None,
         chunks: Chunks | None = None,
     ) -> FitRequest:
@@ -633,6 +665,7 @@ class Network:
             average_decay=None
             if weight_average is None
             else validation.check_number("weight_average", weight_average, above=0, below=1),
+            scale_rate=self._check_scale_rate(input_scale_rate),
         )
         settings = self._check_monitors(settings, train, held_out, judge)
         self._check_method(settings, train.n)
@@ -691,6 +724,14 @@ class Network:
         judge.check()
         return judge
 
+    def _check_scale_rate(self, rate: Any) -> float | None:
+        checked: float = validation.check_number("input_scale_rate", rate, at_least=0)
+        if self._scales_inputs:
+            return checked
+        if checked != 1:
+            raise ValueError("input_scale_rate is for a network with input_scale=True")
+        return None
+
     def _check_optimizer(self, optimizer: Any) -> Optimizer | LBFGS:
         if isinstance(optimizer, str) and optimizer == "auto":
             return default_optimizer(self.activations[-1])
@@ -731,6 +772,7 @@ class Network:
                 "weights_rate or biases_rate": any(
                     (layer.weights_rate, layer.biases_rate) != (1, 1) for layer in settings.layers
                 ),
+                "input_scale_rate": settings.scale_rate not in (None, 1),
                 "schedule": schedule is not None,
                 "clip_value": settings.clip_value < float("inf"),
                 "clip_norm": settings.clip_norm < float("inf"),
@@ -859,6 +901,7 @@ class Network:
             raise ValueError("there is no average of the weights: the last fit must have weight_average, such as 0.999")
         network = self.copy()
         network._engine.params[:] = network._engine.state_buffers()[-1]
+        network._engine.fold_scale()
         return network
 
     @property
@@ -1135,6 +1178,8 @@ class Network:
         ]:
             for index in range(len(engine.layers)):
                 arrays[f"{prefix}weights{index}"], arrays[f"{prefix}biases{index}"] = engine.read(index, buffer)
+            if (scale := engine.read_scale(buffer)) is not None:
+                arrays[f"{prefix}input_scale"] = scale
         return persistence.Record(
             header={
                 "sizes": list(self.sizes),
@@ -1176,7 +1221,10 @@ class Network:
         try:
             start = take_layers("")
             *hidden, output = (activations.from_data(data) for data in header["activations"])
-            Network.__init__(self, sizes, hidden, output, costs.from_data(header["cost"]), start, header["dtype"])
+            cost, scaled = costs.from_data(header["cost"]), "input_scale" in arrays
+            Network.__init__(self, sizes, hidden, output, cost, start, header["dtype"], input_scale=scaled)
+            if scaled:
+                self.input_scale = take("input_scale", sizes[0])
             self._reader = Reader.from_record(sizes[0], self._outputs, header["data"], arrays)
             self._reading = header.get("reading", {})
             if not isinstance(self._reading, dict):
@@ -1204,6 +1252,8 @@ class Network:
             for number, buffer in enumerate(engine.state_buffers()):
                 for i, layer in enumerate(zip(*take_layers(f"state{number}_"), strict=True)):
                     engine.write(i, *layer, buffer)
+                if scaled:
+                    engine.write_scale(take(f"state{number}_input_scale", sizes[0]), buffer)
         except KeyError as error:
             raise ValueError(f"it lacks {error}") from error
         if arrays:

@@ -76,7 +76,7 @@ class Program:
 
         missing = [name for name in dict.fromkeys(names) if name not in self._has]
         stages = [stage for stage in map(self._stage, missing) if stage is not None]
-        others = [getattr(epoch, entry)] if entry else []
+        others = [epoch.PIECES[entry]] if entry else []
         elsewhere = beside.split([*stages, *others], self._kind) if usable_cores() > 1 else None
         if elsewhere is not None:
             missing.sort(key=lambda name: self._stage(name) is stages[0])
@@ -93,9 +93,7 @@ class Program:
         """The stage of that name, or None where a part has it."""
         from fastnn.kernels import epoch
 
-        stages: tuple[Any, ...] = (epoch.by_rows, epoch.first_sparse, epoch.first_dense, epoch.update_lists)
-        stages += (epoch.whole_batch, epoch.drop_sparse, epoch.limit_norms)
-        return {"update": epoch.update_dense, **{stage.name: stage for stage in stages}}.get(name)
+        return epoch.PIECES.get("update_dense" if name == "update" else name)
 
     def _address(self, part: Any) -> int:
         from fastnn.kernels import parts
@@ -130,7 +128,7 @@ class Program:
 
     def fill(self, table: Array) -> None:
         """Write the addresses of the layers' parts, as far as they are wanted, into a table of ``Layer`` records."""
-        for row, activation in zip(table, self._activations, strict=True):
+        for row, activation in zip(table, self._activations, strict=False):  # those behind the layers call nothing
             sloped = bool(row[_LAYER_FIELDS["slope"]] != row[_LAYER_FIELDS["output"]])
             for name in self._has & _LAYER_FIELDS.keys():
                 row[_LAYER_FIELDS[name]] = self._of_layer(name, activation, sloped)
@@ -158,5 +156,5 @@ class Program:
         """An entry's machine code."""
         from fastnn.kernels import epoch
 
-        code: Callable[..., Any] = getattr(epoch, name).code(self._kind)
+        code: Callable[..., Any] = epoch.PIECES[name].code(self._kind)
         return code

@@ -19,6 +19,10 @@ def cut_samples(values: Any, rows: Array) -> Any:
     """Some of the samples, or of their answers, in whatever these are."""
     if hasattr(values, "iloc"):
         return values.iloc[rows]
+    if hasattr(values, "tocsr"):
+        return values.tocsr()[rows]
+    if hasattr(values, "column_names"):  # PyArrow
+        return values.take(rows)
     return values[rows] if hasattr(values, "shape") else [values[i] for i in rows]
 
 

@@ -107,11 +107,12 @@ class FitSettings(NamedTuple):
     average_decay: float | None = None  # of a moving average of the parameters; None: there is none
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     cut: Callable[[int], tuple[tuple[int, int], ...]] | None = None  # batch sizes of a piece of so many samples
+    scale_rate: float | None = None  # factor of the learning rate for a learned scale of the inputs; None: without one
 
     def stepping(self, n_layers: int) -> Stepping:
         """How gradients become steps."""
         layers = self.layers or (LayerStep(self.penalty),) * n_layers
-        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed)
+        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed, self.scale_rate)
 
     @property
     def steps(self) -> Any:

@@ -20,6 +20,14 @@ MISSING_CURE = '; leave such samples out, or pass fastnn.Network(..., missing="m
 _BLOCK = 1 << 22  # elements looked at together, so that a check takes little memory
 
 
+class InputScale(NamedTuple):
+    """What kernels do to data as they read them: ``x / divisor``, or column by column ``(x - shift) * factor``."""
+
+    divisor: float = 1.0
+    shift: Array | None = None  # (n_in,) of the network's dtype; None for a sparse matrix
+    factor: Array | None = None  # the same; None where the divisor does
+
+
 class Features(NamedTuple):
     """Samples. Dense: ``values`` (n, n_in), the rest empty. Sparse: CSR's values, column numbers and row starts."""
 
@@ -27,6 +35,7 @@ class Features(NamedTuple):
     indices: Array  # int32
     starts: Array  # (n + 1,) int64
     n: int
+    scale: InputScale | None = None  # of bytes and of CSR's values; None: they are what the network sees
 
 
 class Targets(NamedTuple):

@@ -2,6 +2,7 @@
 
 python scripts/memory_use.py float32   how far the peak of an epoch of case A is above what was in use before it
 python scripts/memory_use.py uint8     the same on images kept as bytes
+python scripts/memory_use.py wide      what a network of 64 MB of weights takes beyond the wide sparse data
 python scripts/memory_use.py fits      what 1,000 fits of a small network leave behind
 
 Kernels are loaded or compiled before the count begins.
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse
 
 import fastnn
 
@@ -42,6 +44,36 @@ def growth_in_epoch(dtype: str) -> int:
     return _bytes("VmHWM") - before
 
 
+def _sparse(n_in: int) -> scipy.sparse.csr_array:
+    """5,000 samples of 30 entries, one of them of 3,000."""
+    generator = np.random.default_rng(0)
+    lengths = np.full(5000, 30)
+    lengths[1] = 3000
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    columns = np.concatenate([np.sort(generator.choice(n_in, n, replace=False)) for n in lengths])
+    return scipy.sparse.csr_array((generator.random(starts[-1], np.float32), columns, starts), (5000, n_in))
+
+
+def growth_with_wide_data() -> int:
+    """A network made, trained, and used in every way, on a million columns."""
+    y = np.arange(5000) % 2
+
+    def use(X: scipy.sparse.csr_array) -> None:
+        network = fastnn.Network([X.shape[1], 16, 2])
+        network.fit(X, y, epochs=1, batch_size=32, optimizer=fastnn.SGD(0.1), progress=False)
+        network.evaluate(X, y)
+        network.predict(X)
+        network.gradients(X, y)
+
+    use(_sparse(1 << 12))
+    wide = _sparse(1 << 20)
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _bytes("VmRSS")
+    use(wide)
+    return _bytes("VmHWM") - before
+
+
 def growth_over_fits() -> int:
     """Networks made, trained and dropped, one after the other."""
     generator = np.random.default_rng(0)
@@ -56,4 +88,5 @@ def growth_over_fits() -> int:
 
 
 if __name__ == "__main__":
-    print(growth_over_fits() if sys.argv[1] == "fits" else growth_in_epoch(sys.argv[1]))
+    others = {"fits": growth_over_fits, "wide": growth_with_wide_data}
+    print(others[sys.argv[1]]() if sys.argv[1] in others else growth_in_epoch(sys.argv[1]))

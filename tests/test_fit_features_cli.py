@@ -57,6 +57,13 @@ def test_options_are_the_arguments_of_fit(run, options, arguments):
         np.testing.assert_array_equal(mine, its)
 
 
+def test_a_scale_of_the_inputs_is_learned_where_it_is_wanted(run):
+    scale = run("--input-scale")[0].input_scale
+    assert scale is not None
+    assert len(np.unique(scale)) > 10
+    assert run()[0].input_scale is None
+
+
 def test_patience_keeps_the_best(run):
     net, out, _, code = run("--epochs", "200", "--learning-rate", "1.5", "--patience", "2", "--validation-split", "0.2")
     assert code == 0

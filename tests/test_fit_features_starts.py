@@ -319,3 +319,17 @@ def test_own_formulas_in_populations():
     alone = network(activation=SWISH, output="identity", cost=CAUCHY, seed=1)
     alone.fit(X, X[:, :10], epochs=2, optimizer=MEAN)
     assert same(networks[1], alone)
+
+
+def test_optimizers_of_one_name_have_memories_of_their_own():
+    """Such as one that is written anew in a notebook: what the first one kept means nothing to the second."""
+    X, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
+    heavy = fastnn.optimizer("mine", lambda g, p, s, n: (p - n.rate * s.m, (s.m + g,)), learning_rate=0.1, states=["m"])
+    other = fastnn.optimizer("mine", lambda g, p, s, n: (p - n.rate * g, (s.m + 1,)), learning_rate=0.1, states=["m"])
+    net = fastnn.Network([3, 2])
+    net.fit(X, y, epochs=2, optimizer=heavy)
+    net.fit(X, y, epochs=1, batch_size=40, optimizer=other)
+    np.testing.assert_array_equal(net._engine.read(0, net._engine.state_buffers()[0])[0], np.ones((2, 3)))
+    faster = fastnn.optimizer("mine", lambda g, p, s, n: (p - n.rate * g, (s.m + 1,)), learning_rate=0.5, states=["m"])
+    net.fit(X, y, epochs=1, batch_size=40, optimizer=faster)  # the same equations
+    np.testing.assert_array_equal(net._engine.read(0, net._engine.state_buffers()[0])[0], np.full((2, 3), 2))

@@ -490,3 +490,20 @@ def test_histories_are_pickled():
     earlier = History.__new__(History)
     earlier.__setstate__({"train_cost": [0.5], "train_accuracy": [0.9], "seconds": [1.0], "stopped_by": "callback"})
     assert earlier == History(train_cost=[0.5], train_accuracy=[0.9], seconds=[1.0], stopped_by="callback")
+
+
+@pytest.mark.parametrize("form", ["coo", "bsr", "dia", "arrow"])
+def test_samples_are_held_out_of_whatever_holds_them_before_a_scale_is_learned(form):
+    rng = np.random.default_rng(0)
+    dense, labels = np.rint(4 * rng.random((60, 4))) + 1, np.arange(60) % 2
+    if form == "arrow":
+        pa = pytest.importorskip("pyarrow")
+        given = pa.table({f"c{i}": dense[:, i] for i in range(4)})
+    else:
+        given = getattr(scipy.sparse, f"{form}_matrix")(dense)
+    networks = [Network([4, 2], scale="standard") for _ in range(2)]
+    networks[0].fit(given, labels, epochs=2, validation_split=0.2)
+    networks[1].fit(
+        dense if form == "arrow" else scipy.sparse.csr_matrix(dense), labels, epochs=2, validation_split=0.2
+    )
+    assert same(*networks)

@@ -8,8 +8,8 @@ import pytest
 from scipy import sparse
 
 import fastnn
-from fastnn import Network
-from fastnn.inputs import scaling
+from fastnn import Network, validation
+from fastnn.inputs import scaling, tables
 
 RNG = np.random.default_rng(0)
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
@@ -370,3 +370,45 @@ def test_a_file_whose_scale_is_not_right(name, bad, tmp_path):
     persistence.write(tmp_path / "net", record)
     with pytest.raises(ValueError, match=name):
         fastnn.load(tmp_path / "net")
+
+
+# --- nothing twice ---
+
+
+def count_calls(monkeypatch, room, name):
+    """The first arguments that a function of a module is called with from now on."""
+    seen, function = [], getattr(room, name)
+    monkeypatch.setattr(room, name, lambda first, *rest: seen.append(first) or function(first, *rest))
+    return seen
+
+
+def test_a_frame_is_converted_once_where_no_scale_is_to_be_learned(monkeypatch):
+    pd = pytest.importorskip("pandas")
+    seen = count_calls(monkeypatch, tables, "read_table")
+    net = Network([2, 2], scale=3.0)
+    net.fit(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}), [0, 1], epochs=0)
+    assert seen == ["X"]
+    assert net._reader.names == ("a", "b")
+
+
+def test_converted_numbers_are_looked_through_once(monkeypatch):
+    net = mirror(2, scale=3.0)
+    seen = count_calls(monkeypatch, validation, "check_finite")
+    net.forward(np.ones((5, 2), np.float32))
+    assert seen == ["X"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"scale": 3.0}, {"scale": "minmax"}, {"scale": "minmax", "missing": "mean"}])
+def test_what_is_not_finite_is_named_whatever_becomes_of_it(settings):
+    net = Network([2, 2], dtype="float32", **settings)
+    X = np.ones((40, 2))  # a constant column becomes 0, but not where it is infinite
+    X[:, 1] = np.arange(40)
+    net.fit(X, np.arange(40) % 2, epochs=0)
+    for column, bad in ((0, np.inf), (1, np.inf), *([] if "missing" in settings else [(0, np.nan), (1, np.nan)])):
+        wrong = X.copy()
+        wrong[3, column] = bad
+        with pytest.raises(ValueError, match=f"X must be finite, got {bad}"):
+            net.evaluate(wrong, np.arange(40) % 2)
+    X[3, 1] = 1e300
+    with pytest.raises(ValueError, match="X must fit into float32, but holds numbers beyond its range"):
+        net.evaluate(X, np.arange(40) % 2)

@@ -1,5 +1,6 @@
 """The compiled engine, through the public Network, against the slow reference: shapes, dtypes, padding, compilation."""
 
+import ctypes
 import os
 import re
 import subprocess
@@ -30,7 +31,7 @@ import fastnn
 from fastnn.kernels import epoch, outputs
 from fastnn.kernels.buffers import CACHE_LINE, Data
 from fastnn.kernels.compile import Piece, entry
-from fastnn.kernels.host import PANEL_VECTORS
+from fastnn.kernels.host import PANEL_VECTORS, lanes_of
 from fastnn.kernels.lists import Inputs
 from fastnn.kernels.records import Int64s, Packed
 from fastnn.kernels.rows import stretch_of
@@ -394,7 +395,8 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
     n, itemsize = 20, np.dtype(dtype).itemsize
     values, start, end = np.zeros(n * n_in, dtype), n_in // 3, n_in - n_in // 4
     bytes_, floats, integers, offsets = (np.empty(0, kind) for kind in ("u1", "f4", "i4", "i8"))
-    data = Data(bytes_, 255.0, floats, integers, offsets, np.zeros(n, np.int64), floats, floats, True, 1)
+    labels = np.zeros(n, np.int64)
+    data = Data(bytes_, 255.0, floats, floats, floats, integers, offsets, labels, floats, floats, True, 1, 0)
     data = data._replace(pixels=values) if kind == "bytes" else data._replace(features=values)
     if kind == "CSR":  # all of a sample's entries, whichever inputs are asked for
         data = data._replace(columns=np.zeros(n * n_in, "i4"), starts=n_in * np.arange(n + 1))
@@ -452,3 +454,46 @@ def test_an_epoch_of_float32_stays_in_float32_vectors(epoch_ir: str) -> None:
     assert f"call <{lanes} x float> @llvm.fma" in epoch_ir.replace("tail ", "")
     assert "fpext <" not in epoch_ir
     assert f"<{lanes} x double>" not in epoch_ir
+
+
+def test_address_of_is_what_numpy_says(tmp_path):
+    from fastnn.kernels.records import address_of
+
+    whole = np.arange(60.0).reshape(6, 10)
+    frozen = whole.copy()
+    frozen.flags.writeable = False
+    mapped = np.memmap(tmp_path / "m", np.int32, "w+", shape=(5,))
+    for array in (whole, whole[2:, 3:], whole[::-1], frozen, mapped, mapped[1:], np.array(3.0), whole.astype(">f4")):
+        assert address_of(array) == array.__array_interface__["data"][0]
+    assert address_of(np.empty(0)) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_divisions_and_roots_of_steps_are_right_to_a_unit_in_the_last_place(dtype):
+    from fastnn.formulas import ops
+    from fastnn.formulas.expressions import variable
+    from fastnn.kernels import parts, steps
+
+    g, p = variable("g"), variable("p")
+    part = steps.step_part(steps.Rule((g / p, ops.sqrt(p)), ("root",), ()), clears=False)
+    i64, pointer = ctypes.c_int64, ctypes.c_void_p
+    kind = ctypes.CFUNCTYPE(None, i64, i64, pointer, pointer, i64, i64, pointer, i64, pointer)
+    step = kind(parts.address(part, getattr(types, dtype)))
+    rng, n, lanes = np.random.default_rng(0), 1 << 16, lanes_of(np.dtype(dtype).itemsize)
+    top = np.float64(2.0) ** (62 if dtype == "float32" else 500)  # quotients must be normal numbers, too
+    below = np.exp(rng.uniform(-np.log(top), np.log(top), n)).astype(dtype)
+    above = (np.exp(rng.uniform(-np.log(top), np.log(top), n)) * rng.choice([-1, 1], n)).astype(dtype)
+    below[:3], above[:3] = [1, 2, 0.25], [0, -0.0, 3]
+    params, states, hyper = below.copy(), np.zeros(n, dtype), np.zeros(1, dtype)
+    addresses = (array.ctypes.data for array in (params, above, states, hyper))
+    p_at, g_at, s_at, h_at = addresses
+    step(n // lanes, lanes, p_at, g_at, 1, 0, s_at, 0, h_at)
+    for found, wanted in (
+        (params, above.astype(np.longdouble) / below),
+        (states, np.sqrt(below.astype(np.longdouble))),
+    ):
+        assert (abs(found - wanted) <= np.spacing(abs(wanted).astype(dtype))).all()
+    params[:], states[:] = 0, 1
+    step(n // lanes, lanes, p_at, g_at, 1, 0, s_at, 0, h_at)
+    assert not states.any()  # the root of 0 is 0
+    assert not np.isfinite(params).any()

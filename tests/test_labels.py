@@ -349,6 +349,32 @@ def test_a_file_that_says_wrong_things_of_the_data(change, tmp_path):
         fastnn.load(tmp_path / "net")
 
 
+# --- labels that NumPy would turn into others ---
+
+
+def test_whole_numbers_beyond_what_float64_tells_apart():
+    y = np.array([2**60, 2**60 + 1, 7] * 20, object)
+    net = Network([1, 3]).copy()
+    net.fit(np.tile([[0.0], [1.0], [2.0]], (20, 1)), y, epochs=1)
+    assert net.classes.tolist() == [7, 2**60, 2**60 + 1]
+    with pytest.raises(ValueError, match="64 bits"):
+        Network([1, 3]).fit([[0.0], [1.0], [2.0]], np.array([2**70, 1, 2], object))
+
+
+@pytest.mark.parametrize("y", [["a", float("nan"), "b"], ["a", 1, "b"], [None, "a", "b"]])
+def test_a_list_of_text_and_something_else_is_refused(y):
+    with pytest.raises((ValueError, TypeError), match="y must"):
+        Network([1, 3]).fit([[0.0], [1.0], [2.0]], y)
+
+
+def test_text_in_a_matrix_is_refused():
+    net = Network([1, 2])
+    net.fit([[0.0], [1.0]], ["a", "b"])
+    for use in (net.fit, net.evaluate, net.gradients):
+        with pytest.raises(ValueError, match=r"one label for every sample \(n,\)"):
+            use([[0.0], [1.0]], [["a", "b"], ["b", "a"]])
+
+
 # --- defaults ---
 
 

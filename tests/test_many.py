@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 from children import run_python
+from states import same
 
 import fastnn
 from fastnn import SGD, Adam, Network, each, fit_many
@@ -604,3 +605,21 @@ def test_training_does_not_need_a_stderr(stream, progress, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     histories = fit_many([small(i) for i in range(2)], X, y, epochs=2, progress=progress)
     assert [history.stopped_by for history in histories] == ["epochs", "epochs"]
+
+
+def test_one_early_stopping_for_all_is_one_for_each():
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(120, 4)), rng.integers(0, 2, 120)
+    settings = {"epochs": 30, "validation_data": (X[60:], y[60:])}
+
+    def stop():
+        return fastnn.EarlyStopping("val_cost", patience=2)
+
+    alone = [Network([4, 8, 2], seed=i) for i in range(6)]
+    for network in alone:
+        network.fit(X[:60], y[:60], callbacks=[stop()], **settings)
+    together = [Network([4, 8, 2], seed=i) for i in range(6)]
+    fit_many(together, X[:60], y[:60], callbacks=[stop()], n_jobs=3, **settings)
+    for one, other in zip(alone, together, strict=True):
+        assert same(one, other)
+        assert one.history.best_epoch == other.history.best_epoch

@@ -222,7 +222,8 @@ def test_csv_header_rule(text, label_column, tmp_path):
         (["0", "3", "-1"], "int64"),
         (["1.0", "2e0", "-0.0"], "int64"),
         ([str(2**53), "0", "0"], "int64"),
-        ([str(2**60), "0", "0"], "float64"),
+        ([str(2**60), "0", "0"], "int64"),
+        ([str(2**70), "0", "0"], "float64"),
         (["0.5", "1", "2"], "float64"),
         (["-inf", "1", "2"], "float64"),
     ],
@@ -231,6 +232,14 @@ def test_csv_label_dtype(labels, dtype, tmp_path):
     _, y = read_csv(written(tmp_path, "data", "".join(f"{label},9\n" for label in labels)))
     assert y.dtype == dtype
     assert np.array_equal(y, np.array(labels, np.float64), equal_nan=True)
+
+
+def test_csv_labels_beyond_what_float64_tells_apart(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{2**60},1\n{2**60 + 1},2\n{2**60},3\n")
+    assert read_csv(path)[1].tolist() == [2**60, 2**60 + 1, 2**60]
+    path.write_text(f'"{2**60}";1,5\n"{2**60 + 1}";2,5\n')
+    assert read_csv(path)[1].tolist() == [2**60, 2**60 + 1]
 
 
 @pytest.mark.parametrize("label_column", [0, 3, None])

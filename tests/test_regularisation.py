@@ -177,3 +177,24 @@ def test_each_layer_has_rates_and_penalties_of_its_own(dtype: str) -> None:
 def test_what_is_refused(wishes: Wishes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         layer_steps(wishes, 2)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("optimizer", [fastnn.SGD(0.3), fastnn.Adam(0.05)])
+def test_an_average_is_of_weights_as_max_norm_leaves_them(sparse: bool, optimizer: Any) -> None:
+    net, X, Y = problem(60, [70, 33, 3], "float64", sparse)
+    decay, seen = 0.7, []
+    net.fit(
+        scipy.sparse.csr_matrix(X) if sparse else X,
+        Y,
+        epochs=4,
+        batch_size=60,  # a step an epoch
+        optimizer=optimizer,
+        max_norm=[0.5, 0.4],
+        weight_average=decay,
+        callbacks=[lambda network, history: seen.append([np.array(W) for W in network.weights])],
+    )
+    shares = decay ** np.arange(len(seen) - 1, -1, -1)
+    for layer, found in enumerate(net.averaged().weights):
+        wanted = sum(share * step[layer] for share, step in zip(shares, seen, strict=True)) / shares.sum()
+        np.testing.assert_allclose(found, wanted, atol=1e-12)

@@ -170,3 +170,57 @@ def test_dense_data_take_the_dense_layer() -> None:
     assert net.fit(rng.random((20, 100)), rng.integers(0, 2, 20), epochs=1).first_layer.startswith("dense: 100%")
     small = fastnn.Network([4, 2])
     assert small.fit(np.zeros((20, 4)), rng.integers(0, 2, 20), epochs=1).first_layer.startswith("dense: fewer than")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_wide_sparse_data_agree_with_their_columns_alone(dtype: str, threads: int) -> None:
+    """A row of many entries among short and empty ones, in blocks that several threads own, up to either end."""
+    rng, n_in = np.random.default_rng(0), 100_003
+    columns = np.sort(rng.choice(n_in, 700, replace=False))
+    columns[0], columns[-1] = 0, n_in - 1
+    narrow = rng.normal(size=(90, 700)) * (rng.random((90, 700)) < 0.02)
+    narrow[3], narrow[4] = rng.normal(size=700), 0
+    y = rng.integers(0, 3, 90)
+    cells = scipy.sparse.coo_array(narrow)
+    wide = scipy.sparse.csr_array((cells.data, (cells.row, columns[cells.col])), (90, n_in))
+    net = fastnn.Network([n_in, 33, 3], dtype=dtype)
+    twin = fastnn.Network([700, 33, 3], dtype=dtype)
+    twin.weights, twin.biases = [net.weights[0][:, columns], net.weights[1]], list(net.biases)
+    for _ in range(2):
+        settings = {
+            "epochs": 2,
+            "batch_size": 20,
+            "optimizer": fastnn.Adam(0.003),
+            "threads": threads,
+            "shuffle": False,
+        }
+        net.fit(wide, y, **settings)
+        twin.fit(narrow, y, **settings)
+    tolerance = {"float32": 2e-3, "float64": 1e-9}[dtype]  # sums in another order; Adam divides by small numbers
+    np.testing.assert_allclose(net.weights[0][:, columns], twin.weights[0], atol=tolerance)
+    np.testing.assert_allclose(net.forward(wide), twin.forward(narrow), atol=tolerance)
+    assert net.evaluate(wide, y)["cost"] == pytest.approx(twin.evaluate(narrow, y)["cost"], rel=tolerance)
+    gradient, expected = (n.gradients(X, y)[0][0] for n, X in ((net, wide), (twin, narrow)))
+    np.testing.assert_allclose(gradient[:, columns], expected, atol=tolerance)
+
+
+def test_wide_sparse_data_give_the_same_bits_for_any_number_of_threads() -> None:
+    """Each thread lists the next batch while others may still read their lists of this one."""
+    rng, n_in = np.random.default_rng(0), 200_000
+    X = scipy.sparse.random(400, n_in, 2e-4, "csr", np.float32, rng)
+    y, nets = rng.integers(0, 3, 400), [fastnn.Network([n_in, 17, 3]) for _ in range(3)]
+    for net, threads in zip(nets, (1, 2, 3), strict=True):
+        net.fit(X, y, epochs=3, batch_size=16, optimizer=fastnn.Adam(0.01), threads=threads)
+    assert all((net.weights[0] == nets[0].weights[0]).all() for net in nets)
+
+
+def test_wide_sparse_data_are_diagnosed_like_dense_ones() -> None:
+    rng, n_in = np.random.default_rng(0), 20_000
+    X = scipy.sparse.random(200, n_in, 1e-3, "csr", np.float32, rng)
+    X.data[:] = 1000 * (1 + X.data)
+    y = rng.integers(0, 3, 200)
+    net = fastnn.Network([n_in, 8, 3], initializer="normal")
+    found, wanted = (net.diagnose(data, y) for data in (X, X.toarray()))
+    assert [finding.name for finding in found] == [finding.name for finding in wanted] != []
+    assert "from 0 to 2000 in all" in found[0].evidence

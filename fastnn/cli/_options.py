@@ -82,6 +82,7 @@ NETWORK_OPTIONS = (
     Option("cost", str, f"what training minimises: {_listed(COSTS)}"),
     Option("initializer", str, f"how the weights start: {_listed(INITIALIZER_NAMES)}"),
     Option("scale", _scale, f"how inputs are scaled: a number that divides them, or {_listed(SCALES)}"),
+    Option("input_scale", bool, "learn a scale for every input"),
     Option("dtype", str, f"of the weights and the arithmetic: {_listed(validation.DTYPES)}"),
     Option("seed", int, "start of the random numbers"),
 )
@@ -133,7 +134,8 @@ def _default_text(name: str, owners: Sequence[Callable[..., Any]]) -> str:
 def add_options(group: Any, options: Iterable[Option], owners: Sequence[Callable[..., Any]]) -> None:
     for option in options:
         text = f"{option.help} (default: {_default_text(option.name, owners)})"
-        group.add_argument(flag(option.name), type=option.kind, default=argparse.SUPPRESS, help=text)
+        kind: dict[str, Any] = {"action": "store_true"} if option.kind is bool else {"type": option.kind}
+        group.add_argument(flag(option.name), default=argparse.SUPPRESS, help=text, **kind)
 
 
 def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:

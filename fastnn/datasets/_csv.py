@@ -798,8 +798,15 @@ def _labels(path: PathLike, table: _Table, fields: list[bytes]) -> Array:
         if y is None:
             _check_stray_labels(path, table, fields, [_is_number(field) for field in plain])
             return _names_of_classes(path, table, fields)
-    is_whole = bool(np.all(y == np.floor(y)) and np.all(np.abs(y) <= _EXACT))
-    return y.astype(np.int64) if is_whole else y
+        fields = plain
+    if not (y == np.floor(y)).all():
+        return y
+    if (np.abs(y) <= _EXACT).all():
+        return y.astype(np.int64)
+    try:  # numbers of customers and the like, of which float64 would take some for the same
+        return np.array([int(field) for field in fields], np.int64)
+    except (ValueError, OverflowError):
+        return y
 
 
 def _label_numbers(fields: list[bytes]) -> Array | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from fastnn.diagnostics.wording import LIBRARY, Wording
-from fastnn.engine import Engine
+from fastnn.engine import Engine, dense_rows
 from fastnn.formulas import numeric
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.costs import Cost
@@ -50,13 +50,14 @@ class Model(NamedTuple):
 class Sample(NamedTuple):
     """The samples that are looked at, as dense matrices, and what is known of all the data."""
 
-    X: Array  # (k, n_in), as the network sees them
+    X: Array  # (k, n_in), or (k, len(columns)), as the network sees them
     targets: Array  # (k, n_out)
     weights: Array  # (k, 1)
     counts: Array  # how many of each class there are in all the data; empty: these are no classes
     weighted: bool
     sparse: bool
     n: int  # samples of all the data
+    columns: Array | None = None  # of very wide sparse data those that these samples have, and one of zeros
 
     @property
     def answers(self) -> Array:
@@ -67,7 +68,7 @@ class Sample(NamedTuple):
 class State(NamedTuple):
     """A network's numbers on the samples, layer by layer."""
 
-    weights: list[Array]  # (n_out, n_in)
+    weights: list[Array]  # (n_out, n_in), of the first layer those of the sample's columns
     Z: list[Array]  # weighted inputs
     A: list[Array]  # activations; one more than layers, the samples themselves come first
     deltas: list[Array]  # dC/dZ
@@ -109,10 +110,11 @@ def one_core() -> Iterator[None]:
 @one_core()
 def look(model: Model, sample: Sample) -> State:
     """Take the samples through the network, there and back, in plain NumPy: a look must not disturb the scratch."""
-    weights, Z, A = [], [], [sample.X]
+    scale = model.engine.read_scale()
+    weights, Z, A = [], [], [sample.X if scale is None else sample.X * scale]
     with np.errstate(all="ignore"):
         for i, row in enumerate(model.rows):
-            W, b = model.engine.read(i)
+            W, b = model.engine.read(i, columns=None if i else sample.columns)
             weights.append(W)
             Z.append(A[-1] @ W.T + b)
             A.append(numeric.activate(row, Z[-1]))
@@ -152,19 +154,18 @@ def draw(model: Model, data: Data, n: int, among: Array | None = None) -> Sample
         targets = matrix[rows]
     weighted = data.sample_weight.size > 0
     weights = data.sample_weight[rows, np.newaxis] if weighted else np.ones((len(rows), 1), dtype)
-    X = _inputs_of(data, rows, n_in, dtype)
-    return Sample(X, targets, weights, counts, weighted, data.starts.size > 0, n)
+    columns = _columns_of(data, rows, n_in) if is_wide(model, data) else None
+    X = dense_rows(data, rows, n_in, dtype, columns)
+    return Sample(X, targets, weights, counts, weighted, data.starts.size > 0, n, columns)
 
 
-def _inputs_of(data: Data, rows: Array, n_in: int, dtype: Any) -> Array:
-    if data.starts.size:
-        X = np.zeros((len(rows), n_in), dtype)
-        for i, row in enumerate(rows):
-            entries = slice(data.starts[row], data.starts[row + 1])
-            X[i, data.columns[entries]] = data.features[entries]
-        return X
-    if data.pixels.size:
-        fractions: Array = data.pixels.reshape(-1, n_in)[rows].astype(dtype) / dtype.type(data.divisor)
-        return fractions
-    dense: Array = data.features.reshape(-1, n_in)[rows]
-    return dense
+def is_wide(model: Model, data: Data) -> bool:
+    """Whether the samples are looked at in their own columns alone: a dense matrix would dwarf the network."""
+    return data.starts.size > 0 and model.engine.layers[0].n_in > _NUMBERS // _SAMPLES
+
+
+def _columns_of(data: Data, rows: Array, n_in: int) -> Array:
+    """The columns in which some of the rows have entries, and where there are others the first of those."""
+    found = np.unique(np.concatenate([data.columns[data.starts[row] : data.starts[row + 1]] for row in rows]))
+    lacking = np.append(np.flatnonzero(found != np.arange(len(found))), len(found))[0]
+    return found if lacking == n_in else np.insert(found, lacking, lacking)

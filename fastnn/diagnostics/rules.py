@@ -215,7 +215,8 @@ def _initializer(e: Evidence) -> Verdict | None:
         alike = layer in e.hidden and len(W) > 1 and np.ptp(W, axis=0).max() == 0 and np.ptp(Z, axis=1).max() == 0
         if e.learned or not (alike or size > _LARGE_Z or 0 < size < _SMALL_Z or (_all_positive(W) and size > 4)):
             continue
-        seen = f"|z| is typically {_rms(Z):.3g}, with weights of {_rms(W):.2g} from {W.shape[1]} inputs"
+        n_in = e.model.engine.layers[layer].n_in
+        seen = f"|z| is typically {_rms(Z):.3g}, with weights of {_rms(W):.2g} from {n_in} inputs"
         if alike:
             seen = f"its {len(W)} units have the same weights, learn the same and stay one unit"
         elif _all_positive(W):

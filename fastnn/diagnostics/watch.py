@@ -4,15 +4,18 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.diagnostics import look as looking
-from fastnn.diagnostics.look import FEW, Model, Sample, draw
+from fastnn.diagnostics.look import FEW, Model, Sample, draw, is_wide
 from fastnn.diagnostics.rules import RULES, Evidence, Findings, Settings, judge
 from fastnn.history import History
 from fastnn.kernels.buffers import Data
+
+Array = NDArray[Any]
 
 _SHARE_OF_TIME = 0.01
 _LIBRARY = "fastnn"
@@ -88,11 +91,17 @@ class Watch:
         self._fresh, self.budget = budget is None and self._judges, budget or Budget()
         self._untrained = model.engine.memory.steps == 0
         self._sample: Sample | None = None
+        self._start: Array | list[Array] = []  # parameters, or weights as a look sees them
+        self.has_looked = False
         self._looked = 0  # epochs before the latest look
 
     def begin(self) -> None:
         """Note where training starts."""
-        if self._judges:
+        if self._judges and is_wide(self._model, self._data):
+            # What is to be seen of the first layer is a small part of it; the sample, which tells which, costs little.
+            self._sample = draw(self._model, self._data, self._n, self._among)
+            self._start = self._weights(None)
+        elif self._judges:
             self._start = self._model.engine.params.copy()
         if self._fresh:
             self.look()
@@ -108,19 +117,21 @@ class Watch:
         if self._fresh and self._looked < len(self._history.train_cost):
             self.look()
 
-    @property
-    def has_looked(self) -> bool:
-        """Whether there was a look."""
-        return self._sample is not None
+    def _weights(self, params: Array | None) -> list[Array]:
+        """The layers' weights as a look sees them, now or in a copy of the parameters."""
+        columns = self._sample.columns if self._sample else None
+        read = self._model.engine.read
+        return [read(i, params, None if i else columns)[0] for i in range(len(self._model.activations))]
 
     def look(self) -> None:
         """Look and warn, whatever it costs."""
         began, epochs, kinds = time.perf_counter(), len(self._history.train_cost), ["state", "course"]
-        if self._sample is None:
-            self._sample = draw(self._model, self._data, self._n, self._among)
+        self._sample = self._sample or draw(self._model, self._data, self._n, self._among)
+        if not self.has_looked:
+            self.has_looked = True
             kinds += ["data"] + ["start"] * (epochs == 0 and self._untrained)
-        state, read = looking.look(self._model, self._sample), self._model.engine.read
-        start = [read(i, self._start)[0] for i in range(len(self._model.activations))]
+        state = looking.look(self._model, self._sample)
+        start = self._start if isinstance(self._start, list) else self._weights(self._start)
         evidence = Evidence(self._model, self._settings, self._sample, state, start, epochs, self._history)
         found = judge(evidence, kinds, self._history.findings)
         took = time.perf_counter() - began

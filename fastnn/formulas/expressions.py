@@ -10,8 +10,8 @@ walked without recursion: their depth is not bounded by Python's stack.
 
 import math
 import numbers
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from threading import Lock
 from typing import Any, NamedTuple, NoReturn
 from weakref import WeakValueDictionary
 
@@ -176,6 +176,14 @@ class Expression:
     def __ge__(self, other: Any) -> NoReturn:
         raise FormulaError("formulas have no >=: write x < y and exchange the branches of ops.where")
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same node; inside of a formula, where that would decide for all values, refused."""
+        if self is not other and _tracing.depth:
+            raise FormulaError("formulas have no == or !=, nor in: numbers are compared with < and > in ops.where")
+        return self is other
+
+    __hash__ = object.__hash__
+
     def __bool__(self) -> NoReturn:
         raise TypeError(
             "a formula is traced once for all values, so that it cannot decide with if, and, or, max or min: "
@@ -204,7 +212,7 @@ class Expression:
 
 _OPERATORS = ("add", "subtract", "multiply", "divide", "less", "greater")
 _nodes: WeakValueDictionary[Any, Expression] = WeakValueDictionary()
-_lock = Lock()
+_lock = threading.Lock()
 
 
 def _node(operation: str, arguments: tuple[Expression, ...] = (), value: float = 0.0, name: str = "") -> Expression:
@@ -305,6 +313,15 @@ def variables(expressions: Iterable[Expression]) -> tuple[str, ...]:
     return tuple(node.name for node in in_order(expressions) if node.operation == "variable")
 
 
+class _Tracing(threading.local):
+    """How many formulas this thread is calling."""
+
+    depth = 0
+
+
+_tracing = _Tracing()
+
+
 def trace(function: Callable[..., Any], names: Sequence[str]) -> Expression:
     """What ``function`` computes, seen by calling it once with the variables ``names``.
 
@@ -330,6 +347,7 @@ def trace(function: Callable[..., Any], names: Sequence[str]) -> Expression:
     >>> text(trace(lambda z: z * ops.sigmoid(z), ["z"]))
     'z * sigmoid(z)'
     """
+    _tracing.depth += 1
     try:
         result = function(*(variable(name) for name in names))
     except FormulaError:
@@ -340,6 +358,8 @@ def trace(function: Callable[..., Any], names: Sequence[str]) -> Expression:
         raise FormulaError(f"the formula of {', '.join(names)} fails: {error}") from error
     except Exception as error:
         raise FormulaError(f"the formula of {', '.join(names)} fails: {error}") from error
+    finally:
+        _tracing.depth -= 1
     if not isinstance(result, Expression) and (isinstance(result, bool) or not isinstance(result, numbers.Real)):
         raise FormulaError(f"a formula must return one value, this one returned {type(result).__name__} {result!r}")
     expression = lift(result)

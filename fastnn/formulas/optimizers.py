@@ -5,11 +5,13 @@ penalties; steps count from t = 1. The numbers of every step stand in a table of
 what depends on t and do not compute it.
 """
 
+import hashlib
+import json
 import math
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
@@ -747,10 +749,11 @@ class OwnOptimizer(Optimizer):
     first_states: tuple[float, ...]
     name: ClassVar[str] = "own"
 
-    @property
+    @cached_property
     def kernel(self) -> str:
-        """The name of its update equations."""
-        return self.own_name
+        """The name of its update equations, and what tells them from others of that name: memory is theirs alone."""
+        content = json.dumps([self.rule.states, self.rule.numbers, expressions.to_data(self.rule.expressions)])
+        return f"{self.own_name} {hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
     @property
     def rule(self) -> Rule:

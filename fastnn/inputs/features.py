@@ -1,5 +1,6 @@
 """Samples as kernels take them: checked, scaled, contiguous."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from fastnn.validation import UINT8, Features
 Array = NDArray[Any]
 
 _NO_INDICES, _NO_STARTS = np.empty(0, np.int32), np.empty(0, np.int64)
-_PIXELS = 255.0  # what kernels divide bytes by
+_LARGEST_BYTE = 255.0
 
 
 def check_shape(argument: str, table: Table, n_columns: int, note: str = "") -> None:
@@ -42,10 +43,10 @@ def dense_features(argument: str, table: Table, scaling: Scaling, dtype: np.dtyp
 
     With ``finite=False`` an array that is used as it is may still hold NaN and infinity, and its taker has to look.
     """
-    array = table.values
-    if _are_pixels(array, scaling):
-        # Bytes stay bytes: kernels take them for fractions of 255. A kernel that applies ``scaling.shift`` and
-        # ``scaling.factor`` itself takes every other array of bytes here too.
+    array, scale = table.values, None
+    if array.dtype == UINT8:
+        scale = scaling.in_kernels(dtype, False, _LARGEST_BYTE)
+    if scale is not None:
         kept = np.ascontiguousarray(array)
     elif scaling.common == 1 and array.dtype == dtype:
         kept = np.ascontiguousarray(array)
@@ -53,35 +54,34 @@ def dense_features(argument: str, table: Table, scaling: Scaling, dtype: np.dtyp
             check_values(argument, kept, table.names, missing=False)
     else:
         kept = _scaled(argument, table, scaling, dtype)
-    return Features(kept, _NO_INDICES, _NO_STARTS, len(array))
-
-
-def _are_pixels(array: Array, scaling: Scaling) -> bool:
-    return scaling.common == _PIXELS and array.dtype == UINT8
+    return Features(kept, _NO_INDICES, _NO_STARTS, len(array), scale)
 
 
 def are_used_in_place(array: Array, scaling: Scaling, dtype: np.dtype[Any]) -> bool:
     """Whether kernels take these samples from where they are."""
-    ready = _are_pixels(array, scaling) or (scaling.common == 1 and array.dtype == dtype)
+    bytes_are = array.dtype == UINT8 and scaling.in_kernels(dtype, False, _LARGEST_BYTE) is not None
+    ready = bytes_are or (scaling.common == 1 and array.dtype == dtype)
     return ready and array.flags.c_contiguous
 
 
 def _scaled(argument: str, table: Table, scaling: Scaling, dtype: np.dtype[Any]) -> Array:
     array = table.values
-    check_values(argument, array, table.names, scaling.fills)
     if scaling.common == 1:
         with np.errstate(all="ignore"):
             result = np.ascontiguousarray(array, dtype=dtype)
     else:
         result = scaling.apply(array, dtype)
-    _check_range(argument, result, dtype)
+    # NaN and infinity come through, so that one look is enough; the user's own numbers make the clearer message.
+    _check_range(argument, result, dtype, lambda: check_values(argument, array, table.names, scaling.fills))
     return result
 
 
-def _check_range(argument: str, result: Array, dtype: np.dtype[Any]) -> None:
+def _check_range(argument: str, result: Array, dtype: np.dtype[Any], explain: Callable[[], None]) -> None:
+    """Refuse what is not finite; ``explain`` raises where it was not from the start."""
     try:
         validation.check_finite(argument, result)
     except ValueError:
+        explain()
         raise ValueError(f"{argument} must fit into {dtype.name}, but holds numbers beyond its range") from None
 
 
@@ -112,7 +112,7 @@ def checked_csr(argument: str, matrix: Any) -> Any:
 
 
 def sparse_features(argument: str, matrix: Any, scaling: Scaling, dtype: np.dtype[Any]) -> Features:
-    """A checked CSR matrix, scaled; refused where zero would not stay zero."""
+    """A checked CSR matrix, scaled or to be scaled by kernels; refused where zero would not stay zero."""
     if scaling.shifts:
         raise ValueError(
             f"{argument} must be dense, got a sparse {type(matrix).__name__}: the scale that this network has learned "
@@ -122,6 +122,11 @@ def sparse_features(argument: str, matrix: Any, scaling: Scaling, dtype: np.dtyp
         raise ValueError(f'{argument} must be dense where missing="indicator", got a sparse {type(matrix).__name__}')
     entries = matrix.indptr[-1]
     indices = np.ascontiguousarray(matrix.indices[:entries], np.int32)
-    values = np.ascontiguousarray(scaling.apply_sparse(matrix.data[:entries], indices, dtype))
-    _check_range(f"{argument}.data", values, dtype)
-    return Features(values, indices, np.ascontiguousarray(matrix.indptr, np.int64), matrix.shape[0])
+    starts, values, scale = np.ascontiguousarray(matrix.indptr, np.int64), matrix.data[:entries], None
+    if values.dtype == dtype:
+        largest = max(-float(values.min(initial=0)), float(values.max(initial=0)))
+        scale = scaling.in_kernels(dtype, True, largest)
+    if scale is None:
+        values = scaling.apply_sparse(values, indices, dtype)
+        _check_range(f"{argument}.data", values, dtype, lambda: None)  # it was finite
+    return Features(np.ascontiguousarray(values), indices, starts, matrix.shape[0], scale)

@@ -3,6 +3,7 @@
 The first fit settles which (see `settle`), later data must agree, and answers come in the words that y came in.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,6 +88,8 @@ def read_targets(values: Any, n_out: int) -> Array:
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] != n_out):
         hint = "; for labels in one column pass y.ravel()" if array.ndim == 2 and array.shape[1] == 1 else ""
         raise ValueError(f"y must have shape (n,) or (n, {n_out}), got {validation.shape_text(array.shape)}{hint}")
+    if array.dtype.kind == "U" and array.ndim == 2 and n_out > 1:
+        raise ValueError(f"y must be one label for every sample (n,), got text {validation.shape_text(array.shape)}")
     return array
 
 
@@ -97,6 +100,8 @@ def read_labels(argument: str, values: Any) -> Array:
     if hasattr(array, "tocsr"):
         kind = type(values).__name__
         raise TypeError(f"{argument} must be a dense array, got a sparse {kind}: pass {argument}.toarray()")
+    if array.dtype.kind == "U" and not hasattr(values, "dtype"):
+        array = np.asarray(values, object)  # NumPy makes text of numbers and NaN beside text
     if array.dtype.kind in "UT":
         return array.astype(str)
     if array.dtype.kind == "O" and array.ndim > 0:
@@ -127,7 +132,18 @@ def _from_objects(argument: str, array: Array) -> Array:
         return array.astype(str)
     if kinds == {"bool"}:
         return array.astype(bool)
+    if all(isinstance(value, (int, np.integer)) for value in array.flat):
+        return _whole(argument, array)
     return validation.numbers_of(argument, array, False, validation.place_text)
+
+
+def _whole(argument: str, array: Array) -> Array:
+    """Whole numbers of Python, which float64 would not tell apart beyond 2**53."""
+    for dtype in (np.int64, np.uint64):
+        with contextlib.suppress(OverflowError):
+            return array.astype(dtype)
+    wrong = next(value for value in array.flat if not -(1 << 63) <= value < 1 << 63)
+    raise ValueError(f"{argument} must hold whole numbers of 64 bits, or text, got {wrong}")
 
 
 def _check_whole(array: Array, n_out: int) -> None:

@@ -119,11 +119,9 @@ class Reader:
         if self.task is not None:
             return self
         reader = replace(self, task=self._settled_task(labels.read_targets(y, self.outputs.n)))
-        if self.scaling is not None and not hasattr(X, "columns") and not hasattr(X, "column_names"):
-            return reader
+        if self.scaling is not None:  # the columns themselves are looked at when they are read
+            return replace(reader, names=self.names or tables.names_of("X", X))
         table = self.table("X", X)
-        if self.scaling is not None:
-            return replace(reader, names=table.names or self.names)
         return replace(reader, names=table.names or self.names, scaling=self._learned(table))
 
     def _settled_task(self, y: Array) -> Task:

@@ -1,6 +1,12 @@
 """How inputs are brought to unit scale: part of a network, learned once, applied to whatever comes in.
 
-Every column x becomes ``(x - shift) / unit``, computed in float64. Missing values take the place of the column's mean.
+Every column x becomes ``(x - shift) / unit``. Missing values take the place of the column's mean.
+
+Dense numbers are converted, in float64. Bytes, and a sparse matrix's numbers that are of the network's dtype, stay as
+they are, and kernels apply the scale as they read them, in that dtype: ``x / divisor``, rounded once, where one number
+divides all; else ``(x - shift) * factor`` with shift and factor = 1 / unit rounded to it. With eps half the distance
+from 1 to the next number that is within ``eps * (|shift| + 3 |x - shift|) / unit`` of the exact value, and where shifts
+are whole numbers, as "minmax" has for bytes, within ``3 eps`` of it, relatively.
 """
 
 from collections.abc import Iterator
@@ -11,10 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.validation import InputScale
+
 Array = NDArray[Any]
 
 SCALES = ("minmax", "standard", "robust")
 MISSING = ("mean", "indicator")
+_MOST = 2.0**60  # products of two such numbers are far from the ends of float32
 _BLOCK = 1 << 20  # numbers converted together, so that float64 takes little memory
 _COLUMNS = 32  # whose quartiles are looked for together
 
@@ -52,10 +61,11 @@ class Scaling:
         """Every column divided by the same number."""
         return cls(np.zeros(n), np.full(n, number))
 
-    @property
-    def factor(self) -> Array:
-        """What a kernel multiplies with: ``(x - shift) * factor``."""
-        return 1 / self.unit
+    @cached_property
+    def _columns(self) -> tuple[Array, Array]:
+        """Shift and factor as kernels take them: constant columns, whose factor is 0, are not shifted."""
+        factor = 1 / self.unit
+        return np.where(factor == 0, 0.0, self.shift), factor
 
     @cached_property
     def shifts(self) -> bool:
@@ -65,9 +75,31 @@ class Scaling:
     @cached_property
     def common(self) -> float | None:
         """The one number that all is divided by, where that is all there is to do."""
-        if self.shifts or self.fill.size or not (self.unit == self.unit[0]).all():
+        return None if self.fills else self._divisor
+
+    @cached_property
+    def _divisor(self) -> float | None:
+        """The one number that all is divided by that is not missing."""
+        return None if self.shifts or not (self.unit == self.unit[0]).all() else float(self.unit[0])
+
+    @cached_property
+    def _is_moderate(self) -> bool:
+        """Whether in either dtype nothing that kernels compute of bytes is out of range, nor nearly."""
+        shift, factor = self._columns
+        used = factor[factor != 0]
+        return bool((abs(shift) <= _MOST).all() and (used <= _MOST).all() and (used >= 1 / _MOST).all())
+
+    def in_kernels(self, dtype: np.dtype[Any], sparse: bool, largest: float) -> InputScale | None:
+        """What kernels of a dtype are to do, to a sparse matrix or to bytes up to ``largest``.
+
+        None where the data must be converted: numbers are out of the ordinary, or there are columns of indicators.
+        """
+        if self.indicators or not self._is_moderate or largest > _MOST:
             return None
-        return float(self.unit[0])
+        if self._divisor is not None and self._divisor <= _MOST:
+            return InputScale(self._divisor)
+        shift, factor = (numbers.astype(dtype) for numbers in self._columns)
+        return InputScale(1.0, None if sparse else shift, factor)
 
     @property
     def fills(self) -> bool:
@@ -105,7 +137,7 @@ class Scaling:
         return result
 
     def apply_sparse(self, values: Array, columns: Array, dtype: np.dtype[Any]) -> Array:
-        """Scaled entries of a sparse matrix that lie in these columns; only where nothing is shifted or filled in."""
+        """Scaled entries of a sparse matrix that lie in these columns; only where nothing is shifted."""
         unit: Any = self.common or self.unit[columns]
         with np.errstate(all="ignore"):
             scaled: Array = (values / unit).astype(dtype, copy=False)

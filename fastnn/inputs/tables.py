@@ -46,6 +46,17 @@ def _frame(argument: str, values: Any) -> _Frame | None:
     return _Frame(names, lambda i: values[:, i])
 
 
+def names_of(argument: str, values: Any) -> Names:
+    """What the columns of a frame are called; None of anything else, and where nobody has named them."""
+    frame = None if type(values) is np.ndarray or hasattr(values, "tocsr") else _frame(argument, values)
+    return None if frame is None else _names(frame)
+
+
+def _names(frame: _Frame) -> Names:
+    named = frame.names != tuple(range(len(frame.names)))  # pandas numbers what nobody has named
+    return tuple(map(str, frame.names)) if named else None
+
+
 def read_table(argument: str, values: Any, missing: bool = False) -> Table:
     """A numeric array of any dtype, or a sparse matrix as CSR; with ``missing``, NaN where there is no value."""
     if type(values) is np.ndarray:
@@ -55,8 +66,7 @@ def read_table(argument: str, values: Any, missing: bool = False) -> Table:
     frame = _frame(argument, values)
     if frame is None:
         return Table(validation.check_numeric(argument, values, missing), None)
-    named = frame.names != tuple(range(len(frame.names)))  # pandas numbers what nobody has named
-    names = tuple(map(str, frame.names)) if named else None
+    names = _names(frame)
     if _is_uniform(values):
         return Table(np.asarray(values), names)
     columns = [_column(argument, name, frame.column(i), missing) for i, name in enumerate(frame.names)]

@@ -114,7 +114,7 @@ def take_features(X: Features, rows: Array) -> Features:
     if not X.starts.size:
         return X._replace(values=X.values[rows], n=len(rows))
     starts, entries = csr_rows(X.starts, rows)
-    return Features(X.values[entries], X.indices[entries], starts, len(rows))
+    return X._replace(values=X.values[entries], indices=X.indices[entries], starts=starts, n=len(rows))
 
 
 def take_targets(targets: Targets, rows: Array | slice) -> Targets:

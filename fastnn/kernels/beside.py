@@ -73,4 +73,4 @@ def compile_pieces() -> None:
 
     kind, *names = sys.argv[1:]
     for name in names:
-        getattr(epoch, name).compile(_KINDS[kind])
+        epoch.PIECES[name].compile(_KINDS[kind])

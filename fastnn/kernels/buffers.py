@@ -66,9 +66,11 @@ class Lists(NamedTuple):
     indices: Int32s  # flat (rows * stride): numbers of inputs within their block
     stride: int
     counts: Int64s  # flat (blocks * count_stride): how many, every block on cache lines of its own
+    shifts: Int64s  # of the same shape: where a block's list begins within its sample's room
     count_stride: int
     blocks: int  # into which the inputs are cut
     block_size: int  # inputs in a block; the last one may be smaller
+    share: int  # of a sample's room a thread's, where one block's list follows on another's; 0: each has room for all
 
 
 SAMPLES_PER_LIST = 2  # at most
@@ -89,15 +91,19 @@ class Code(NamedTuple):
     update: int
     update_lists: int
     drop_sparse: int
+    list_scaled: int
     whole_batch: int
     limit_norms: int
+    split_gradient: int
+    fold_scale: int
 
 
 class Net(NamedTuple):
     """A network as the kernels see it."""
 
     layers: Annotated[Any, TableOf(Layer)]
-    depth: int  # layers
+    depth: int  # layers; behind them come two more records where the inputs have a learned scale
+    scaled: int  # whether they have, see input_scale.py
     params: Numbers  # flat weights and biases
     params_size: int
     work: Numbers  # flat scratch
@@ -116,8 +122,11 @@ class Data(NamedTuple):
     Where there are ``starts``, ``features`` and ``columns`` are a CSR matrix's values and column numbers.
     """
 
-    pixels: Bytes  # flat (n * n_in): numbers of ``divisor``-ths
-    divisor: float
+    pixels: Bytes  # flat (n * n_in)
+    divisor: float  # of bytes, and of a CSR matrix's values
+    # Or column by column ``(x - shift) * factor``; absent where the divisor does, and ``shift`` also of a CSR matrix.
+    shift: Numbers  # (n_in,)
+    factor: Numbers  # (n_in,)
     features: Numbers  # flat (n * n_in)
     columns: Int32s  # (entries,)
     starts: Int64s  # (n + 1,)
@@ -126,6 +135,7 @@ class Data(NamedTuple):
     sample_weight: Numbers  # (n,); absent: all one
     classify: int  # whether argmax hits are worth counting
     blocks: int  # into which the inputs are cut where zeros are skipped, see lists.py; 0 where they are not
+    most_entries: int  # that a sample of a CSR matrix has; 0 for dense data
 
 
 class Batches(NamedTuple):
@@ -169,6 +179,7 @@ class Stepper(NamedTuple):
     clip_norm: float  # the largest norm of the whole gradient
     whole: int  # whether the gradient is kept in memory, and stepped by when it is complete
     limited: int  # whether some layer has a ``max_norm``
+    average: int  # where in ``state`` a mean of the weights over the steps begins; negative where there is none
     shrink: Float64s  # (1,) factor between a sparse first layer's weights and what is stored, see epoch.run
     in_place: int  # whether a sparse first layer's gradient goes straight into the weights
     # Addresses of parts, see steps.py.

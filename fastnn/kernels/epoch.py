@@ -53,7 +53,8 @@ from fastnn.kernels.forward import (
     sums_are_finite,
     weighted_of_first,
 )
-from fastnn.kernels.lists import Inputs, group_of, list_inputs
+from fastnn.kernels.input_scale import fold_scale, split_gradient
+from fastnn.kernels.lists import Inputs, group_of, list_inputs, list_scaled
 from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure, softmax_block
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
@@ -107,7 +108,7 @@ def first_sparse(
     """List what is not zero, and add up; a thread of several its blocks of inputs of the whole batch, then join."""
     blocks = Inputs(0, net.lists.blocks) if team.size == 1 else my_blocks(net.lists, team)
     batch = Rows(order, start, 0, samples)
-    list_inputs(data, batch, net.layers[0], net, blocks)
+    list_inputs(data, batch, net.layers[0], net, blocks, team.member)
     if key != 0 and net.layers[0].dropout != 0:
         call_drop_sparse(net.code.drop_sparse, net, data, start, samples, blocks.first, blocks.end, key)
     sum_lists(net, samples, group_of(data), number(net.work, shrink), blocks, team.size)
@@ -284,6 +285,9 @@ def accumulate_gradient(net, data, order, n, first, samples, key, stepper, team,
     return total
 
 
+call_split, call_fold = caller(split_gradient), caller(fold_scale)
+
+
 @stage
 def whole_batch(
     net: Net, data: Data, order: Int64s, n: int, first: int, samples: int, key: int, stepper: Stepper, team: Team,
@@ -291,6 +295,10 @@ def whole_batch(
 ) -> float:  # fmt: skip
     """One batch whose gradient is complete before the first weight is stepped, if it is to be; returns its cost."""
     cost = accumulate_gradient(net, data, order, n, first, samples, key, stepper, team, alone, totals)
+    if net.scaled:
+        call_split(net.code.split_gradient, net, stepper, team)
+        if not wait_for_all(team):
+            return np.nan
     if stepper.step == 0:
         return cost
     if stepper.clip_norm < math.inf:
@@ -299,7 +307,7 @@ def whole_batch(
         if not wait_for_all(team):
             return np.nan
     if math.isfinite(cost):
-        for index in range(net.depth):
+        for index in range(net.scaled, net.depth + 2 * net.scaled):
             step_layer(net, net.layers[index], stepper, team)
     if not wait_for_all(team):
         return np.nan
@@ -324,15 +332,18 @@ def write_out_shrink(net, stepper, team):
 
 
 @stage
-def limit_norms(net: Net, team: Team) -> None:
-    """Scale down the weights of every unit whose norm is larger than its layer allows; a thread takes some columns."""
+def limit_norms(net: Net, stepper: Stepper, share: float, team: Team) -> None:
+    """Scale down the weights of every unit whose norm is larger than its layer allows; a thread takes some columns.
+
+    ``share`` is that of the newest weights in their mean over the steps, where there is one.
+    """
     lanes = lane_count(net.params)
-    for index in range(net.depth):
+    for index in range(net.scaled, net.depth + net.scaled):
         layer = net.layers[index]
         mine = share_out((layer.n_out + lanes - 1) // lanes, team.size)
         for column in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
             if layer.max_norm < math.inf:
-                limit_columns(net, layer, column * lanes)
+                limit_columns(net, layer, column * lanes, stepper, number(net.params, share))
 
 
 call_limit_norms = caller(limit_norms)
@@ -422,7 +433,11 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
             return
         if stepper.limited:
             wait_for_all(team)
-            call_limit_norms(net.code.limit_norms, net, team)
+            share = numbers_of(batches, batch)[batches.numbers - 1]  # the last number, where there is a mean
+            call_limit_norms(net.code.limit_norms, net, stepper, share, team)
+            wait_for_all(team)
+        if net.scaled:
+            call_fold(net.code.fold_scale, net, team)
             wait_for_all(team)
         totals[TOTAL_COST] += cost
         totals[TOTAL_BATCHES] += 1
@@ -519,3 +534,14 @@ def apply_cost(net: Net, samples: int, out: Float64s) -> None:
         store(work, block.t, costs)
         for s in range(min(lanes, samples - first)):
             out[first + s] = np.float64(work[block.t + s])
+
+
+PIECES = {
+    piece.name: piece
+    for piece in (
+        *(first_dense, list_scaled, drop_sparse, first_sparse, by_rows, update_dense, update_lists),
+        *(whole_batch, split_gradient, fold_scale, limit_norms),
+        *(run, gradient, evaluate, predict, apply_softmax, apply_cost),
+    )
+}
+"""All that is compiled by itself, by name."""

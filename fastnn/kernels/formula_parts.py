@@ -14,10 +14,12 @@ from fastnn.kernels.simd import Vector, VectorType, broadcast, ir_float, lane_nu
 _I64 = ir.IntType(64)
 
 
-def compute(formulas: list[Expression], values: Mapping[str, Vector]) -> list[Vector]:
+def compute(
+    formulas: list[Expression], values: Mapping[str, Vector], operations: Mapping[str, Any] = OPERATIONS
+) -> list[Vector]:
     """Code for formulas of vectors; what they share is computed once."""
     like = next(iter(values.values()))
-    backend = {**OPERATIONS, "number": like.lift}
+    backend = {**operations, "number": like.lift}
     return evaluate(formulas, values, backend)
 
 

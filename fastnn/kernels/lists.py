@@ -14,11 +14,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.buffers import LIST_SLACK, LIST_TAIL, SAMPLES_PER_LIST
-from fastnn.kernels.compile import kernel, woven
+from fastnn.kernels.buffers import LIST_SLACK, LIST_TAIL, SAMPLES_PER_LIST, Data, Net
+from fastnn.kernels.compile import caller, kernel, stage, woven
 from fastnn.kernels.elementary import fraction
 from fastnn.kernels.host import WIDTH
-from fastnn.kernels.pointers import element_pointer
+from fastnn.kernels.pointers import element_pointer, number
 from fastnn.kernels.rows import sample_at
 from fastnn.kernels.simd import (
     Vector,
@@ -27,6 +27,7 @@ from fastnn.kernels.simd import (
     ir_vector,
     lane_count,
     load_at,
+    load_bytes_at,
     splat,
     store,
     store_at,
@@ -66,13 +67,13 @@ def block_inputs(lists, block, n_in):
 @woven
 def list_place(lists, layer, row, block):
     """Where the list that begins with sample ``row`` has its entries of a block."""
-    shift = block * (lists.block_size + LIST_SLACK)
+    shift = lists.shifts[count_at(lists, row, block)]
     return Place(row * lists.stride + shift, layer.input + row * layer.input_stride + shift, layer.input_stride)
 
 
 @woven
 def count_at(lists, row, block):
-    """Where the length of a list stands in ``lists.counts``."""
+    """Where the length of a list stands in ``lists.counts``, and its shift in ``lists.shifts``."""
     return block * lists.count_stride + row
 
 
@@ -122,6 +123,22 @@ def _elements(builder, array_type, array, starts, offset):
     ]
 
 
+def _append_rows(builder, types_of, args, rows):
+    """Extend a list by a register of every source's numbers; the arguments are those of ``append_nonzero``."""
+    vector = rows[0].type
+    numbers, at, stride = (builder.extract_value(args[6], k) for k in range(3))
+    zero = ir.Constant(ir_vector(vector), [0.0] * vector.lanes)
+    keep = builder.fcmp_unordered("!=", rows[0].value, zero)
+    for row in rows[1:]:
+        keep = builder.or_(keep, builder.fcmp_unordered("!=", row.value, zero))
+    index_pointer = element_pointer(builder, types_of[5], args[5], builder.add(numbers, args[7]))
+    columns = [(_count_from(builder, args[3], vector.lanes), index_pointer)]
+    for k, row in enumerate(rows):
+        target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[7])
+        columns.append((row.value, element_pointer(builder, types_of[4], args[4], target)))
+    return _append(builder, keep, columns)
+
+
 @intrinsic
 def append_nonzero(_, features, sources, i, number, work, indices, place, count):
     """Extend a list by the inputs ``features[source + i:]`` of every source, a register of them, numbered from there.
@@ -131,22 +148,25 @@ def append_nonzero(_, features, sources, i, number, work, indices, place, count)
     vector = VectorType(features.dtype)
 
     def codegen(context, builder, signature, args):
-        type_of = dict(zip(["features", "sources", "i", "number", "work", "indices"], signature.args, strict=False))
-        pointers = _elements(builder, type_of["features"], args[0], args[1], args[2])
-        numbers, at, stride = (builder.extract_value(args[6], k) for k in range(3))
+        pointers = _elements(builder, signature.args[0], args[0], args[1], args[2])
         rows = [load_at(builder, vector, pointer) for pointer in pointers]
-        zero = ir.Constant(ir_vector(vector), [0.0] * vector.lanes)
-        keep = builder.fcmp_unordered("!=", rows[0].value, zero)
-        for row in rows[1:]:
-            keep = builder.or_(keep, builder.fcmp_unordered("!=", row.value, zero))
-        index_pointer = element_pointer(builder, type_of["indices"], args[5], builder.add(numbers, args[7]))
-        columns = [(_count_from(builder, args[3], vector.lanes), index_pointer)]
-        for k, row in enumerate(rows):
-            target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[7])
-            columns.append((row.value, element_pointer(builder, type_of["work"], args[4], target)))
-        return _append(builder, keep, columns)
+        return _append_rows(builder, signature.args, args, rows)
 
     return types.int64(features, sources, i, number, work, indices, place, types.int64), codegen
+
+
+@intrinsic
+def append_scaled_bytes(_, pixels, sources, i, number, work, indices, place, count, factor):
+    """The same for bytes, each times its input's factor."""
+    vector = VectorType(work.dtype)
+
+    def codegen(context, builder, signature, args):
+        pointers = _elements(builder, signature.args[0], args[0], args[1], args[2])
+        own = load_at(builder, vector, element_pointer(builder, signature.args[8], args[8], args[2]))
+        rows = [load_bytes_at(builder, vector, pointer) * own for pointer in pointers]
+        return _append_rows(builder, signature.args, args, rows)
+
+    return types.int64(pixels, sources, i, number, work, indices, place, types.int64, factor), codegen
 
 
 @intrinsic
@@ -238,6 +258,42 @@ def list_features(data, sources, inputs, work, indices, place):
 
 
 @kernel
+def list_scaled_bytes(data, sources, inputs, work, indices, place):
+    """List the inputs at which a sample has a byte that is not zero, times the input's factor; returns how many."""
+    lanes = lane_count(work)
+    count = 0
+    whole = inputs.end - (inputs.end - inputs.first) % lanes
+    for i in range(inputs.first, whole, lanes):
+        count += append_scaled_bytes(
+            data.pixels, sources, i, i - inputs.first, work, indices, place, count, data.factor
+        )  # fmt: skip
+    for i in range(whole, inputs.end):
+        seen, at = False, place.at + count
+        for source in sources:
+            value = number(work, data.pixels[source + i]) * data.factor[i]
+            work[at] = value
+            seen, at = seen or value != 0, at + place.stride
+        indices[place.numbers + count] = np.int32(i - inputs.first)
+        count += seen
+    return count
+
+
+@stage
+def list_scaled(
+    net: Net, data: Data, sample: int, other: int, samples: int, first: int, end: int, numbers: int, at: int,
+    stride: int,
+) -> int:  # fmt: skip
+    """The list of one sample, or of two, of bytes that have a factor for every input; a stage because few have."""
+    inputs, place, n_in = Inputs(first, end), Place(numbers, at, stride), net.layers[0].n_in
+    if samples == 1:
+        return list_scaled_bytes(data, (sample * n_in,), inputs, net.work, net.lists.indices, place)
+    return list_scaled_bytes(data, (sample * n_in, other * n_in), inputs, net.work, net.lists.indices, place)
+
+
+call_list_scaled = caller(list_scaled)
+
+
+@kernel
 def first_entry(columns, first, end, column):
     """The first of the entries ``first`` to ``end``, which are in order, whose column is not below ``column``."""
     while first < end:
@@ -249,16 +305,36 @@ def first_entry(columns, first, end, column):
     return first
 
 
+class Entries(NamedTuple):
+    """Entries ``first`` to ``end`` of a CSR matrix."""
+
+    first: int
+    end: int
+
+
 @kernel
-def copy_entries(data, sample, inputs, work, indices, place):
-    """Copy a CSR matrix's entries of a sample, which are such a list already; returns how many."""
+def block_entries(data, sample, inputs):
+    """A sample's entries in some columns."""
     first, end = data.starts[sample], data.starts[sample + 1]
     first = first_entry(data.columns, first, end, inputs.first)
-    end = first_entry(data.columns, first, end, inputs.end)
-    for j in range(end - first):
+    return Entries(first, first_entry(data.columns, first, end, inputs.end))
+
+
+@kernel
+def copy_entries(data, entries, inputs, work, indices, place):
+    """Copy a CSR matrix's entries, which are such a list already, and scale them; returns how many."""
+    first, count = entries.first, entries.end - entries.first
+    for j in range(count):
         work[place.at + j] = data.features[first + j]
         indices[place.numbers + j] = np.int32(data.columns[first + j] - inputs.first)
-    return end - first
+    if data.factor:
+        for j in range(count):
+            work[place.at + j] *= data.factor[data.columns[first + j]]
+    elif data.divisor != 1:
+        divisor = number(work, data.divisor)
+        for j in range(count):
+            work[place.at + j] /= divisor
+    return count
 
 
 @woven
@@ -282,19 +358,37 @@ def end_list(samples, count, work, indices, place):
 
 
 @kernel
-def list_inputs(data, rows, layer, net, blocks):
-    """List the inputs of rows ``rows.first`` to ``rows.end`` that are not zero, block by block."""
-    lists, group, n_in = net.lists, group_of(data), layer.n_in
+def list_inputs(data, rows, layer, net, blocks, member):
+    """List the inputs of rows ``rows.first`` to ``rows.end`` that are not zero, block by block.
+
+    Each block of a sample has room for all its inputs; or, where a sparse matrix's largest row tells that there are
+    few, each thread has room for a sample's, and one block's entries follow on another's. Threads must not share it:
+    one may be at the next batch while another one still reads its lists of this one.
+    """
+    lists, group, n_in, begin = net.lists, group_of(data), layer.n_in, 0
     for r in range(rows.first, rows.end, group):
         samples = min(group, rows.end - r)
         sample, other = sample_at(rows, r), sample_at(rows, r + samples - 1)
         for block in range(blocks.first, blocks.end):
-            inputs, place = block_inputs(lists, block, n_in), list_place(lists, layer, r, block)
+            inputs, at = block_inputs(lists, block, n_in), count_at(lists, r, block)
+            lists.shifts[at] = block * (lists.block_size + LIST_SLACK)
             if data.starts:
-                count = copy_entries(data, sample, inputs, net.work, lists.indices, place)
+                entries = block_entries(data, sample, inputs)
+                if block == blocks.first:
+                    begin = entries.first
+                if lists.share != 0:
+                    lists.shifts[at] = member * lists.share + block * LIST_SLACK + entries.first - begin
+            place = list_place(lists, layer, r, block)
+            if data.starts:
+                count = copy_entries(data, entries, inputs, net.work, lists.indices, place)
+            elif data.factor:
+                count = call_list_scaled(
+                    net.code.list_scaled, net, data, sample, other, samples, inputs.first, inputs.end, place.numbers,
+                    place.at, place.stride,
+                )  # fmt: skip
             elif samples == 1:
                 count = list_dense(data, (sample * n_in,), inputs, net.work, lists.indices, place)
             else:
                 count = list_dense(data, (sample * n_in, other * n_in), inputs, net.work, lists.indices, place)
             end_list(samples, count, net.work, lists.indices, place)
-            lists.counts[count_at(lists, r, block)] = count
+            lists.counts[at] = count

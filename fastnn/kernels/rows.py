@@ -28,12 +28,26 @@ def sample_at(rows, r):
 
 
 @kernel
+def gather_scaled(data, source, n_in, work, at):
+    """``(x - shift) * factor`` of a sample's bytes, column by column."""
+    lanes = lane_count(work)
+    whole = n_in - n_in % lanes
+    for i in range(0, whole, lanes):
+        x = load_bytes(data.pixels, source + i, work)
+        store(work, at + i, (x - load(data.shift, i)) * load(data.factor, i))
+    for i in range(whole, n_in):
+        work[at + i] = (number(work, data.pixels[source + i]) - data.shift[i]) * data.factor[i]
+
+
+@kernel
 def gather_input(data, sample, n_in, work, at):
-    """Copy sample ``sample`` to ``work[at:at + n_in]``, bytes divided by their divisor."""
+    """Copy sample ``sample`` to ``work[at:at + n_in]``, bytes scaled."""
     lanes = lane_count(work)
     source = sample * n_in
     whole = n_in - n_in % lanes
-    if data.pixels:
+    if data.factor:
+        gather_scaled(data, source, n_in, work, at)
+    elif data.pixels:
         divisor, reciprocal = splat(work, data.divisor), splat(work, 1 / data.divisor)
         for i in range(0, whole, lanes):
             store(work, at + i, fraction(load_bytes(data.pixels, source + i, work), divisor, reciprocal))

@@ -181,6 +181,16 @@ def times_power_of_two(x: Vector, n: Vector) -> Vector:
     return x.wrap(x.builder.call(function, [x.value, n.value, x.value, mask(-1), _I32(4)]))
 
 
+def estimate(name: str, x: Vector) -> Vector | None:
+    """AVX-512's estimate "rcp14" or "rsqrt14" of float32 numbers; None where there is none, or it would not pay."""
+    if x.type.dtype != types.float32 or x.type.lanes != 16:
+        return None
+    vector, mask = ir_vector(x.type), ir.IntType(16)
+    kind = ir.FunctionType(vector, [vector, vector, mask])
+    function = cgutils.get_or_insert_function(x.builder.module, kind, f"llvm.x86.avx512.{name}.ps.512")
+    return x.wrap(x.builder.call(function, [x.value, x.value, mask(-1)]))
+
+
 def exponent_and_mantissa(x: Vector) -> tuple[Vector, Vector]:
     """``(n, m)`` with ``x = 2^n m``, n whole, ``1 <= m < 2``, for normal ``x > 0``, by reading its bits."""
     bits, builder = _Bits(x.type), x.builder
@@ -220,6 +230,14 @@ def load_at(builder: Any, type_: VectorType, pointer: Any) -> Vector:
     value = builder.load(builder.bitcast(pointer, ir_vector(type_).as_pointer()))
     value.align = type_.dtype.bitwidth // 8
     return Vector(builder, type_, value)
+
+
+def load_bytes_at(builder: Any, type_: VectorType, pointer: Any) -> Vector:
+    """Read the bytes that start at a pointer as numbers."""
+    packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, type_.lanes).as_pointer()))
+    packed.align = 1
+    wide = builder.zext(packed, ir.VectorType(_I32, type_.lanes))
+    return Vector(builder, type_, builder.sitofp(wide, ir_vector(type_)))
 
 
 def store_at(pointer: Any, vector: Vector) -> None:
@@ -299,11 +317,7 @@ def load_bytes(_, array, index, like):
     vector = VectorType(like.dtype)
 
     def codegen(context, builder, signature, args):
-        pointer = element_pointer(builder, signature.args[0], *args[:2])
-        packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, vector.lanes).as_pointer()))
-        packed.align = 1
-        wide = builder.zext(packed, ir.VectorType(_I32, vector.lanes))
-        return builder.sitofp(wide, ir_vector(vector))
+        return load_bytes_at(builder, vector, element_pointer(builder, signature.args[0], *args[:2])).value
 
     return vector(array, types.int64, like), codegen
 

@@ -13,7 +13,7 @@ from numba.core import cgutils
 
 from fastnn.formulas.expressions import Expression, to_data, variable
 from fastnn.kernels.buffers import CLIP, L1, L2
-from fastnn.kernels.elementary import maximum, minimum, sign
+from fastnn.kernels.elementary import STEP_OPERATIONS, maximum, minimum, sign
 from fastnn.kernels.formula_parts import compute
 from fastnn.kernels.host import UPDATE_ROWS
 from fastnn.kernels.parts import Part, part_caller
@@ -81,7 +81,7 @@ class _Cells:
             g = fma(hyper[L2], p, g)
         own = {name: hyper[i] for i, name in enumerate(rule.numbers)}
         values = {"g": g, "p": p, **dict(zip(rule.states, states, strict=True)), **own}
-        for place, new in zip(places, compute(list(rule.update), values), strict=True):
+        for place, new in zip(places, compute(list(rule.update), values, STEP_OPERATIONS), strict=True):
             store_at(place, new)
 
 

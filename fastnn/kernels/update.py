@@ -92,8 +92,11 @@ def step_layer(net, layer, stepper, team):
 
 
 @kernel
-def limit_columns(net, layer, column):
-    """``w *= min(1, max_norm / ||w||)`` for the incoming weights of a register of units."""
+def limit_columns(net, layer, column, stepper, share):
+    """``w *= min(1, max_norm / ||w||)`` for the incoming weights of a register of units.
+
+    A mean of the weights has taken in ``share`` of what they were before.
+    """
     params, lanes = net.params, lane_count(net.params)
     panel = column - column % (PANEL_VECTORS * lanes)
     width = panel_vectors(layer.n_out - panel, lanes) * lanes
@@ -107,4 +110,9 @@ def limit_columns(net, layer, column):
     if lane_sum(too_large) > 0:
         factor = if_larger(squares, most, limit / square_root(if_larger(squares, most, squares, one)), one)
         for i in range(at, at + layer.n_in * width, width):
-            store(params, i, load(params, i) * factor)
+            w = load(params, i)
+            store(params, i, w * factor)
+            if stepper.average >= 0:
+                mean = load(stepper.state, stepper.average + i)
+                change = w * factor - w
+                store(stepper.state, stepper.average + i, multiply_add(splat(params, share), change, mean))

@@ -1,5 +1,6 @@
 """Checks of what is passed in for several networks at once."""
 
+import copy
 import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import validation
+from fastnn.callbacks import EarlyStopping
 from fastnn.network import Network
 
 OWN_ARGUMENTS = ("X", "y", "max_time", "progress")
@@ -89,6 +91,13 @@ def spread(argument: str, value: Any, count: int) -> Sequence[Any]:
     return value
 
 
+def _own_callbacks(callbacks: Any) -> Any:
+    """The same callbacks, but those that remember the course of one training as objects of their own."""
+    if not isinstance(callbacks, (list, tuple)):
+        return callbacks
+    return [copy.copy(each) if isinstance(each, EarlyStopping) else each for each in callbacks]
+
+
 def fit_arguments(given: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """For every network what ``Network.fit`` takes besides the data."""
     known = [name for name in FIT_DEFAULTS if name not in OWN_ARGUMENTS]
@@ -96,6 +105,7 @@ def fit_arguments(given: dict[str, Any], count: int) -> list[dict[str, Any]]:
         if name not in known:
             validation.check_name("an argument", name, known)
     columns = {name: spread(name, given.get(name, FIT_DEFAULTS[name]), count) for name in known}
+    columns["callbacks"] = [_own_callbacks(callbacks) for callbacks in columns["callbacks"]]
     return [{name: column[i] for name, column in columns.items()} for i in range(count)]
 
 

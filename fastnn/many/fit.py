@@ -121,8 +121,8 @@ def fit_many(
 
     Notes
     -----
-    Callbacks run in the thread that trains their network. A callback object that keeps something, such as
-    ``EarlyStopping``, is for one network only: pass ``callbacks=each([[EarlyStopping()], [EarlyStopping()], ...])``.
+    Callbacks run in the thread that trains their network; each network has a copy of its own of ``EarlyStopping``. Of
+    yours, one that keeps something is for one network only: pass ``callbacks=each([[...], [...], ...])``.
 
     A client's workers get the data once each and then parts of the population, with one thread for each network; the
     bits are the same on processors of one kind. With a Dask client, the networks of a worker that dies run again
