@@ -1,6 +1,6 @@
 """fastnn: the fastest way to train small and medium dense neural networks on a CPU."""
 
-from fastnn import datasets, functions
+from fastnn import datasets, functions, streams
 from fastnn._version import __version__
 from fastnn.callbacks import EarlyStopping
 from fastnn.diagnostics import Findings, TrainingWarning
@@ -63,5 +63,6 @@ __all__ = [
     "optimizer",
     "schedules",
     "search",
+    "streams",
     "warmup",
 ]

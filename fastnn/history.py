@@ -74,8 +74,8 @@ class History:
     best_epoch : int or None
         The epoch whose weights ``EarlyStopping`` put back, from 1.
     stopped_by : str
-        Why training ended: "epochs", "max_time", "callback", "interrupt", "divergence" or "error" (in a callback); of
-        L-BFGS also "converged", and "line search" where no step brings the cost down any more.
+        Why training ended: "epochs", "max_time", "callback", "interrupt", "divergence" or "error" (in a callback or a
+        stream); of L-BFGS also "converged", and "line search" where no step brings the cost down any more.
     first_layer : str
         Which code ran the first layer, "dense" or "sparse" (skipping zeros), and why.
     findings : list of Finding

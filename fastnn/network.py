@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+from functools import partial
 from itertools import pairwise
 from os import PathLike
 from typing import Any, Literal
@@ -24,14 +25,26 @@ from fastnn.history import FIGURES, History
 from fastnn.initializers import INITIALIZER_NAMES, LSUV, draw_layers
 from fastnn.inputs.labels import Outputs
 from fastnn.inputs.reader import Reader, check_wishes
+from fastnn.inputs.streams import Blocks, Chunks, Rows, Source, check_alone, check_plan, goes_by_blocks
 from fastnn.inputs.tables import cut_samples
 from fastnn.interrupts import Hold, held
+from fastnn.layout import CHUNK_ROWS
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.splitting import alone, split_rows, weighed
-from fastnn.training import FitRequest, FitSettings, Judge, Samples, Training, evaluate, forward
+from fastnn.training import (
+    FitRequest,
+    FitSettings,
+    Judge,
+    Samples,
+    Training,
+    evaluate,
+    evaluate_blocks,
+    forward,
+    packed,
+)
 
 Array = NDArray[Any]
 _OLD_STATES = {"momentum": 1, "nesterov": 1, "adam": 2}  # in files that do not say how many buffers an optimizer keeps
@@ -354,8 +367,8 @@ class Network:
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
         epochs: int = 30,
         batch_size: int | Sequence[int] = 10,
         optimizer: Optimizer | LBFGS | str = "auto",
@@ -381,6 +394,7 @@ class Network:
         drop_last: bool = False,
         validation_split: float | None = None,
         metrics: Iterable[str | Callable[..., Any]] = (),
+        stream: Callable[[], Iterable[Any]] | Iterable[Any] | None = None,
         input_scale_rate: float = 1.0,
     ) -> History:
         """Train, going on from where the network stands.
@@ -391,7 +405,8 @@ class Network:
         ----------
         X : array-like or frame (n, n_in)
             Samples, scaled as the network's ``scale`` says and used in its dtype. A frame is one of pandas, Polars or
-            PyArrow; a SciPy sparse matrix is used as CSR and never made dense.
+            PyArrow; a SciPy sparse matrix is used as CSR and never made dense. An array in a file (``numpy.memmap``)
+            that has to be converted and is large goes through memory block by block, see Notes.
         y : array-like (n,) or (n, n_out)
             What to learn; the first ``fit`` settles what that is. Text, bools, with several outputs any flat whole
             numbers, and one-hot rows are classes; with cost "cross_entropy" or "log_likelihood" so are rows that sum to
@@ -466,6 +481,11 @@ class Network:
             Further figures on the validation data, after every epoch in ``history.metrics``, which may also be
             monitored: names of scikit-learn's scorers, such as "roc_auc" or "f1_macro" (extra ``sklearn``), or
             functions ``f(y_true, y_pred)``; ``fastnn.Metric`` says more about these.
+        stream : callable or iterable, optional
+            Instead of X and y: data that need not fit into memory, in chunks ``(X, y)`` or ``(X, y, sample_weight)`` of
+            whatever ``fit`` takes. A function that returns an iterable of chunks, such as a generator function, is
+            called anew for every epoch; anything else is gone through once in every epoch, so that a generator itself
+            will do for ``epochs=1`` only. See Notes; ``fastnn.streams`` has streams of common files.
         input_scale_rate : float, default 1.0
             Factor of the learning rate for a learned ``input_scale``, >= 0. Penalties and decay leave that alone.
 
@@ -477,8 +497,8 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            If an argument is wrong, before anything changes; what a ``shuffle`` function returns is looked at when it
-            comes.
+            If an argument is wrong, before anything changes; what a ``shuffle`` function returns, and every chunk of
+            a stream but the first, is looked at when it comes. What a stream raises comes out of ``fit`` as it is.
         DivergenceError
             If the cost becomes infinite or NaN; the network keeps its last finite weights.
         RuntimeError
@@ -493,6 +513,24 @@ class Network:
             Looking takes 1 % of the training time at most, besides a look before and one after a network's first fit:
             so a training of less than some 50 ms is not looked at if it is not the first.
 
+        Notes
+        -----
+        The first chunk of a stream settles what ``fit`` settles: the task, the classes (pass
+        ``Network(..., classes=...)`` where it may not hold them all), the names of columns, a scale that is to be
+        learned, and the way through the first layer. Later chunks must agree; errors name the chunk, from 0. Chunks are
+        read and converted in a thread of their own, one ahead of the one that is trained on. Batches do not cross
+        chunks: the last one of a chunk may be smaller (``drop_last`` leaves it out), so chunks should hold many
+        batches. ``shuffle`` is among the samples of a chunk, a function is asked for each. Of weights the proportions
+        count over all chunks. A schedule needs the number of steps: it goes with streams that say how many samples
+        their chunks hold, in an attribute ``chunk_sizes``; "plateau" and a constant rate go with all. Where training
+        ends early, generators are closed: by their own thread, which nobody waits for if it is busy for longer.
+
+        An array in a file that is not in the network's dtype, or not at its scale, and would take more than 64 MB
+        converted, is looked through once and then goes by blocks of 16 MB, in each epoch in random order, with its
+        samples in random order within each block; ``shuffle=False`` takes the samples as they stand. As a whole it is
+        converted where all samples are wanted at once: for ``validation_split``, a list as ``batch_size``, a function
+        as ``shuffle``, and optimizers of full batches.
+
         Examples
         --------
         >>> import numpy as np, fastnn
@@ -501,8 +539,20 @@ class Network:
         >>> history = net.fit(X, [0, 1, 1, 0], epochs=500, batch_size=4)
         >>> net.predict(X)
         array([0, 1, 1, 0])
+
+        A stream:
+
+        >>> X, y, Xt, yt = fastnn.datasets.load_digits()
+        >>> def chunks():
+        ...     for first in range(0, len(X), 500):  # as if read from files
+        ...         yield X[first : first + 500], y[first : first + 500]
+        >>> net = fastnn.Network([64, 30, 10])
+        >>> history = net.fit(stream=chunks, epochs=20)
+        >>> net.evaluate(Xt, yt)["accuracy"] > 0.9
+        True
         """
-        request = self._request(
+        request = partial(
+            self._request,
             X,
             y,
             epochs,
@@ -531,7 +581,14 @@ class Network:
             metrics,
             input_scale_rate,
         )
-        return self._train(request)
+        if stream is None:
+            validation.check_given({"X": X, "y": y})
+            return self._train(request())
+        given = {"X": X, "y": y, "sample_weight": sample_weight, "validation_split": validation_split}
+        check_alone(given)
+        chunks = Chunks(stream, epochs, self._reader, class_weight)
+        with held() as hold, chunks, hold.released():  # so that whatever comes, what is read is closed
+            return self._train(request(chunks=chunks))
 
     def _request(
         self,
@@ -563,24 +620,45 @@ class Network:
         metrics: Any = (),
         input_scale_rate: Any = 1.0,
         reader: Reader | None = None,
+        chunks: Chunks | None = None,
     ) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing. A ``reader`` has read X already."""
         held_out: Samples | None
-        if validation_split is not None:
+        source: Source | None = None
+        steps = self._check_optimizer(optimizer)
+        if chunks is not None:
+            source = chunks
+            check_plan(chunks, batch_size, steps, None if schedule is None else schedules.resolve(schedule))
+            train = packed(chunks.glimpse(), self.dtype)
+            reader = chunks.reader
+            held_out = self._held_out(reader, validation_data)
+        elif validation_split is not None:
             if validation_data is not None:
                 raise ValueError("validation_data and validation_split cannot both be given")
             reader, train, held_out = self._hold_out(X, y, sample_weight, class_weight, validation_split)
         else:
             if reader is None:
                 reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y, sample_weight)
-            train = self._samples(X, y, sample_weight, class_weight, reader)
+            whole = callable(shuffle) or steps.full_batch
+            if goes_by_blocks(X, reader) and not (whole or np.ndim(batch_size)):
+                rows = Rows(reader, X, validation.check_whole("batch_size", batch_size))
+                source = Blocks(rows, y, sample_weight, class_weight)
+                train = packed(source.glimpse(), self.dtype)
+            else:
+                train = self._samples(X, y, sample_weight, class_weight, reader)
             held_out = self._held_out(reader, validation_data)
         judge = self._judge(reader, held_out, metrics)
-        steps = self._check_optimizer(optimizer)
         layers = layer_steps(Wishes(l1, l2, dropout, max_norm, weights_rate, biases_rate), len(self.sizes) - 1)
+        cut = partial(validation.check_batches, batch_size, drop_last)
+        sizes = cut(train.n)
+        if source is not None and source.sizes is not None:
+            sizes = tuple(part for n in source.sizes for part in cut(n))
+        elif source is not None:
+            sizes = ((int(batch_size), 0),)  # how many samples there are turns out when they are gone through
         settings = FitSettings(
             epochs=validation.check_whole("epochs", epochs, at_least=0),
-            batch_sizes=validation.check_batches(batch_size, drop_last, train.n),
+            batch_sizes=sizes,
+            cut=cut,
             optimizer=steps,
             penalty=layers[0].penalty,
             layers=layers,
@@ -602,7 +680,7 @@ class Network:
         self._check_method(settings, train.n)
         if isinstance(steps, LBFGS) and train.rows is not None:
             train = Samples(alone(train, self.sizes[0], self.sizes[-1]), train.n)
-        return FitRequest(train, held_out, settings, reader, judge, validation_split is not None)
+        return FitRequest(train, held_out, settings, reader, judge, validation_split is not None, source)
 
     def _hold_out(
         self, X: Any, y: Any, sample_weight: Any, class_weight: Any, share: Any
@@ -741,7 +819,7 @@ class Network:
 
     def _carry_out(self, request: FitRequest, hold: Hold) -> History:
         """The same for the only one at it; Ctrl-C comes where the hold is opened, and nowhere else."""
-        train, held_out, settings, reader, judge, split = request
+        train, held_out, settings, reader, judge, split, source = request
         self._reader = reader or self._reader
         if self._waits_for_data and settings.epochs:
             scale_layers(self._engine, self._activations, train)
@@ -764,7 +842,7 @@ class Network:
         watch = diagnostics.Watch(
             self._model, train.data, train.n, self._settings, budget, self.history, train.rows, company is None
         )
-        self._training = Training(self._engine, train, held_out, settings, self.history, watch, judge)
+        self._training = Training(self._engine, train, held_out, settings, self.history, watch, judge, source)
         try:
             self._training.run(self, hold)
         finally:
@@ -846,8 +924,7 @@ class Network:
     ) -> Samples:
         if isinstance(X, Samples):  # checked already: several networks share them
             return X
-        batch = (reader or self._reader).read(X, y, sample_weight, class_weight)
-        return Samples(pack_data(*batch, self.dtype), batch.X.n)
+        return packed((reader or self._reader).read(X, y, sample_weight, class_weight), self.dtype)
 
     # --- use ---
 
@@ -865,7 +942,8 @@ class Network:
         Parameters
         ----------
         X : array-like (n, n_in)
-            Samples, as for ``fit``.
+            Samples, as for ``fit``. An array in a file that would take more than 64 MB converted is taken block by
+            block, here and in ``predict``, ``predict_proba`` and ``evaluate``.
 
         Returns
         -------
@@ -884,11 +962,24 @@ class Network:
         array([[0.5, 0.5]], dtype=float32)
         """
         reader = self._reader
+        if goes_by_blocks(X, reader):
+            return self._forward_rows(Rows(reader, X, CHUNK_ROWS))
         features = reader.features("X", X, finite=False)
         # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
         out, finite = forward(self._engine_for(features.n), pack_data(features, None, None, self._dtype), features.n)
         if not finite:
             reader.features("X", X)  # says where; or sums have overflowed, and all may be well
+        if not np.isfinite(out).all():
+            raise ValueError(_overflowed(out))
+        return out
+
+    def _forward_rows(self, rows: Rows) -> Array:
+        """The same, block by block."""
+        out, done, engine = np.empty((rows.n, self.sizes[-1]), self.dtype), 0, self._engine_for(rows.n)
+        for features in rows:
+            own = out[done : done + features.n]
+            forward(engine, pack_data(features, None, None, self.dtype), features.n, out=own)
+            done += features.n
         if not np.isfinite(out).all():
             raise ValueError(_overflowed(out))
         return out
@@ -981,16 +1072,20 @@ class Network:
         >>> net.evaluate([[1.0], [2.0]], [2.0, 5.0])
         {'cost': 0.25}
         """
-        samples = self._samples(X, y, sample_weight)
-        seen = evaluate(self._engine_for(samples.n), samples)
+        if goes_by_blocks(X, self._reader):
+            blocks = Blocks(Rows(self._reader, X, CHUNK_ROWS), y, sample_weight)
+            n, classify, seen = blocks.n, int(blocks.classify), evaluate_blocks(self._engine_for(blocks.n), blocks)
+        else:
+            samples = self._samples(X, y, sample_weight)
+            n, classify, seen = samples.n, samples.data.classify, evaluate(self._engine_for(samples.n), samples)
         if not np.isfinite(seen.cost):
             self.forward(X)  # names the rows, if it is their outputs
             raise ValueError(
                 f"the cost of finite data is {seen.cost}: numbers so large that sums overflow; scale X and y"
             )
-        result = {"cost": float(seen.cost / samples.n)}
-        if samples.data.classify:
-            result["accuracy"] = float(seen.hits / samples.n)
+        result = {"cost": float(seen.cost / n)}
+        if classify:
+            result["accuracy"] = float(seen.hits / n)
         return result
 
     def gradients(

@@ -8,15 +8,15 @@ from fastnn.notices import is_open, is_terminal
 _OF_SAMPLES = {"unit": " samples", "unit_scale": True}
 
 
-def open_bar(wanted: bool | None, total: float, **form: Any) -> "Bar | None":
+def open_bar(wanted: bool | None, total: float | None, **form: Any) -> "Bar | None":
     """A bar on stderr for so many samples, or None where none is to be seen.
 
     Parameters
     ----------
     wanted : bool or None
         None: if stderr is a terminal. Where there is no stderr, as in a service, there is no bar either way.
-    total : float
-        How many there are to come.
+    total : float or None
+        How many there are to come; None where nobody knows.
     **form
         What tqdm is told of how the bar looks, where it does not count samples.
 
@@ -33,7 +33,7 @@ def open_bar(wanted: bool | None, total: float, **form: Any) -> "Bar | None":
 class Bar:
     """tqdm's bar, until stderr takes no more."""
 
-    def __init__(self, total: float, form: dict[str, Any]) -> None:
+    def __init__(self, total: float | None, form: dict[str, Any]) -> None:
         from tqdm import tqdm  # here: most trainings show nothing, and every tqdm leaves a thread behind
 
         # Seconds after which that thread looks at a bar that nobody updates; 0: no thread.
@@ -41,7 +41,7 @@ class Bar:
         self._tqdm: Any = None
         self._try(self._open, plain, total, form)
 
-    def _open(self, kind: Any, total: float, form: dict[str, Any]) -> None:
+    def _open(self, kind: Any, total: float | None, form: dict[str, Any]) -> None:
         self._tqdm = kind(total=total, dynamic_ncols=True, **form)
 
     def _try(self, action: Callable[..., object], *arguments: object) -> None:

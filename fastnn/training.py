@@ -7,6 +7,7 @@ the weights checked: a stretch that went wrong is taken back.
 import contextlib
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -28,11 +29,13 @@ from fastnn.engine import (
     Stretch,
     Workers,
     natural_order,
+    pack_data,
 )
 from fastnn.formulas.averaging import Averaged
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.history import History
-from fastnn.inputs.reader import Reader
+from fastnn.inputs.reader import Batch, Reader
+from fastnn.inputs.streams import Blocks, Source
 from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import Data
 from fastnn.pacing import Pace
@@ -105,6 +108,7 @@ class FitSettings(NamedTuple):
     clip_value: float = float("inf")  # the largest that a number in a gradient may be
     average_decay: float | None = None  # of a moving average of the parameters; None: there is none
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
+    cut: Callable[[int], tuple[tuple[int, int], ...]] | None = None  # batch sizes of a piece of so many samples
     scale_rate: float | None = None  # factor of the learning rate for a learned scale of the inputs; None: without one
 
     def stepping(self, n_layers: int) -> Stepping:
@@ -137,6 +141,7 @@ class FitRequest(NamedTuple):
     reader: Reader | None = None  # what the network knows of its data from then on, if that is not what it knows now
     judge: "Judge | None" = None  # measures the metrics on the validation data
     split: bool = False  # whether the validation data were held out of those to train on
+    source: Source | None = None  # where the data come in pieces: ``train`` is some of them, to plan by
 
 
 class Judge:
@@ -183,6 +188,18 @@ class _Saved(NamedTuple):
 
     state: tuple[NDArray[Any], Memory]
     stretch: Stretch
+    data: Data
+
+
+class _Tally(NamedTuple):
+    """What was seen in an epoch so far."""
+
+    cost: float = 0.0
+    hits: float = 0.0
+    batches: int = 0
+    samples: int = 0
+    weight: float = 0.0  # of all the samples
+    rate: float = 0.0  # of the last step
 
 
 class _Stop(Exception):  # noqa: N818  (not an error)
@@ -190,13 +207,17 @@ class _Stop(Exception):  # noqa: N818  (not an error)
 
 
 def forward(
-    engine: Engine, data: Data, n: int, between: Callable[[], None] = lambda: None
+    engine: Engine,
+    data: Data,
+    n: int,
+    between: Callable[[], None] = lambda: None,
+    out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], bool]:
     """Outputs (n, n_out) of all n samples, and whether the samples are known to be finite, as ``Engine.forward`` says.
 
-    ``between`` is called before every kernel call.
+    ``between`` is called before every kernel call. The outputs go to ``out``, if that is given.
     """
-    out = np.empty((n, engine.layers[-1].n_out), engine.dtype)
+    out = np.empty((n, engine.layers[-1].n_out), engine.dtype) if out is None else out
     finite, step = True, engine.samples_per_call
     for first in range(0, n, step):
         between()
@@ -204,15 +225,33 @@ def forward(
     return out, finite
 
 
-def evaluate(engine: Engine, samples: Samples, between: Callable[[], None] = lambda: None) -> Seen:
-    """Summed cost and hits over all samples; ``between`` is called before every kernel call."""
+def evaluate(
+    engine: Engine,
+    samples: Samples,
+    between: Callable[[], None] = lambda: None,
+    before: Seen = Seen(0.0, 0.0, 0),  # noqa: B008  (a constant)
+) -> Seen:
+    """Summed cost and hits over all samples and those ``before``; ``between`` is called before every kernel call."""
     order = samples.order()
-    cost = hits = 0.0
+    cost, hits, _ = before
     for first in range(0, samples.n, engine.samples_per_call):
         between()
         seen = engine.evaluate(samples.data, order, first, min(first + engine.samples_per_call, samples.n))
         cost, hits = cost + seen.cost, hits + seen.hits
     return Seen(cost, hits, 0)
+
+
+def evaluate_blocks(engine: Engine, blocks: Blocks) -> Seen:
+    """Summed cost and hits over all samples of an array in a file."""
+    seen = Seen(0.0, 0.0, 0)
+    for batch in blocks:
+        seen = evaluate(engine, packed(batch, engine.dtype), before=seen)
+    return seen
+
+
+def packed(batch: Batch, dtype: np.dtype[Any]) -> Samples:
+    """Checked and converted data as the kernels take them."""
+    return Samples(pack_data(*batch, dtype), batch.X.n)
 
 
 class Training:
@@ -232,6 +271,8 @@ class Training:
         Looks whether anything is wrong.
     judge : Judge or None
         Measures metrics on the validation data.
+    source : Source or None
+        Where the data come in pieces; ``train`` is then some of them, to plan by.
     """
 
     def __init__(
@@ -243,8 +284,9 @@ class Training:
         history: History,
         watch: Watch,
         judge: Judge | None = None,
+        source: Source | None = None,
     ) -> None:
-        self._engine, self._train, self._validation = engine, train, validation
+        self._engine, self._train, self._validation, self._source = engine, train, validation, source
         self._settings, self._history, self._watch, self._judge = settings, history, watch, judge
         self._steps, self._n = settings.steps, settings.samples
         self._deadline = time.perf_counter() + settings.max_time
@@ -253,8 +295,8 @@ class Training:
         self._largest_batch = max(size for size, _ in settings.batch_sizes)
         self._threads = settings.threads or self._worthwhile_threads()
         # A large batch takes longer than a small one.
-        self._paces = {size: Pace(self._threads) for size, _ in settings.batch_sizes}
-        self._bar = progress.open_bar(settings.progress, settings.epochs * self._n)
+        self._paces: dict[int, Pace] = defaultdict(lambda: Pace(self._threads))
+        self._bar = progress.open_bar(settings.progress, settings.epochs * self._n or None)
         if not isinstance(settings.optimizer, lbfgs.LBFGS):
             self._stepping = settings.stepping(len(engine.layers))
         self._first_step = 0  # how many steps the optimizer had taken before
@@ -293,6 +335,8 @@ class Training:
             history.stopped_by = "error"
             raise
         finally:
+            if self._source is not None:
+                self._source.close()
             restore_best(self._settings.callbacks, network, history)
             self._engine.settle()
             if self._bar is not None:
@@ -320,7 +364,9 @@ class Training:
             while left > 0:
                 self._check_clock()
                 together = min(left, self._epochs_together())
-                if together > 1:
+                if self._source is not None:
+                    self._run_pieces(self._source)
+                elif together > 1:
                     self._run_epochs_together(together)
                 else:
                     self._run_epoch(self._next_order())
@@ -482,7 +528,7 @@ class Training:
         """How many epochs fit into the next kernel call, where nobody wants to be asked in between."""
         settings = self._settings
         asked = settings.callbacks or settings.order_is_theirs or self._bar is not None
-        asked = asked or self._validation is not None or self._plateau is not None
+        asked = asked or self._validation is not None or self._plateau is not None or self._source is not None
         if asked or len(settings.batch_sizes) > 1 or self._threads > 1:
             return 1
         ((size, _),) = settings.batch_sizes
@@ -499,7 +545,7 @@ class Training:
         stretch = self._with_numbers(Stretch(order, size, 0, count, numbers, epochs))
         with self._engine.alone:  # nobody sees what is taken back
             saved, began = self._engine.snapshot(), time.perf_counter()
-            seen = self._call(stretch, 1, 0.0)
+            seen = self._call(stretch, self._train.data, 1, 0.0)
             seconds = time.perf_counter() - began
             good = sum(epoch.batches for epoch in seen) == count and self._is_finite()
             if not good:
@@ -509,7 +555,7 @@ class Training:
                 self._run_epoch(own)
             return
         self._paces[size].record(1, count, seconds)
-        self._before = _Saved(saved, stretch)
+        self._before = _Saved(saved, stretch, self._train.data)
         rates = np.broadcast_to(stretch.steps[:, 0], count)[count // epochs - 1 :: count // epochs]
         for epoch, rate in zip(seen, rates, strict=True):
             self._record(epoch.cost / self._n, epoch.hits / self._n, rate, seconds / epochs)
@@ -517,11 +563,32 @@ class Training:
     # --- an epoch ---
 
     def _run_epoch(self, order: NDArray[np.int64]) -> None:
-        n = self._n
         began = time.perf_counter()
-        cost = hits = 0.0
-        done = batches = 0
-        for size, samples in self._settings.batch_sizes:
+        tally = self._run_batches(order, self._settings.batch_sizes, _Tally())
+        self._record(tally.cost / self._n, tally.hits / self._n, tally.rate, time.perf_counter() - began)
+
+    def _run_pieces(self, source: Source) -> None:
+        """An epoch over data that come in pieces."""
+        assert self._settings.cut is not None
+        began, tally = time.perf_counter(), _Tally()
+        source.begin(self._settings.order)
+        while (batch := source.take(self._check_clock)) is not None:
+            if tally.samples:
+                self._check_clock()
+            blocks = self._train.data.blocks  # planned once
+            samples = packed(batch, self._engine.dtype)
+            self._train = samples._replace(data=samples.data._replace(blocks=blocks))
+            del batch, samples  # or they would be in memory while the next ones are waited for
+            tally = self._run_batches(self._next_order(), self._settings.cut(self._train.n), tally)
+        seconds = time.perf_counter() - began
+        self._record(tally.cost / tally.weight, tally.hits / tally.samples, tally.rate, seconds)
+
+    def _run_batches(self, order: NDArray[np.int64], batch_sizes: tuple[tuple[int, int], ...], tally: _Tally) -> _Tally:
+        """All batches of the data at hand, in this order, after what was seen before them."""
+        n = sum(samples for _, samples in batch_sizes)
+        cost, hits, batches = tally.cost, tally.hits, tally.batches
+        done = 0
+        for size, samples in batch_sizes:
             numbers = self._numbers(np.array([self._engine.memory.steps + 1]))  # of its first step
             part = Stretch(order[done : done + samples], size, 0, -(-samples // size), numbers)
             pace = self._paces[size]
@@ -538,7 +605,10 @@ class Training:
                 if done + stretch.last * size < n:
                     self._check_clock()
             done, batches = done + samples, batches + part.last
-        self._record(cost / n, hits / n, stretch.steps[-1, 0], time.perf_counter() - began)
+        weight, weights = float(n), self._train.data.sample_weight
+        if weights.size and self._source is not None and not self._source.mean_is_one:
+            weight = float(weights[order[:n]].sum(dtype=np.float64))
+        return _Tally(cost, hits, batches, tally.samples + n, tally.weight + weight, stretch.steps[-1, 0])
 
     def _record(self, cost: float, accuracy: float, rate: float, seconds: float) -> None:
         """Take an epoch down in the history."""
@@ -567,8 +637,8 @@ class Training:
             return self._run_alone(stretch, threads, cost, earlier)
 
     def _run_alone(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
-        saved = _Saved(self._engine.snapshot(), stretch)
-        (seen,) = self._call(stretch, threads, cost)
+        saved = _Saved(self._engine.snapshot(), stretch, self._train.data)
+        (seen,) = self._call(stretch, saved.data, threads, cost)
         count = stretch.last - stretch.first
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
@@ -593,14 +663,14 @@ class Training:
         for i in range(good):
             before, batch = self._engine.snapshot(), stretch.first + i
             numbers = stretch.steps[i : i + 1] if self._varies else stretch.steps
-            self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), 1, 0.0)
+            self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), saved.data, 1, 0.0)
             if not self._is_finite():
                 self._engine.restore(before)
                 return
 
-    def _call(self, stretch: Stretch, threads: int, cost: float) -> list[Seen]:
+    def _call(self, stretch: Stretch, data: Data, threads: int, cost: float) -> list[Seen]:
         workers = None if self._team is None else Workers(self._team, self._threads, threads)
-        return self._engine.run(self._train.data, stretch, self._stepping, workers, cost)
+        return self._engine.run(data, stretch, self._stepping, workers, cost)
 
     def _explain(self, batch: int) -> str:
         data = self._train.data

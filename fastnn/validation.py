@@ -397,6 +397,13 @@ def check_order(order: Any, n: int) -> Array:
     return np.array(array, np.int64)
 
 
+def check_given(arguments: dict[str, Any]) -> None:
+    """Refuse the absence of data."""
+    for name, value in arguments.items():
+        if value is None:
+            raise TypeError(f"{name} must hold real numbers, got None; data in pieces are passed as stream")
+
+
 def check_callbacks(callbacks: Any) -> tuple[Any, ...]:
     """Callables, in a sequence."""
     if callable(callbacks) or not _can_be_gone_through(callbacks):

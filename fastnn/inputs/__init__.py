@@ -4,4 +4,5 @@
 - `scaling`: shift and unit of every column, and what stands for a missing value.
 - `labels`: classes, several labels at once, or quantities; class weights.
 - `reader`: what one network knows of its data, made of the three.
+- `streams`: data in pieces, read while others are trained on.
 """

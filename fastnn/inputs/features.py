@@ -27,11 +27,13 @@ def check_shape(argument: str, table: Table, n_columns: int, note: str = "") -> 
         raise ValueError(f"{argument} must hold at least one sample, got shape {validation.shape_text(shape)}")
 
 
-def check_values(argument: str, array: Array, names: Names, missing: bool) -> None:
-    """Refuse infinity and, unless values may be missing, NaN."""
+def check_values(argument: str, array: Array, names: Names, missing: bool, rows: Any = None) -> None:
+    """Refuse infinity and, unless values may be missing, NaN; ``rows`` are the numbers of rows among many."""
 
     def describe(place: tuple[int, ...]) -> str:
-        return describe_place(names, place) + (validation.MISSING_CURE if np.isnan(array[place]) else "")
+        row, *others = place
+        cure = validation.MISSING_CURE if np.isnan(array[place]) else ""
+        return describe_place(names, place if rows is None else (rows[row], *others)) + cure
 
     validation.check_finite(argument, array, describe, missing)
 
@@ -53,6 +55,13 @@ def dense_features(argument: str, table: Table, scaling: Scaling, dtype: np.dtyp
     else:
         kept = _scaled(argument, table, scaling, dtype)
     return Features(kept, _NO_INDICES, _NO_STARTS, len(array), scale)
+
+
+def are_used_in_place(array: Array, scaling: Scaling, dtype: np.dtype[Any]) -> bool:
+    """Whether kernels take these samples from where they are."""
+    bytes_are = array.dtype == UINT8 and scaling.in_kernels(dtype, False, _LARGEST_BYTE) is not None
+    ready = bytes_are or (scaling.common == 1 and array.dtype == dtype)
+    return ready and array.flags.c_contiguous
 
 
 def _scaled(argument: str, table: Table, scaling: Scaling, dtype: np.dtype[Any]) -> Array:

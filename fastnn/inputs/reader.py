@@ -127,7 +127,7 @@ class Reader:
         if sample_weight is not None:
             own = weights.check_sample_weight(sample_weight, tables.count_samples("X", X))
             X = X if own is None or own.all() else tables.cut_samples(X, np.flatnonzero(own))
-        table = self._table("X", X)
+        table = self.table("X", X)
         return replace(reader, names=table.names or self.names, scaling=self._learned(table))
 
     def _settled_task(self, y: Array) -> Task:
@@ -152,7 +152,8 @@ class Reader:
 
     # --- in ---
 
-    def _table(self, argument: str, values: Any) -> Table:
+    def table(self, argument: str, values: Any) -> Table:
+        """Samples (n, n_columns) as they are, with their columns in order."""
         table = tables.read_table(argument, values, self.wishes.missing is not None)
         if self.task is not None and (table.numbered or table.names is not None):
             table = tables.put_right(argument, table, self.names, self.n_columns)
@@ -167,7 +168,7 @@ class Reader:
         if self.scaling is None:
             wished = f"scale={self.wishes.scale!r}" if isinstance(self.wishes.scale, str) else "missing"
             raise ValueError(f"{wished} is learned by the first fit: call fit before using the network")
-        table = self._table(argument, values)
+        table = self.table(argument, values)
         if hasattr(table.values, "tocsr"):
             matrix = features.checked_csr(argument, table.values)
             return features.sparse_features(argument, matrix, self.scaling, self.outputs.dtype)
@@ -176,6 +177,10 @@ class Reader:
     def read(self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
         """Checked samples, targets and weights; where the task is not settled, as a first fit would read them."""
         samples = self.features("X", X)
+        return self.answered(samples, y, sample_weight, class_weight)
+
+    def answered(self, samples: Features, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
+        """Samples with their targets and weights, without those that weigh nothing."""
         answers = labels.read_targets(y, self.outputs.n)
         task = self._settled_task(answers)
         targets = labels.encode(task, answers, samples.n, self.outputs)

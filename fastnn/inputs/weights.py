@@ -21,8 +21,11 @@ def check_sample_weight(values: Any, n: int) -> Array | None:
     So a weighted mean over all samples is the mean of weight times what is weighed. A batch's share of the weights is
     1 on average only: an engine that divides by the sum of a batch's weights takes these as they are.
     """
-    if values is None:
-        return None
+    return None if values is None else with_mean_one(_checked(values, n))
+
+
+def _checked(values: Any, n: int) -> Array:
+    """Weights (n,) in float64, as they are."""
     array = validation.check_numeric("sample_weight", values)
     if array.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), got {validation.shape_text(array.shape)}")
@@ -31,7 +34,7 @@ def check_sample_weight(values: Any, n: int) -> Array | None:
         raise ValueError(f"sample_weight must not be negative, got {array.min()}")
     if array.max() == 0:
         raise ValueError("sample_weight must not be all zero")
-    return with_mean_one(array)
+    return array
 
 
 def with_mean_one(weights: Array) -> Array:
@@ -62,6 +65,22 @@ def apply_class_weight(class_weight: Any, task: Task, targets: Targets, sample_w
     return with_mean_one(by_class[numbers] * weights)
 
 
+def of_part(
+    sample_weight: Any, class_weight: Mapping[Any, Any] | None, task: Task, targets: Targets, n: int
+) -> Array | None:
+    """Weights (n,) of a part of the data, in float64, as they are: the mean of all the data is not known here."""
+    own = None if sample_weight is None else _checked(sample_weight, n)
+    if class_weight is None:
+        return own
+    if task.kind != CLASSES or task.classes is None:
+        raise ValueError(f"class_weight needs classes as targets, but the task is {task.kind!r}")
+    by_class: Array = _from_mapping(class_weight, task.classes)[_class_numbers(targets)]
+    weights = by_class if own is None else by_class * own
+    if not weights.any():
+        raise ValueError("class_weight must not make every sample's weight zero")
+    return weights
+
+
 def _class_numbers(targets: Targets) -> Array:
     return targets.labels if targets.labels.size else classes_of(targets.matrix)
 
@@ -81,9 +100,7 @@ def without_weightless(X: Features, targets: Targets, weights: Array | None) -> 
     if weights is None or weights.all():
         return X, targets, weights
     kept = np.flatnonzero(weights)
-    labels = targets.labels[kept] if targets.labels.size else targets.labels
-    matrix = targets.matrix[kept] if targets.matrix.size else targets.matrix
-    return _take(X, kept), Targets(labels, matrix, targets.classes), with_mean_one(weights[kept])
+    return take_features(X, kept), take_targets(targets, kept), with_mean_one(weights[kept])
 
 
 def csr_rows(starts: Array, rows: Array) -> tuple[Array, Array]:
@@ -93,8 +110,15 @@ def csr_rows(starts: Array, rows: Array) -> tuple[Array, Array]:
     return own, np.arange(own[-1]) + np.repeat(starts[:-1][rows] - own[:-1], lengths)
 
 
-def _take(X: Features, rows: Array) -> Features:
+def take_features(X: Features, rows: Array) -> Features:
+    """Some of the samples, as copies."""
     if not X.starts.size:
         return X._replace(values=X.values[rows], n=len(rows))
     starts, entries = csr_rows(X.starts, rows)
     return X._replace(values=X.values[entries], indices=X.indices[entries], starts=starts, n=len(rows))
+
+
+def take_targets(targets: Targets, rows: Array | slice) -> Targets:
+    """The targets of some samples, as copies."""
+    labels, matrix = (values[rows] if values.size else values for values in (targets.labels, targets.matrix))
+    return targets._replace(labels=labels, matrix=matrix)

@@ -16,8 +16,10 @@ OWN_ARGUMENTS = ("X", "y", "max_time", "progress")
 """Arguments of ``fit`` that concern all networks together."""
 DATA_ARGUMENTS = ("sample_weight", "class_weight", "validation_data")
 """Arguments of ``fit`` that are data, too."""
-_FIT = {name: part for name, part in inspect.signature(Network.fit).parameters.items() if name != "self"}
-FIT_DEFAULTS = {name: part.default for name, part in _FIT.items() if part.default is not part.empty}
+_DATA = ("self", "X", "y", "stream")
+FIT_DEFAULTS = {
+    name: part.default for name, part in inspect.signature(Network.fit).parameters.items() if name not in _DATA
+}
 
 
 class Each(tuple[Any, ...]):

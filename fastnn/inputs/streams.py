@@ -1,0 +1,438 @@
+"""Data that come in pieces: while one is trained on, a thread reads and converts the next.
+
+- `Chunks`: what a user's ``stream`` hands out, of any kind that ``fit`` takes.
+- `Blocks`: rows of an array in a file that are not in the network's dtype, or not at its scale.
+"""
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, nullcontext
+from queue import Empty, SimpleQueue
+from types import NoneType
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import validation
+from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
+from fastnn.inputs import features, weights
+from fastnn.inputs.reader import Batch, Reader
+from fastnn.interrupts import held
+from fastnn.validation import Features
+
+Array = NDArray[Any]
+
+_WAIT = 0.05  # seconds between two looks at the clock while a piece is waited for
+_PATIENCE = 0.2  # seconds that a reader has to come to its end; where it takes longer, nobody waits
+_LARGE_MAP = 64 << 20  # bytes of the network's numbers: an array in a file that would take more goes by blocks
+_BLOCK = 16 << 20  # bytes of a block
+_FEW, _MANY, _GLIMPSE = 256, 4096, 1 << 22  # samples that are looked at before training, and their numbers at most
+_PAIR = "(X, y), or (X, y, sample_weight)"
+
+
+class _Failure(NamedTuple):
+    """What went wrong in the other thread."""
+
+    error: BaseException
+
+
+class _Pass:
+    """One pass over pieces of data, made in a thread of its own, at most one ahead of who takes them.
+
+    Two queues and no lock of Python's own: an interrupt tears neither.
+    """
+
+    def __init__(self, make: Callable[[], Generator[Batch, None, None]]) -> None:
+        self._made: SimpleQueue[Batch | _Failure | None] = SimpleQueue()  # None: there are no more
+        self._wanted: SimpleQueue[bool] = SimpleQueue()  # whether to make another one
+        self._thread = threading.Thread(target=self._work, args=(make,), name="fastnn-stream", daemon=True)
+
+    def start(self) -> None:
+        """Begin; whoever does so knows this object by then, and can close it whatever comes."""
+        with held():  # the standard library's own locks are not made for interrupts
+            self._thread.start()
+
+    def _work(self, make: Callable[[], Generator[Batch, None, None]]) -> None:
+        wanted = True
+        try:
+            with closing(make()) as pieces:
+                for piece in pieces:
+                    self._made.put(piece)
+                    del piece  # or it would be in memory as long as the next one is made
+                    wanted = self._wanted.get()
+                    if not wanted:
+                        return
+            self._made.put(None)
+        except BaseException as error:
+            if not wanted:
+                raise  # nobody takes it any more: Python prints it
+            self._made.put(_Failure(error))
+
+    def take(self, between: Callable[[], None]) -> Batch | None:
+        """The next piece, None after the last; ``between`` is called again and again while there is none yet."""
+        while True:
+            try:
+                made = self._made.get(timeout=_WAIT)
+                break
+            except Empty:
+                between()
+        if isinstance(made, _Failure):
+            raise made.error
+        self._wanted.put(True)
+        return made
+
+    def close(self) -> None:
+        """Have what is read closed, at once or when it comes back from what it is at."""
+        self._wanted.put(False)
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE)
+
+
+class Source:
+    """Data in pieces, pass after pass. What it is entered for closes what is read.
+
+    Attributes
+    ----------
+    reader : Reader
+        How the pieces are read.
+    sizes : tuple of int or None
+        The samples in every piece, where they are known beforehand.
+    mean_is_one : bool
+        Whether the weights of all samples have a mean of 1; of class.
+    """
+
+    sizes: tuple[int, ...] | None
+    mean_is_one: ClassVar[bool] = False
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self._pass: _Pass | None = None
+
+    def _start(self, make: Callable[[], Generator[Batch, None, None]]) -> None:
+        self._pass = _Pass(make)
+        self._pass.start()
+
+    def glimpse(self) -> Batch:
+        """Some samples to plan by."""
+        raise NotImplementedError
+
+    def begin(self, order: Callable[[int], NDArray[np.int64]]) -> None:
+        """Begin a pass; ``order`` puts pieces in their order where that can be chosen."""
+        raise NotImplementedError
+
+    def take(self, between: Callable[[], None]) -> Batch | None:
+        """The next piece, None after the last; ``between`` is called while it is waited for."""
+        assert self._pass is not None
+        return self._pass.take(between)
+
+    def close(self) -> None:
+        """End the pass."""
+        if self._pass is not None:
+            self._pass.close()
+            self._pass = None
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _spread(rows: Array, n_in: int) -> Array:
+    """Some of these rows, from the first to the last."""
+    most = max(_FEW, min(_MANY, _GLIMPSE // n_in))
+    return rows[:: -(-len(rows) // most)]
+
+
+def _some(batch: Batch, rows: Array) -> Batch:
+    """Some samples, as copies."""
+    X, targets, weight = batch
+    own = None if weight is None else weight[rows]
+    return Batch(weights.take_features(X, rows), weights.take_targets(targets, rows), own)
+
+
+# --- what users hand out ---
+
+
+class Chunks(Source):
+    """A user's stream.
+
+    Parameters
+    ----------
+    stream : callable or iterable
+        What was passed in.
+    epochs : int
+        How often it will be gone through.
+    reader : Reader
+        What the network knows of its data.
+    class_weight : mapping or None
+        Weights of classes.
+    """
+
+    def __init__(self, stream: Any, epochs: Any, reader: Reader, class_weight: Any) -> None:
+        super().__init__(reader)
+        self._stream, self._class_weight = _check_stream(stream, epochs), _check_class_weight(class_weight)
+        self.sizes = _check_sizes(getattr(stream, "chunk_sizes", None))
+        self._first: Batch | None = None  # of a pass that has begun
+        self._unit: float | None = None  # what weights are divided by
+        self._sparse: bool | None = None
+        self._passes = 0
+
+    def glimpse(self) -> Batch:
+        """Some samples of the first chunk, by which the reader is settled; the first pass goes on with it."""
+        self._begin()
+        self._first = super().take(lambda: None)
+        assert self._first is not None
+        return _some(self._first, _spread(np.arange(self._first.X.n), self.reader.n_in))
+
+    def begin(self, order: Callable[[int], NDArray[np.int64]]) -> None:
+        """Begin a pass, or go on with the one that was opened."""
+        if self._first is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.close()
+        self._passes += 1
+        self._start(self._pieces)
+
+    def take(self, between: Callable[[], None]) -> Batch | None:
+        """The next piece."""
+        if self._first is None:
+            return super().take(between)
+        first, self._first = self._first, None
+        return first
+
+    def _pieces(self) -> Generator[Batch, None, None]:
+        chunks = _iterator(self._stream)
+        # A loop that ends early leaves a generator to be closed some time; here it may hold files open.
+        with closing(chunks) if isinstance(chunks, Generator) else nullcontext():
+            number = 0
+            while (piece := self._next(chunks, number)) is not None:
+                yield piece
+                del piece
+                number += 1
+        if not number:
+            raise ValueError(
+                f"stream must have at least one chunk {_PAIR}, got none in epoch {self._passes}; what can be gone "
+                "through only once must be made anew for every epoch: pass the function that makes it"
+            )
+
+    def _next(self, chunks: Iterator[Any], number: int) -> Batch | None:
+        try:
+            chunk = next(chunks)
+        except StopIteration:
+            return None
+        try:
+            return self._read(*validation.check_held_out("it", chunk))
+        except (ValueError, TypeError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"chunk {number} of stream: {error}") from None
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Batch:
+        reader = self.reader = self.reader.settled(X, y)
+        samples, targets, _ = reader.read(X, y)
+        assert reader.task is not None
+        raw = weights.of_part(sample_weight, self._class_weight, reader.task, targets, samples.n)
+        self._check_kind(X, samples)
+        # The generator goes on while this is trained on, and may fill the same arrays anew.
+        samples = samples._replace(values=_owned(samples.values, X))
+        targets = targets._replace(matrix=_owned(targets.matrix, y))
+        if raw is None and self._unit in (None, 1.0):
+            self._unit = 1.0
+            return Batch(samples, targets, None)
+        raw = np.ones(samples.n) if raw is None else raw
+        samples, targets, _ = weights.without_weightless(samples, targets, raw)
+        raw = raw[raw > 0]
+        if self._unit is None:
+            self._unit = float(raw[0] / weights.with_mean_one(raw)[0])
+        return Batch(samples, targets, validation.cast("sample_weight", raw / self._unit, reader.outputs.dtype))
+
+    def _check_kind(self, X: Any, samples: Features) -> None:
+        """Refuse what the way through the first layer, which was planned for the first chunk, is not made for."""
+        sparse = samples.starts.size > 0
+        if self._sparse is None:
+            self._sparse = sparse
+        if sparse != self._sparse:
+            words = "dense", "sparse"
+            raise TypeError(
+                f"X must be {words[self._sparse]}, as in the first chunk, got a {words[sparse]} {type(X).__name__}"
+            )
+
+
+def _owned(array: Array, given: Any) -> Array:
+    """The array, or a copy where its memory may be somebody else's."""
+    return array if array.flags.owndata and array is not given else array.copy()
+
+
+def _iterator(stream: Any) -> Iterator[Any]:
+    given = stream if isinstance(stream, Iterable) else stream()
+    if not isinstance(given, Iterable):
+        raise TypeError(f"stream must return an iterable of chunks {_PAIR}, got {type(given).__name__}")
+    return iter(given)
+
+
+def _check_stream(stream: Any, epochs: Any) -> Any:
+    """Something that can be gone through as often as it is wanted."""
+    if isinstance(stream, (str, bytes)) or not (callable(stream) or isinstance(stream, Iterable)):
+        raise TypeError(
+            f"stream must be a function that makes an iterable of chunks {_PAIR}, or such an iterable, got "
+            f"{type(stream).__name__}"
+        )
+    if validation.check_whole("epochs", epochs, at_least=0) > 1 and isinstance(stream, Iterator):
+        raise ValueError(
+            f"stream must be a function that makes a new iterator for each of the {epochs} epochs, or a list or the "
+            f"like, got a {type(stream).__name__}, which can be gone through only once"
+        )
+    return stream
+
+
+def _check_class_weight(class_weight: Any) -> Any:
+    if class_weight is not None and not isinstance(class_weight, Mapping):
+        validation.check_name("class_weight", class_weight, [weights.BALANCED])
+        raise ValueError(
+            "class_weight must be a mapping where the data are a stream, whose classes cannot be counted beforehand, "
+            f"got {class_weight!r}"
+        )
+    return class_weight
+
+
+def _check_sizes(sizes: Any) -> tuple[int, ...] | None:
+    return None if sizes is None else validation.check_counts("stream.chunk_sizes", sizes, "[65536, 65536, 100]")
+
+
+def check_alone(given: Mapping[str, Any]) -> None:
+    """Refuse what a stream stands for, or cannot give."""
+    reasons = {
+        "X": "whose chunks hold it",
+        "y": "whose chunks hold it",
+        "sample_weight": "whose chunks (X, y, sample_weight) may hold it",
+        "validation_split": "of which nothing can be held out: pass validation_data",
+    }
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} does not go with stream, {reasons[name]}")
+
+
+def check_plan(chunks: Chunks, batch_size: Any, method: Any, schedule: Schedule | None) -> None:
+    """Refuse what needs to know all the samples, or how many there are."""
+    if np.ndim(batch_size):
+        raise ValueError("batch_size must be one number where the data are a stream, got a list")
+    if method.full_batch:
+        raise ValueError(f"optimizer {method.name!r} needs all samples in one batch, which a stream does not give")
+    if chunks.sizes is None and not isinstance(schedule, (NoneType, Constant, ReduceOnPlateau)):
+        raise ValueError(
+            f"schedule {schedule!r} needs the number of steps, which this stream does not tell: give it an attribute "
+            "chunk_sizes with the number of samples in every chunk, or pass schedule='plateau', or a callback that "
+            "sets network.learning_rate"
+        )
+
+
+# --- arrays in files ---
+
+
+def _is_mapped(array: Any) -> bool:
+    """Whether an array's numbers are in a file."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
+
+
+def goes_by_blocks(X: Any, reader: Reader) -> bool:
+    """Whether X is an array in a file that would fill memory if it were converted as a whole."""
+    scaling, dtype = reader.scaling, reader.outputs.dtype
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or len(X) * reader.n_in * dtype.itemsize <= _LARGE_MAP:
+        return False
+    if scaling is None or X.dtype.kind not in "fiub" or not _is_mapped(X):
+        return False
+    return not features.are_used_in_place(X, scaling, dtype)
+
+
+class Rows:
+    """Blocks of rows of an array, read as samples one after the other.
+
+    Parameters
+    ----------
+    reader : Reader
+        Its scaling is known.
+    X : array (n, n_columns)
+        Of any numeric dtype.
+    multiple : int
+        A block holds a multiple of so many rows.
+    """
+
+    def __init__(self, reader: Reader, X: Any, multiple: int) -> None:
+        self.reader = reader
+        self._X = reader.table("X", X).values
+        self.n = len(X)
+        wanted = _BLOCK // (reader.n_in * reader.outputs.dtype.itemsize)
+        self.size = max(1, wanted // multiple) * multiple
+
+    def __iter__(self) -> Iterator[Features]:
+        """All of them."""
+        for first in range(0, self.n, self.size):
+            yield self.take(slice(first, first + self.size))
+
+    def check(self) -> None:
+        """Refuse what cannot be used, before it is."""
+        if self._X.dtype.kind == "f":  # any other number is finite, and fits
+            for _ in self:
+                pass
+
+    def take(self, rows: slice | Array) -> Features:
+        """Some rows; errors name them by their numbers among all."""
+        assert self.reader.scaling is not None
+        block, numbers = self._X[rows], range(self.n)[rows] if isinstance(rows, slice) else rows
+        features.check_values("X", block, None, self.reader.scaling.fills, numbers)
+        return self.reader.features("X", block)
+
+
+class Blocks(Source):
+    """An array in a file, converted block by block; what belongs to it is in memory.
+
+    Parameters
+    ----------
+    rows : Rows
+        Of a settled reader.
+    y, sample_weight, class_weight
+        As for ``Reader.read``.
+    """
+
+    sizes: tuple[int, ...]
+    mean_is_one = True
+
+    def __init__(self, rows: Rows, y: Any, sample_weight: Any = None, class_weight: Any = None) -> None:
+        super().__init__(rows.reader)
+        numbers = Features(np.arange(rows.n), np.empty(0, np.int32), np.empty(0, np.int64), rows.n)
+        self._rows = rows
+        self._answers = rows.reader.answered(numbers, y, sample_weight, class_weight)  # rows by their numbers
+        self.n, self.classify = self._answers.X.n, self._answers.targets.classes
+        self.sizes = tuple(min(rows.size, self.n - first) for first in range(0, self.n, rows.size))
+
+    def glimpse(self) -> Batch:
+        """Samples from all over the array; it is looked at as a whole first, later it would be too late."""
+        self._rows.check()
+        return self._read(_spread(np.arange(self.n), self.reader.n_in))
+
+    def begin(self, order: Callable[[int], NDArray[np.int64]]) -> None:
+        """Begin a pass over the blocks, which are put in order."""
+        self.close()
+        numbers = order(len(self.sizes))
+        self._start(lambda: self._pieces(numbers))
+
+    def _pieces(self, numbers: Iterable[Any]) -> Generator[Batch, None, None]:
+        for number in numbers:
+            first = int(number) * self._rows.size
+            yield self._read(slice(first, min(first + self._rows.size, self.n)))
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The blocks one after the other."""
+        return self._pieces(range(len(self.sizes)))
+
+    def _read(self, places: slice | Array) -> Batch:
+        numbers, targets, weight = self._answers
+        all_rows = self.n == self._rows.n and isinstance(places, slice)
+        X = self._rows.take(places if all_rows else numbers.values[places])
+        return Batch(X, weights.take_targets(targets, places), None if weight is None else weight[places])
