@@ -965,12 +965,17 @@ class Network:
         if goes_by_blocks(X, reader):
             return self._forward_rows(Rows(reader, X, CHUNK_ROWS))
         features = reader.features("X", X, finite=False)
+        engine = self._engine_for(features.n)
         # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
-        out, finite = forward(self._engine_for(features.n), pack_data(features, None, None, self._dtype), features.n)
+        if features.scale is None and not features.starts.size:
+            out = np.empty((features.n, self._sizes[-1]), self._dtype)
+            finite = engine.forward_numbers(features.values, out)
+        else:
+            out, finite = forward(engine, pack_data(features, None, None, self._dtype), features.n)
         if not finite:
             reader.features("X", X)  # says where; or sums have overflowed, and all may be well
-        if not np.isfinite(out).all():
-            raise ValueError(_overflowed(out))
+            if not np.isfinite(out).all():
+                raise ValueError(_overflowed(out))
         return out
 
     def _forward_rows(self, rows: Rows) -> Array:

@@ -38,6 +38,11 @@ def check_values(argument: str, array: Array, names: Names, missing: bool, rows:
     validation.check_finite(argument, array, describe, missing)
 
 
+def as_is(array: Array) -> Features:
+    """Samples in the network's dtype that nothing is to be done to."""
+    return Features(np.ascontiguousarray(array), _NO_INDICES, _NO_STARTS, len(array))
+
+
 def dense_features(argument: str, table: Table, scaling: Scaling, dtype: np.dtype[Any], finite: bool) -> Features:
     """Samples of any numeric dtype, taken at face value and scaled.
 

@@ -488,7 +488,7 @@ def evaluate(net: Net, data: Data, order: Int64s, first: int, end: int, alone: T
 def predict_rows(net, data, first, samples, out, alone):
     """Outputs of ``samples`` samples (at most ``scratch.rows``) from ``first`` on into ``out`` (n, n_out).
 
-    Returns whether the weighted inputs of the first layer are finite, see ``sums_are_finite``.
+    Returns whether the weighted inputs of the first layer are finite, see ``sums_are_finite``, and the outputs.
     """
     below, last = net.layers[0], net.layers[net.depth - 1]
     order, totals = nothing(net.lists.counts), nothing(alone.costs)
@@ -501,13 +501,15 @@ def predict_rows(net, data, first, samples, out, alone):
     call_by_rows(net.code.by_rows, net, data, order, first, samples, 0, samples, 1.0, PREDICT, 0, totals)
     for r in range(samples):
         for j in range(last.n_out):
-            out[(first + r) * last.n_out + j] = net.work[net.scratch.weighted + r * last.stride + j]
+            output = net.work[net.scratch.weighted + r * last.stride + j]
+            out[(first + r) * last.n_out + j] = output
+            finite &= math.isfinite(output)
     return finite
 
 
 @entry
 def predict(net: Net, data: Data, first: int, end: int, out: Numbers, alone: Team) -> int:
-    """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out); 0 if some of them may not be finite."""
+    """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out); 0 if they, or samples, may not be finite."""
     word, finite = flush_subnormals(), True
     for start in range(first, end, net.scratch.rows):
         finite &= predict_rows(net, data, start, min(net.scratch.rows, end - start), out, alone)
