@@ -73,7 +73,7 @@ def test_an_optimizer_that_is_another_one_is_found(scripts):
     cases, check = scripts("peers.cases"), scripts("peers.check")
     peer = scripts("peers.with_numpy").NumpyBatch()
     peer.adds_epsilon_first = True  # which it does not
-    assert check.error_of(peer, cases.Task("keras")) > check.TOLERANCES["float32"]
+    assert check.error_of(peer, cases.Task("H", "adam")) > check.TOLERANCES["float32"]
 
 
 def test_a_case_has_its_optimizer_and_a_task_may_have_another(scripts):

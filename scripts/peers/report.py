@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import figures
 
+from fastnn.kernels import host
 from peers import OURS, PEERS, TRAINERS
 from peers.cases import ALL_CASES, PREDICTIONS, Task
 from peers.measure import ENOUGH, Timing
@@ -72,15 +73,13 @@ def _isa(limit: str) -> str:
     """The instruction set that everybody uses."""
     if limit != "native":
         return f"limited to {limit.upper()}"
-    from fastnn.kernels import host
-
     return {16: "AVX-512", 8: "AVX2"}.get(host.WIDTH, "vectors of 128 bits")
 
 
 def machine(isa: str = "native") -> dict[str, Any]:
     """Where and with what the comparison runs, everybody kept to ``isa``."""
     return {
-        "processor": _processor(),
+        "processor": f"{_processor()} ({host.CPU})",  # virtual machines keep the model's name to themselves
         "isa": _isa(isa),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
