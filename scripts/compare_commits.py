@@ -30,6 +30,7 @@ from peers.worker import Worker  # noqa: E402
 
 _ROOT = Path(__file__).parents[1]
 _LEAST_PAIRS = 3  # with fewer undisturbed rounds nothing is concluded
+_PATIENCE = 60.0  # seconds that a busy machine is waited for in each case
 _PLANTED_SHARE = 0.15
 
 
@@ -88,7 +89,7 @@ def time_both(case: str, folders: list[Path], repeats: int, probe: Probe) -> Cha
             workers.append(worker)
             if not worker.agrees:
                 raise WorkerError(f"{name} disagrees with the reference: error {worker.error:.1e}")
-        timings, failures = measure(workers, repeats, probe)
+        timings, failures = measure(workers, repeats, probe, _PATIENCE)
     finally:
         for worker in workers:
             worker.close()
@@ -96,7 +97,7 @@ def time_both(case: str, folders: list[Path], repeats: int, probe: Probe) -> Cha
         raise WorkerError(f"{name}: {reason}")
     change = Change(**timings)
     if len(change.ratios) < _LEAST_PAIRS:
-        raise WorkerError(f"the machine is too busy: {len(change.ratios)} undisturbed rounds")
+        raise WorkerError(f"the machine is too busy: {len(change.ratios)} undisturbed rounds of {_LEAST_PAIRS} needed")
     return change
 
 
@@ -178,7 +179,10 @@ def seconds_per_turn() -> float:
 
 
 def self_test(commit: str, cases: list[str], repeats: int, threshold: float) -> int:
-    """Compare a commit with itself, and with itself and a slowdown planted; 0 if the one passes, the other is found."""
+    """Compare a commit with itself, and with itself and a slowdown planted; 0 if the one passes, the other is found.
+
+    A WorkerError says that a case could not be measured.
+    """
     status = 0
     for case in cases:
         with checkouts(commit, commit) as folders:
@@ -232,6 +236,9 @@ def main(arguments: list[str]) -> int:
             print(f"old: {options.old}, new: {options.new}, slower is beyond {options.threshold:g}")
             return compare_all(cases, folders, repeats, options.threshold)
     except subprocess.CalledProcessError:  # git has said why
+        return 2
+    except WorkerError as error:
+        print(f"nothing was measured: {error}")
         return 2
 
 

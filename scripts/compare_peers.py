@@ -10,7 +10,7 @@ part.
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import environment
 from arguments import add_output, names_from, output_folder, positive
@@ -45,10 +45,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--peers", type=names_from(PEERS), default=usual, metavar="torch,jax", help=f"default: {','.join(usual)}"
     )
-    parser.add_argument("--optimizer", choices=list(LEARNING_RATES), default="sgd")
+    parser.add_argument("--optimizer", choices=list(LEARNING_RATES), help="for every case (default: the case's own)")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    parser.add_argument(
+        "--isa", choices=environment.ISAS, default="native", help="for every library (default: the processor's own)"
+    )
     parser.add_argument("--threads", type=positive, default=1, help="for every library (default: 1)")
     parser.add_argument("--repeats", type=positive, default=7, help="measurements of each (default: 7)")
+    parser.add_argument(
+        "--patience",
+        type=positive,
+        default=300,
+        metavar="SECONDS",
+        help="how long a busy machine is waited for in each case (default: 300)",
+    )
     parser.add_argument("--quick", action="store_true", help="few samples and repeats: does it work?")
     add_output(parser)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -58,11 +68,19 @@ def _parser() -> argparse.ArgumentParser:
 def _unusual(options: argparse.Namespace) -> list[str]:
     """What sets this comparison apart from the usual one, for the names of its files."""
     threads = f"{options.threads}-threads" if options.threads > 1 else ""
-    names = options.optimizer, options.dtype, threads
-    return [name for name in names if name not in {"sgd", "float32", ""}]
+    names = options.optimizer, options.dtype, options.isa, threads
+    return [name for name in names if name not in {None, "float32", "native", ""}]
 
 
-def _compare(task: "Task", names: list[str], repeats: int, probe: "Probe") -> "Result":
+class _Effort(NamedTuple):
+    """What is invested in a case."""
+
+    samples: int | None
+    repeats: int
+    patience: float
+
+
+def _compare(task: "Task", names: list[str], effort: _Effort, probe: "Probe") -> "Result":
     """One case: start and check everybody, then time in turn."""
     from peers import participants
     from peers.cases import ALL_CASES
@@ -71,7 +89,8 @@ def _compare(task: "Task", names: list[str], repeats: int, probe: "Probe") -> "R
     from peers.worker import Worker
 
     case = ALL_CASES[task.case]
-    print(f"case {task.case}: {case.layers}, batch {task.batch}, {task.n:,} samples", flush=True)
+    work = f"{', '.join(case.formulas)}, {task.optimizer}, batch {task.batch}, {task.n:,} samples"
+    print(f"case {task.case}: {case.layers}, {work}", flush=True)
     workers: list[Worker] = []
     left_out: dict[str, str] = {}
     try:
@@ -89,13 +108,17 @@ def _compare(task: "Task", names: list[str], repeats: int, probe: "Probe") -> "R
             if not worker.agrees:
                 left_out[name] = f"disagrees with the reference: error {worker.error:.1e}"
                 print(f"  {name:14} LEFT OUT: it does not do the same mathematics", flush=True)
-        timings, failures = measure([worker for worker in workers if worker.agrees], repeats, probe)
+        timings, failures = measure(
+            [worker for worker in workers if worker.agrees], effort.repeats, probe, effort.patience
+        )
     finally:
         for worker in workers:
             worker.close()
     for name, timing in timings.items():
         print(f"  {name:14} {timing} s", flush=True)
-    return Result(task, {worker.name: worker.error for worker in workers}, timings, left_out | failures)
+    errors = {worker.name: worker.error for worker in workers}
+    notes = {worker.name: worker.note for worker in workers if worker.note}
+    return Result(task, errors, timings, left_out | failures, notes)
 
 
 def main(arguments: list[str]) -> int:
@@ -129,18 +152,19 @@ def main(arguments: list[str]) -> int:
         environment.install(
             [need for name in options.peers for need in requirements(name)] + [(["matplotlib"], ["matplotlib"])]
         )
-    where = report.machine()
+    where = report.machine(options.isa)
     print(report.machine_line(where), flush=True)
     probe = Probe()
-    samples, repeats = (_QUICK_SAMPLES, 2) if options.quick else (None, options.repeats)
+    effort = _Effort(_QUICK_SAMPLES, 2, 0) if options.quick else _Effort(None, options.repeats, options.patience)
     results = []
     # Prediction knows no optimizers: it is part of the usual run only.
-    for case in options.cases or (ALL_CASES if options.optimizer == "sgd" else CASES):
-        task = Task(case, options.optimizer, options.dtype, options.threads, samples)
-        results.append(_compare(task, [*OURS, *options.peers], repeats, probe))
+    for case in options.cases or (CASES if options.optimizer else ALL_CASES):
+        task = Task(case, options.optimizer, options.dtype, options.threads, effort.samples, options.isa)
+        results.append(_compare(task, [*OURS, *options.peers], effort, probe))
     name = "-".join(["peers", *_unusual(options)])
-    print("", report.markdown(results, where), sep="\n")
-    print("wrote", *report.write(results, where, output_folder(options) / name))
+    run = report.Run(where, results)
+    print("", report.markdown([run]), sep="\n")
+    print("wrote", *report.write(run, output_folder(options) / name))
     return 0 if all("fastnn" in result.timings for result in results) else 1
 
 

@@ -71,3 +71,38 @@ def pin_threads(threads: int) -> None:
     os.environ["NPROC"] = str(threads)
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+ISAS = ("native", "avx2")
+_AVX2 = {
+    # Numba and fastnn: the processor's model alone would not take its further features away.
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+avx,+avx2,+bmi,+bmi2,+cx16,+f16c,+fma,+lzcnt,+movbe,+popcnt,+sse4.2",
+    "FASTNN_SIMD_WIDTH": "8",
+    # NumPy and SciPy: OpenBLAS, and NumPy's own loops.
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4,AVX512_ICL,AVX512_SPR",
+    # PyTorch: its own loops, the libraries in it, and what its compiler makes.
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "TORCHINDUCTOR_CPP_MARCH": "haswell",
+}
+
+
+def isa_variables(isa: str) -> dict[str, str]:
+    """Environment variables that keep every library to an instruction set; they must be there before any import.
+
+    Parameters
+    ----------
+    isa : {"native", "avx2"}
+        With "native", none.
+
+    Returns
+    -------
+    dict of str to str
+        XLA's flags among them, with those that are set already.
+    """
+    if isa == "native":
+        return {}
+    return {**_AVX2, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_max_isa=AVX2".strip()}

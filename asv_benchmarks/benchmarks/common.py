@@ -15,11 +15,22 @@ import fastnn
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from peers.cases import CASES, Array, Task, load_data, start_layers
+from peers.ours import fit_settings, new_network
 from peers.with_numpy import NumpyBatch
+from peers.worker import Worker
 
-__all__ = ["CASES", "OPTIMIZERS", "NumpyBatch", "Task", "Trainee", "load_data", "ready", "start_layers"]
-
-OPTIMIZERS = {"sgd": fastnn.SGD(0.1), "momentum": fastnn.SGD(0.02, momentum=0.9), "adam": fastnn.Adam(0.001)}
+__all__ = [
+    "CASES",
+    "NumpyBatch",
+    "Task",
+    "Trainee",
+    "Worker",
+    "fit_settings",
+    "load_data",
+    "new_network",
+    "ready",
+    "start_layers",
+]
 
 
 class Trainee(NamedTuple):
@@ -32,14 +43,14 @@ class Trainee(NamedTuple):
 
     def epoch(self) -> None:
         """Train for one epoch."""
-        self.network.fit(self.X, self.y, epochs=1, progress=False, **self.settings)
+        self.network.fit(self.X, self.y, epochs=1, **self.settings)
 
 
 @lru_cache(maxsize=2)
 def ready(
     case: str,
     dtype: str = "float32",
-    optimizer: str = "sgd",
+    optimizer: str | None = None,
     pixels: bool = False,
     samples: int | None = None,
     threads: int = 1,
@@ -50,8 +61,10 @@ def ready(
     ----------
     case : str
         One of CASES.
-    dtype, optimizer : str
-        How to train.
+    dtype : str
+        Of the network.
+    optimizer : str, optional
+        Instead of the case's own.
     pixels : bool
         Whether X is an array of bytes.
     samples : int, optional
@@ -64,12 +77,9 @@ def ready(
     Trainee
         Kept until two others have been asked for.
     """
-    task = Task(case, optimizer, dtype, samples=samples)
+    task = Task(case, optimizer, dtype, threads, samples)
     data = load_data(task, task.n)
-    layers = start_layers(task)
-    initial = [W for W, _ in layers], [b for _, b in layers]
-    network = fastnn.Network(task.sizes, initializer=initial, dtype=dtype, scale=255 if pixels else None)
-    settings = {"batch_size": task.batch, "optimizer": OPTIMIZERS[optimizer], "threads": threads}
-    trainee = Trainee(network, data.pixels if pixels else data.X, data.y, settings)
+    network = new_network(task, start_layers(task), 255 if pixels else None)
+    trainee = Trainee(network, data.pixels if pixels else data.X, data.y, fit_settings(task))
     trainee.epoch()
     return trainee

@@ -10,8 +10,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import fastnn
+from fastnn.kernels import host
 
-from .common import CASES, NumpyBatch, Task, load_data, ready, start_layers
+from .common import CASES, NumpyBatch, Task, Worker, load_data, ready, start_layers
 from .peak import PEAK_FLOPS, run_at_peak
 
 _SAMPLES = 5_000
@@ -37,9 +38,9 @@ def _epoch_flops(case):
 
 
 class Cases:
-    """The cases of the comparison with other libraries, with fewer samples: plain SGD in float32."""
+    """The cases of the comparison that take plain steps, with fewer samples, in float32."""
 
-    params = tuple(CASES)
+    params = tuple(name for name, case in CASES.items() if case.optimizer == "sgd")
     param_names = ("case",)
     timeout = 300
 
@@ -60,6 +61,34 @@ class Cases:
 
     track_numpy_over_fastnn.unit = "times"
     track_share_of_fma_peak.unit = "share"
+
+
+class Widths:
+    """Vectors of eight floats over the widest ones, each in a process of its own, in turn."""
+
+    params = ("tabular",)  # mostly multiply-adds
+    param_names = ("case",)
+    timeout = 300
+
+    def setup(self, case):
+        if host.WIDTH <= 8:
+            raise NotImplementedError  # nothing to compare
+
+    def track_avx2_over_widest(self, case):
+        workers = []
+        try:
+            for isa in ("native", "avx2"):
+                workers.append(Worker("fastnn", Task(case, samples=_SAMPLES, isa=isa)))
+            widest, narrower = (
+                [found.seconds for found in samples]
+                for samples in zip(*([worker.sample() for worker in workers] for _ in range(_TURNS)), strict=True)
+            )
+        finally:
+            for worker in workers:
+                worker.close()
+        return statistics.median(narrower) / statistics.median(widest)
+
+    track_avx2_over_widest.unit = "times"
 
 
 _SETTINGS = {

@@ -14,7 +14,7 @@ class _Epoch:
 
 
 class Cases(_Epoch):
-    """All cases of the comparison with other libraries: plain SGD in float32."""
+    """All cases of the comparison with other libraries, in float32."""
 
     params = tuple(CASES)
     param_names = ("case",)

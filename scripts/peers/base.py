@@ -23,6 +23,10 @@ class Peer(ABC):
     """The part of an epoch that is timed, and scaled up; less than 1 for the very slow."""
     shuffles: ClassVar[bool] = False
     """Whether the library draws its own order; NumPy draws it for the others, in the timed region too."""
+    adds_epsilon_first: ClassVar[bool] = False
+    """Whether its Adam adds epsilon before the moments are corrected: other steps where gradients are tiny."""
+    note: str = ""
+    """What a reader has to know of how it did the task, once it is prepared."""
 
     @staticmethod
     def takes(case: Case) -> bool:

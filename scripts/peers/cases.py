@@ -1,7 +1,7 @@
-"""The cases: layer sizes, batch size and data; and the task that a worker is given."""
+"""The cases: layers, formulas, batch size and data; and the task that a worker is given."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,20 @@ CHECKED_SAMPLES = 503  # prime: the last batch is a smaller one whatever the bat
 _SEED = 20
 
 
+class Formulas(NamedTuple):
+    """Of the hidden layers, of the last one, and what is minimised."""
+
+    activation: str = "sigmoid"
+    output: str = "sigmoid"
+    cost: str = "cross_entropy"
+
+
+_SIGMOID = Formulas()
+_CLASSES = Formulas("relu", "softmax", "log_likelihood")
+_QUANTITIES = Formulas("relu", "identity", "quadratic")
+_SMOOTH = Formulas("tanh", "identity", "quadratic")
+
+
 class Case(NamedTuple):
     """One row of the comparison."""
 
@@ -22,6 +36,9 @@ class Case(NamedTuple):
     batch: int
     source: str
     samples: int
+    formulas: Formulas = _SIGMOID
+    optimizer: str = "sgd"
+    task: Literal["classes", "quantities"] = "classes"
 
     @property
     def layers(self) -> str:
@@ -41,6 +58,14 @@ CASES = {
         Case("G", (24, 8, 2), 200, "blobs", 20_000),
         Case("H", (64, 64, 10), 32, "digits", 17_952),
         Case("I", (784, 30, 10), 1000, "mnist", 50_000),
+        # What people train: a framework's first tutorial, another library's, tables, a robot's policy, a sensor.
+        Case("keras", (784, 128, 10), 32, "mnist", 60_000, _CLASSES, "adam"),
+        Case("sklearn", (64, 100, 10), 200, "digits", 1_797, _CLASSES, "adam"),
+        Case("housing", (8, 64, 64, 1), 64, "teacher", 16_512, _QUANTITIES, "adam", "quantities"),
+        Case("tabular", (100, 256, 256, 256, 2), 256, "teacher", 50_000, _CLASSES, "adam"),
+        Case("policy", (17, 64, 64, 6), 64, "teacher", 20_480, _QUANTITIES, "adam", "quantities"),
+        Case("embedded", (3, 10, 1), 1, "teacher", 5_000, _QUANTITIES, "sgd", "quantities"),
+        Case("simplechains", (4, 32, 16, 4), 10_000, "matrices", 10_000, _SMOOTH, "adam", "quantities"),
     )
 }
 """Training."""
@@ -58,10 +83,29 @@ class Task:
     """What a peer is to do, the same for every peer of a comparison."""
 
     case: str
-    optimizer: str = "sgd"
+    other_optimizer: str | None = None
+    """Instead of the case's own."""
     dtype: str = "float32"
     threads: int = 1
     samples: int | None = None
+    """At most so many."""
+    isa: str = "native"
+    """The widest instructions that a library may use; see ``environment.ISAS``."""
+
+    @property
+    def optimizer(self) -> str:
+        """The one to train with."""
+        return self.other_optimizer or ALL_CASES[self.case].optimizer
+
+    @property
+    def formulas(self) -> Formulas:
+        """Of the layers and the cost."""
+        return ALL_CASES[self.case].formulas
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether the targets are labels."""
+        return ALL_CASES[self.case].task == "classes"
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -81,7 +125,10 @@ class Task:
 
 
 class Data(NamedTuple):
-    """Samples, their labels, the labels as one-hot rows, and for images the same samples as bytes."""
+    """Samples, what a user passes beside them, the targets as rows, and for images the samples as bytes.
+
+    ``y`` is labels (n,), whose one-hot rows are ``T``; of quantities it is ``T`` itself.
+    """
 
     X: Array
     y: Array
@@ -110,13 +157,19 @@ def load_data(task: Task, n: int) -> Data:
         from fastnn.datasets import load_mnist
 
         images, labels, _, _ = load_mnist("uint8")
-        pixels, y = images[:n].copy(), labels[:n]
+        pixels, found = images[:n].copy(), labels[:n]
         X = np.divide(pixels, 255, dtype=task.dtype)
     elif case.source == "digits":
-        X, y = _tiled_digits(n)
+        X, found = _tiled_digits(n)
+    elif case.source == "blobs":
+        X, found = _blobs(n, case.sizes[0], case.sizes[-1])
+    elif case.source == "matrices":
+        X, found = _matrices(n)
     else:
-        X, y = _blobs(n, case.sizes[0], case.sizes[-1])
-    return Data(np.ascontiguousarray(X, task.dtype), y, np.eye(case.sizes[-1], dtype=task.dtype)[y], pixels)
+        X, found = _taught(n, case.sizes[0], case.sizes[-1])
+        found = np.argmax(found, axis=1) if task.predicts_classes else found
+    T = np.eye(case.sizes[-1], dtype=task.dtype)[found] if task.predicts_classes else found.astype(task.dtype)
+    return Data(np.ascontiguousarray(X, task.dtype), found if task.predicts_classes else T, T, pixels)
 
 
 def _tiled_digits(n: int) -> tuple[Array, Array]:
@@ -136,6 +189,25 @@ def _blobs(n: int, n_in: int, n_classes: int) -> tuple[Array, Array]:
     return centres[y] + generator.standard_normal((n, n_in)), y
 
 
+def _taught(n: int, n_in: int, n_out: int) -> tuple[Array, Array]:
+    """Inputs in [-1, 1], and what a random network makes of them, with noise: mean 0, deviation 1 or so."""
+    generator = np.random.default_rng(_SEED)
+    W = 3 * generator.standard_normal((n_in, 20)) / np.sqrt(n_in)
+    V = generator.standard_normal((20, n_out)) / np.sqrt(8)
+    X = generator.uniform(-1, 1, (n, n_in))
+    return X, np.tanh(X @ W) @ V + 0.3 * generator.standard_normal((n, n_out))
+
+
+def _matrices(n: int) -> tuple[Array, Array]:
+    """Matrices of two rows and two columns, and their exponentials, both as rows of four."""
+    X = np.random.default_rng(_SEED).normal(0, 0.7, (n, 2, 2))
+    term = total = np.broadcast_to(np.eye(2), X.shape)
+    for i in range(1, 30):
+        term = term @ X / i
+        total = total + term
+    return X.reshape(n, 4), total.reshape(n, 4)
+
+
 def start_layers(task: Task) -> Layers:
     """The weights that every peer starts from.
 
@@ -147,12 +219,13 @@ def start_layers(task: Task) -> Layers:
     Returns
     -------
     Layers
-        Normal weights scaled by ``1 / sqrt(n_in)``, small normal biases.
+        Normal weights scaled by ``1 / sqrt(n_in)``, with ReLUs by ``sqrt(2 / n_in)`` (He's); small normal biases.
     """
     generator = np.random.default_rng(_SEED)
+    gain = 2 if task.formulas.activation == "relu" else 1
     layers = []
     for n_in, n_out in zip(task.sizes[:-1], task.sizes[1:], strict=True):
-        W = generator.standard_normal((n_out, n_in)) / np.sqrt(n_in)
+        W = generator.standard_normal((n_out, n_in)) / np.sqrt(n_in / gain)
         b = 0.1 * generator.standard_normal(n_out)
         layers.append((W.astype(task.dtype), b.astype(task.dtype)))
     return layers

@@ -4,9 +4,13 @@ Two things follow. Weights are changed with ``-=``: in place where arrays can be
 (JAX). And numbers stay Python floats, which take on the dtype of the array they meet.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from peers.cases import Formulas
+
+Functions = Mapping[str, Callable[[Any], Any]]
+"""What a library calls the functions that formulas name."""
 Flat = list[Any]
 """Weights and biases of every layer in turn: W1, b1, W2, b2, ..."""
 
@@ -15,15 +19,56 @@ MOMENTUM = 0.9
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
-def gradients(sigmoid: Callable[[Any], Any], parameters: Flat, x: Any, t: Any) -> Flat:
-    """Gradients of the Bernoulli cross-entropy, averaged over a batch.
+_SLOPES: dict[str, Callable[[Any], Any]] = {
+    "sigmoid": lambda a: a * (1 - a),
+    "tanh": lambda a: 1 - a * a,
+    "relu": lambda a: a > 0,
+}
+"""Derivatives of the hidden layers' activations, written on their outputs."""
+
+
+def activate(functions: Functions, name: str, z: Any) -> Any:
+    """An activation of a library's own."""
+    return z if name == "identity" else functions[name](z)
+
+
+def forward(formulas: Formulas, functions: Functions, parameters: Flat, x: Any) -> list[Any]:
+    """The samples, the outputs of every hidden layer, and what goes into the last activation.
 
     Parameters
     ----------
-    sigmoid : callable
+    formulas : Formulas
+        Of the network.
+    functions : Functions
         The library's own.
     parameters : Flat
-        Weights (n_out, n_in) and biases (n_out,) of sigmoid layers.
+        Weights (n_out, n_in) and biases (n_out,).
+    x : array (batch, n_in)
+        Samples.
+
+    Returns
+    -------
+    list of array (batch, units)
+        One more than there are layers.
+    """
+    found, last = [x], len(parameters) - 2
+    for i in range(0, len(parameters), 2):
+        z = found[-1] @ parameters[i].T + parameters[i + 1]
+        found.append(z if i == last else activate(functions, formulas.activation, z))
+    return found
+
+
+def gradients(formulas: Formulas, functions: Functions, parameters: Flat, x: Any, t: Any) -> Flat:
+    """Gradients of the cost, averaged over a batch.
+
+    Parameters
+    ----------
+    formulas : Formulas
+        Of a network whose output and cost go together: the delta of the last layer is ``a - t``.
+    functions : Functions
+        The library's own.
+    parameters : Flat
+        Weights (n_out, n_in) and biases (n_out,).
     x, t : array (batch, n_in), (batch, n_out)
         Samples and targets.
 
@@ -32,17 +77,39 @@ def gradients(sigmoid: Callable[[Any], Any], parameters: Flat, x: Any, t: Any) -
     Flat
         Shaped like ``parameters``.
     """
-    outputs = [x]
-    for i in range(0, len(parameters), 2):
-        outputs.append(sigmoid(outputs[-1] @ parameters[i].T + parameters[i + 1]))
+    outputs = forward(formulas, functions, parameters, x)
     found: Flat = []
-    delta = (outputs[-1] - t) / x.shape[0]
+    delta = (activate(functions, formulas.output, outputs[-1]) - t) / x.shape[0]
     for i in range(len(parameters) - 2, -1, -2):
         a = outputs[i // 2]
         found = [delta.T @ a, delta.sum(0), *found]
         if i:
-            delta = (delta @ parameters[i]) * (a * (1 - a))
+            delta = (delta @ parameters[i]) * _SLOPES[formulas.activation](a)
     return found
+
+
+def costs(formulas: Formulas, functions: Functions, z: Any, t: Any) -> Any:
+    """The cost of every output, for libraries that find the gradients themselves.
+
+    Parameters
+    ----------
+    formulas : Formulas
+        Of the network.
+    functions : Functions
+        The library's own, ``log_sigmoid`` and ``log_softmax`` among them.
+    z, t : array (batch, n_out)
+        What goes into the last activation, and targets.
+
+    Returns
+    -------
+    array (batch, n_out)
+        To be summed.
+    """
+    if formulas.cost == "cross_entropy":
+        return -(t * functions["log_sigmoid"](z) + (1 - t) * functions["log_sigmoid"](-z))
+    if formulas.cost == "log_likelihood":
+        return -t * functions["log_softmax"](z)
+    return (z - t) ** 2 / 2
 
 
 def fresh_memory(optimizer: str, parameters: Flat) -> list[Flat]:

@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -13,6 +13,8 @@ from tqdm import tqdm
 _DISTURBED = 1.25  # a probe so many times slower than the fastest one had company
 _LEAST_BUSY = 0.9  # a sample that got less of one processor had to wait for it
 _ROUNDS_PER_REPEAT = 3
+ENOUGH = 5  # undisturbed samples that make a number
+_PAUSE = 1.0  # seconds between two looks at a busy machine
 _STEADY_SECONDS = 0.2  # what is timed at a time lasts at least so long
 
 
@@ -96,10 +98,24 @@ class Timing:
     busy: float = 0.0
     """The most processors that were at work during a sample."""
 
+    def add(self, sample: Sample, number: int, quiet: bool) -> None:
+        """Take a sample of a round."""
+        if quiet:
+            self.seconds.append(sample.seconds)
+            self.rounds.append(number)
+        else:
+            self.disturbed.append(sample.seconds)
+        self.busy = max(self.busy, sample.busy)
+
     @property
     def used(self) -> list[float]:
         """The undisturbed samples; if there is not one, all of them."""
         return self.seconds or self.disturbed
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the undisturbed samples make a number."""
+        return len(self.seconds) >= ENOUGH
 
     @property
     def median(self) -> float:
@@ -123,7 +139,9 @@ class Timing:
         return f"{self.median:.3g} ({low:.3g}-{high:.3g})"
 
 
-def measure(subjects: Sequence[Measurable], repeats: int, probe: Probe) -> tuple[dict[str, Timing], dict[str, str]]:
+def measure(
+    subjects: Sequence[Measurable], repeats: int, probe: Probe, patience: float = 0.0
+) -> tuple[dict[str, Timing], dict[str, str]]:
     """One sample of each in turn, again and again; disturbed ones are put aside and repeated.
 
     Disturbed is a sample next to a slow probe, and one whose process did not get a whole processor. A bar shows the
@@ -134,9 +152,11 @@ def measure(subjects: Sequence[Measurable], repeats: int, probe: Probe) -> tuple
     subjects : sequence of Measurable
         Who takes part, under names of their own.
     repeats : int
-        Undisturbed samples wanted of each. On a busy machine it stays at fewer after three times as many rounds.
+        Undisturbed samples wanted of each. After three times as many rounds ``ENOUGH`` of them will do.
     probe : Probe
         Run between any two samples.
+    patience : float
+        Seconds to go on after those rounds, each begun when the machine is quiet, while somebody has not enough.
 
     Returns
     -------
@@ -147,31 +167,38 @@ def measure(subjects: Sequence[Measurable], repeats: int, probe: Probe) -> tuple
     """
     timings = {subject.name: Timing() for subject in subjects}
     failures: dict[str, str] = {}
+
+    def take_turns(i: int, wanted: int, bar: "tqdm[Any]") -> bool:
+        """Round ``i`` of those who have fewer samples than wanted; whether there was anybody."""
+        lacking = [s for s in subjects if s.name not in failures and len(timings[s.name].seconds) < wanted]
+        before = probe.run()
+        for subject in lacking:
+            try:
+                found = subject.sample()
+            except WorkerError as error:
+                failures[subject.name] = str(error)
+                continue
+            after = probe.run()
+            quiet = probe.quiet(before, after) and found.busy > _LEAST_BUSY
+            timings[subject.name].add(found, i, quiet)
+            bar.update(quiet)
+            before = after
+        return bool(lacking)
+
     with tqdm(total=repeats * len(subjects), unit=" samples", disable=None, leave=False) as bar:
-        for i in range(_ROUNDS_PER_REPEAT * repeats):
-            lacking = [
-                subject
-                for subject in subjects
-                if subject.name not in failures and len(timings[subject.name].seconds) < repeats
-            ]
-            if not lacking:
-                break
-            before = probe.run()
-            for subject in lacking:
-                try:
-                    seconds, busy = subject.sample()
-                except WorkerError as error:
-                    failures[subject.name] = str(error)
-                    continue
-                after = probe.run()
-                timing = timings[subject.name]
-                quiet = probe.quiet(before, after) and busy > _LEAST_BUSY
-                if quiet:
-                    timing.seconds.append(seconds)
-                    timing.rounds.append(i)
-                else:
-                    timing.disturbed.append(seconds)
-                timing.busy = max(timing.busy, busy)
-                bar.update(quiet)
-                before = after
+        i, rounds = 0, _ROUNDS_PER_REPEAT * repeats
+        while i < rounds and take_turns(i, repeats, bar):
+            i += 1
+        until = time.monotonic() + patience
+        while _wait_for_quiet(probe, until) and take_turns(i, min(ENOUGH, repeats), bar):
+            i += 1
     return {name: timing for name, timing in timings.items() if name not in failures}, failures
+
+
+def _wait_for_quiet(probe: Probe, until: float) -> bool:
+    """Wait until the machine is ours; False if it was not by then."""
+    while time.monotonic() < until:
+        if probe.quiet(probe.run(), probe.run()):
+            return True
+        time.sleep(_PAUSE)
+    return False

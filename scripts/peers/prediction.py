@@ -17,6 +17,8 @@ class Predictor(ABC):
     """What pip has to install."""
     modules: ClassVar[tuple[str, ...]] = ()
     """What can be imported then."""
+    limited: ClassVar[bool] = True
+    """Whether it can be kept to an instruction set."""
 
     @abstractmethod
     def prepare(self, X: Array, layers: Layers, threads: int) -> None:
@@ -123,6 +125,7 @@ class OnnxRuntime(Predictor):
 
     packages = ("onnx", "onnxruntime")
     modules = ("onnx", "onnxruntime")
+    limited = False
 
     def prepare(self, X: Array, layers: Layers, threads: int) -> None:
         """See Predictor."""

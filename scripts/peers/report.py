@@ -5,16 +5,17 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import figures
 
+from fastnn.kernels import host
 from peers import OURS, PEERS, TRAINERS
 from peers.cases import ALL_CASES, PREDICTIONS, Task
-from peers.measure import Timing
+from peers.measure import ENOUGH, Timing
 
 _LIBRARIES = ("numpy", "numba", "torch", "jax", "jaxlib", "scikit-learn", "tensorflow", "onnxruntime")
 
@@ -27,6 +28,13 @@ class Result:
     errors: dict[str, float]
     timings: dict[str, Timing]
     left_out: dict[str, str]
+    notes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def disturbed(self) -> tuple[int, int]:
+        """How many samples were disturbed, and how many there are."""
+        disturbed = sum(len(timing.disturbed) for timing in self.timings.values())
+        return disturbed, disturbed + sum(len(timing.seconds) for timing in self.timings.values())
 
     @property
     def peers(self) -> dict[str, float]:
@@ -61,10 +69,18 @@ def _version(library: str) -> str | None:
         return None
 
 
-def machine() -> dict[str, Any]:
-    """Where and with what the comparison runs."""
+def _isa(limit: str) -> str:
+    """The instruction set that everybody uses."""
+    if limit != "native":
+        return f"limited to {limit.upper()}"
+    return {16: "AVX-512", 8: "AVX2"}.get(host.WIDTH, "vectors of 128 bits")
+
+
+def machine(isa: str = "native") -> dict[str, Any]:
+    """Where and with what the comparison runs, everybody kept to ``isa``."""
     return {
-        "processor": _processor(),
+        "processor": f"{_processor()} ({host.CPU})",  # virtual machines keep the model's name to themselves
+        "isa": _isa(isa),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "system": platform.system(),
@@ -78,7 +94,8 @@ def machine_line(where: dict[str, Any]) -> str:
     """The same in one line of text."""
     libraries = ", ".join(f"{name} {version}" for name, version in where["libraries"].items())
     return (
-        f"{where['processor']}, {where['cores']} cores, {where['system']}, Python {where['python']}, {libraries}; "
+        f"{where['processor']}, {where['isa']}, {where['cores']} cores, {where['system']}, "
+        f"Python {where['python']}, {libraries}; "
         f"load average {where['load']} at the start; {where['date']}"
     )
 
@@ -103,24 +120,43 @@ def remarks(results: list[Result]) -> Iterator[str]:
         case = result.task.case
         for name, reason in result.left_out.items():
             yield f"case {case}: {name} left out: {reason}"
+        for name, note in result.notes.items():
+            yield f"case {case}: {name}: {note}"
         for name, timing in result.timings.items():
             if not timing.seconds:
-                yield f"case {case}: every sample of {name} was disturbed; its number is of disturbed ones"
+                yield f"case {case}: every repeat of {name} was disturbed; its number is of disturbed ones"
             if timing.busy > 1.2 * result.task.threads:
                 yield f"case {case}: {name} kept {timing.busy:.1f} processors busy"
-        dropped = sum(len(timing.disturbed) for timing in result.timings.values() if timing.seconds)
-        total = sum(len(timing.seconds) + len(timing.disturbed) for timing in result.timings.values())
-        yield f"case {case}: {dropped} of {total} samples dropped because the machine was disturbed"
+        yield "case {}: {} of {} repeats were disturbed".format(case, *result.disturbed)
+    disturbed, total = (sum(numbers) for numbers in zip(*(result.disturbed for result in results), strict=True))
+    yield f"in all, {disturbed} of {total} repeats were disturbed, and stand aside where there are others"
+    if any(not timing.is_enough for result in results for timing in result.timings.values()):
+        yield f"{_MARK}: fewer than {ENOUGH} undisturbed repeats"
+
+
+_MARK = "\\*"  # a star in Markdown
+
+
+def _cell(timing: Timing | None) -> str:
+    if timing is None:
+        return ""
+    return str(timing) if timing.is_enough else f"{timing} {_MARK}"
 
 
 def _times(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.2f}x"
 
 
+def _formulas(task: Task) -> str:
+    """Of hidden layers, output and cost, and the optimizer; prediction knows the first two only."""
+    activation, output, cost = task.formulas
+    return ", ".join([activation, output, *([] if task.case in PREDICTIONS else [cost, task.optimizer])])
+
+
 def table(results: list[Result]) -> str:
     """The comparison as a Markdown table; quartiles in brackets."""
     names = [name for name in (*PEERS, *OURS) if any(name in result.timings for result in results)]
-    head = ["case", "layers", "batch", "samples", *names, "best peer / fastnn", "torch / fastnn"]
+    head = ["case", "layers", "formulas", "batch", "samples", *names, "best peer / fastnn", "torch / fastnn"]
     rows = [head, ["---"] * len(head)]
     for result in results:
         task, best = result.task, result.best_peer
@@ -129,9 +165,10 @@ def table(results: list[Result]) -> str:
             [
                 task.case,
                 ALL_CASES[task.case].layers,
+                _formulas(task),
                 f"{task.batch:,}",
                 f"{task.n:,}",
-                *(str(result.timings.get(name, "")) for name in names),
+                *(_cell(result.timings.get(name)) for name in names),
                 ratio,
                 _times(result.ratio("torch")),
             ]
@@ -139,48 +176,77 @@ def table(results: list[Result]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def markdown(results: list[Result], where: dict[str, Any]) -> str:
-    """The whole report."""
+class Run(NamedTuple):
+    """All cases on one machine, kept to one instruction set."""
+
+    where: dict[str, Any]
+    results: list[Result]
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What a later run takes the place of."""
+        return self.where["processor"], self.where["isa"]
+
+
+def markdown(runs: list[Run]) -> str:
+    """The whole report: tables of their own for every kind of processor and instruction set."""
+    return "\n".join(line for run in runs for line in _section(run))
+
+
+def _section(run: Run) -> Iterator[str]:
+    where, results = run
     task = results[0].task
-    setting = f"{task.dtype}, threads: {task.threads}; sigmoid layers"
+    setting = f"{task.dtype}, threads: {task.threads}"
     scaled = "".join(
         f" `{name}` is timed on {peer.share:.0%} of an epoch and scaled up."
         for name, peer in TRAINERS.items()
         if peer.share < 1 and any(name in result.timings for result in results)
     )
-    training = f"Seconds per epoch in steady state: {task.optimizer}, Bernoulli cross-entropy, {setting}.{scaled}"
+    training = f"Seconds per epoch in steady state: {setting}.{scaled}"
     prediction = f"Seconds per call that predicts one batch, again and again: {setting}."
-    lines = [machine_line(where), ""]
+    yield from (f"## {', '.join(run.kind)}", "", machine_line(where), "")
     for heading, predicts in ((training, False), (prediction, True)):
         rows = [result for result in results if (result.task.case in PREDICTIONS) == predicts]
         if rows:
-            lines += [f"{heading} Medians (quartiles).", "", table(rows), ""]
-    lines += [f"- {line}" for line in (*verdicts(results), *remarks(results))]
-    return "\n".join(lines) + "\n"
+            yield from (f"{heading} Medians (quartiles).", "", table(rows), "")
+    yield from (f"- {line}" for line in (*verdicts(results), *remarks(results)))
+    yield ""
 
 
-def _as_json(results: list[Result], where: dict[str, Any]) -> str:
-    cases = [
-        {
-            **asdict(result.task),
-            "layers": ALL_CASES[result.task.case].layers,
-            "batch": result.task.batch,
-            "samples": result.task.n,
-            "left_out": result.left_out,
-            "ratios": {name: result.ratio(name) for name in result.peers},
-            "timings": {
-                name: {
-                    **asdict(timing),
-                    "error": result.errors[name],
-                    "median": timing.median,
-                    "quartiles": timing.quartiles,
-                }
-                for name, timing in result.timings.items()
-            },
-        }
-        for result in results
-    ]
-    return json.dumps({"machine": where, "cases": cases}, indent=2) + "\n"
+def _as_json(runs: list[Run]) -> str:
+    found = [{"machine": where, "cases": [_case_as_json(result) for result in results]} for where, results in runs]
+    return json.dumps({"runs": found}, indent=2) + "\n"
+
+
+def _case_as_json(result: Result) -> dict[str, Any]:
+    return {
+        "task": asdict(result.task),
+        **ALL_CASES[result.task.case].formulas._asdict(),
+        "optimizer": result.task.optimizer,
+        "layers": ALL_CASES[result.task.case].layers,
+        "batch": result.task.batch,
+        "samples": result.task.n,
+        "left_out": result.left_out,
+        "notes": result.notes,
+        "errors": result.errors,
+        "ratios": {name: result.ratio(name) for name in result.peers},
+        "medians": {name: timing.median for name, timing in result.timings.items()},
+        "quartiles": {name: timing.quartiles for name, timing in result.timings.items()},
+        "timings": {name: asdict(timing) for name, timing in result.timings.items()},
+    }
+
+
+def _read(path: Path) -> list[Run]:
+    """The runs of an earlier report; none if there is not one, or one that had room for a single run."""
+    if not path.exists():
+        return []
+    runs = json.loads(path.read_text(encoding="utf-8")).get("runs", [])
+    return [Run(run["machine"], [_case_from_json(case) for case in run["cases"]]) for run in runs]
+
+
+def _case_from_json(case: dict[str, Any]) -> Result:
+    timings = {name: Timing(**timing) for name, timing in case["timings"].items()}
+    return Result(Task(**case["task"]), case["errors"], timings, case["left_out"], case["notes"])
 
 
 def _draw(results: list[Result], path: Path) -> bool:
@@ -215,15 +281,13 @@ def _draw(results: list[Result], path: Path) -> bool:
     return True
 
 
-def write(results: list[Result], where: dict[str, Any], stem: Path) -> list[Path]:
-    """Write the report.
+def write(run: Run, stem: Path) -> list[Path]:
+    """Write the report, together with earlier runs on other kinds of processors; the picture shows this run alone.
 
     Parameters
     ----------
-    results : list of Result
-        At least one.
-    where : dict
-        From ``machine``.
+    run : Run
+        At least one case.
     stem : Path
         Of the files; the endings are added.
 
@@ -233,6 +297,7 @@ def write(results: list[Result], where: dict[str, Any], stem: Path) -> list[Path
         What was written.
     """
     data, text, chart = (stem.with_name(f"{stem.name}.{ending}") for ending in ("json", "md", "svg"))
-    data.write_text(_as_json(results, where), encoding="utf-8")
-    text.write_text(markdown(results, where), encoding="utf-8")
-    return [data, text, *([chart] if _draw(results, chart) else [])]
+    runs = [*(earlier for earlier in _read(data) if earlier.kind != run.kind), run]
+    data.write_text(_as_json(runs), encoding="utf-8")
+    text.write_text(markdown(runs), encoding="utf-8")
+    return [data, text, *([chart] if _draw(run.results, chart) else [])]

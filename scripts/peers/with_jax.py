@@ -21,7 +21,11 @@ class JaxScan(Peer):
         import jax
 
         jax.config.update("jax_enable_x64", task.dtype == "float64")
-        self._jax = jax
+        self._jax, self._formulas = jax, task.formulas
+        self._functions = {
+            **{name: getattr(jax.nn, name) for name in ("sigmoid", "relu", "softmax", "log_sigmoid", "log_softmax")},
+            "tanh": jax.numpy.tanh,
+        }
         self._X, self._T = jax.numpy.asarray(data.X), jax.numpy.asarray(data.T)
         # XLA is fastest with (n_out, n_in) in memory, but for single samples with (n_in, n_out): 1.6 times.
         self._turned = task.batch == 1
@@ -34,7 +38,7 @@ class JaxScan(Peer):
         return array.T if self._turned else array
 
     def _gradients(self, parameters: Any, x: Any, t: Any) -> Any:
-        return maths.gradients(self._jax.nn.sigmoid, parameters, x, t)
+        return maths.gradients(self._formulas, self._functions, parameters, x, t)
 
     def _compile(self, optimizer: str, batch: int) -> Any:
         jax = self._jax
@@ -70,14 +74,10 @@ class JaxGrad(JaxScan):
     """The same with the gradients that ``jax.grad`` finds, as users of JAX write it."""
 
     def _gradients(self, parameters: Any, x: Any, t: Any) -> Any:
-        jax = self._jax
+        formulas, functions = self._formulas, self._functions
 
         def cost(parameters: Any) -> Any:
-            a = x
-            for W, b in paired(parameters):
-                z = a @ W.T + b
-                a = jax.nn.sigmoid(z)
-            costs = t * jax.nn.log_sigmoid(z) + (1 - t) * jax.nn.log_sigmoid(-z)
-            return -costs.sum(1).mean()
+            z = maths.forward(formulas, functions, parameters, x)[-1]
+            return maths.costs(formulas, functions, z, t).sum(1).mean()
 
-        return jax.grad(cost)(parameters)
+        return self._jax.grad(cost)(parameters)

@@ -4,12 +4,20 @@ import numpy as np
 
 from peers import maths
 from peers.base import Peer, batches, flat, paired
-from peers.cases import Array, Data, Layers, Task
+from peers.cases import Array, Case, Data, Formulas, Layers, Task
 
 
 def sigmoid(z: Array) -> Array:
     """``1 / (1 + exp(-z))``; weights stay small here, so nothing overflows."""
     return 1 / (1 + np.exp(-z))
+
+
+def _softmax(z: Array) -> Array:
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+FUNCTIONS = {"sigmoid": sigmoid, "tanh": np.tanh, "relu": lambda z: np.maximum(z, 0), "softmax": _softmax}
 
 
 class NumpyBatch(Peer):
@@ -31,7 +39,7 @@ class NumpyBatch(Peer):
             self._step(self._gradients(x, t))
 
     def _gradients(self, x: Array, t: Array) -> list[Array]:
-        return maths.gradients(sigmoid, self._parameters, x, t)
+        return maths.gradients(self._task.formulas, FUNCTIONS, self._parameters, x, t)
 
     def _step(self, found: list[Array]) -> None:
         self._count += 1
@@ -48,6 +56,11 @@ class NumpySample(NumpyBatch):
     """Column vectors, and a sum of gradients over the samples of a batch in a Python loop."""
 
     share = 0.05
+
+    @staticmethod
+    def takes(case: Case) -> bool:
+        """See Peer; the book's layers are sigmoid ones."""
+        return case.formulas == Formulas()
 
     def _gradients(self, x: Array, t: Array) -> list[Array]:
         sums = [np.zeros_like(w) for w in self._parameters]

@@ -24,18 +24,22 @@ class TensorFlowGraph(Peer):
         self._X, self._T = tf.constant(data.X), tf.constant(data.T)
         parameters = [tf.constant(array) for array in flat(layers)]
         self._state = parameters, maths.fresh_memory(task.optimizer, parameters), tf.constant(0, task.dtype)
-        self._epoch = self._compile(task.optimizer, task.batch)
+        self._epoch = self._compile(task)
 
-    def _compile(self, optimizer: str, batch: int) -> Any:
-        tf = self._tf
+    def _compile(self, task: Task) -> Any:
+        tf, optimizer, batch = self._tf, task.optimizer, task.batch
+        functions = {
+            **{name: getattr(tf.nn, name) for name in ("sigmoid", "tanh", "relu", "softmax", "log_softmax")},
+            "log_sigmoid": tf.math.log_sigmoid,
+        }
 
         def step(state: Any, rows: Any) -> Any:
             parameters, memory, count = state
             a, t = tf.gather(self._X, rows), tf.gather(self._T, rows)
             for W, b in paired(parameters):
                 z = tf.matmul(a, W, transpose_b=True) + b
-                a = tf.sigmoid(z)
-            cost = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(t, z)) / rows.shape[0]
+                a = maths.activate(functions, task.formulas.activation, z)
+            cost = tf.reduce_sum(maths.costs(task.formulas, functions, z, t)) / rows.shape[0]
             found = tf.gradients(cost, parameters)
             return (*maths.step(optimizer, parameters, found, memory, count + 1), count + 1)
 

@@ -12,9 +12,10 @@ import tempfile
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from environment import isa_variables
 
 import fastnn
 from peers import PREDICTORS, TRAINERS
@@ -47,26 +48,39 @@ def serve(name: str) -> None:
     try:
         task = Task(**json.loads(sys.stdin.readline()))
         ready = _ready_to_predict if task.case in PREDICTIONS else _ready_to_train
-        error, tolerance, subject = ready(name, task)
+        found = ready(name, task)
+        subject = found.subject
         if subject:
             subject.sample()  # the first one compiles
             subject.sample()  # and the second one tells how long one takes
-        answer({"error": error, "tolerance": tolerance, "source": str(Path(fastnn.__file__).parents[1])})
+        source = str(Path(fastnn.__file__).parents[1])
+        answer({"error": found.error, "tolerance": found.tolerance, "note": found.note, "source": source})
         for _ in sys.stdin:
             assert subject is not None
             answer(subject.sample()._asdict())
     except ImportError as error:
         answer({"failed": f"not installed ({error})"})
+    except WorkerError as error:
+        answer({"failed": str(error)})
     except Exception as error:
         answer({"failed": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"})
 
 
-def _ready_to_train(name: str, task: Task) -> tuple[float, float, Steady | None]:
-    """A peer's error, what is allowed, and what is to be timed if the error is within it: epochs on all data."""
+class _Ready(NamedTuple):
+    """A peer's error, what is allowed, what is to be timed if the error is within it, and a word about the peer."""
+
+    error: float
+    tolerance: float
+    subject: Steady | None
+    note: str = ""
+
+
+def _ready_to_train(name: str, task: Task) -> _Ready:
+    """Epochs on all data."""
     peer, tolerance = TRAINERS[name](), TOLERANCES[task.dtype]
     error = error_of(peer, task)
     if error > tolerance:
-        return error, tolerance, None
+        return _Ready(error, tolerance, None)
     timed = min(max(task.batch, round(peer.share * task.n)), task.n)
     generator = np.random.default_rng(0)
     peer.prepare(task, load_data(task, task.n), start_layers(task))
@@ -74,16 +88,19 @@ def _ready_to_train(name: str, task: Task) -> tuple[float, float, Steady | None]
     def order() -> Array | None:
         return None if peer.shuffles else generator.permutation(task.n)[:timed]
 
-    return error, tolerance, Steady(name, lambda count: peer.epochs(count, order), timed / task.n)
+    subject = Steady(name, lambda count: peer.epochs(count, order), timed / task.n)
+    return _Ready(error, tolerance, subject, peer.note)
 
 
-def _ready_to_predict(name: str, task: Task) -> tuple[float, float, Steady | None]:
-    """The same for prediction."""
+def _ready_to_predict(name: str, task: Task) -> _Ready:
+    """One batch."""
     peer, tolerance = PREDICTORS[name](), OUTPUT_TOLERANCES[task.dtype]
+    if task.isa != "native" and not peer.limited:
+        raise WorkerError(f"nothing keeps it to {task.isa}")
     X, layers = load_data(task, task.n).X, start_layers(task)
     peer.prepare(X, layers, task.threads)
     error = output_error(np.asarray(peer.forward()), X, layers)
-    return error, tolerance, Steady(name, peer.forwards) if error <= tolerance else None
+    return _Ready(error, tolerance, Steady(name, peer.forwards) if error <= tolerance else None)
 
 
 # --- in the parent ---
@@ -116,7 +133,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(source)} if source else None,
+            env={**os.environ, **isa_variables(task.isa), **({"PYTHONPATH": str(source)} if source else {})},
         )
         try:
             reply = self._ask(asdict(task))
@@ -126,6 +143,7 @@ class Worker:
             self.close()
             raise
         self.error, self.tolerance = float(reply["error"]), float(reply["tolerance"])
+        self.note = str(reply["note"])
 
     @property
     def agrees(self) -> bool:
