@@ -345,6 +345,12 @@ class Place(NamedTuple):
         return [Layer(*row) for row in self.table.tolist()]
 
 
+def _samples_per_call(products: int) -> int:
+    """Of so many multiply-adds each, in a forward pass, so that Ctrl-C is soon seen; whole chunks."""
+    chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * products)
+    return layout.CHUNK_ROWS * min(max(chunks, 1), _MOST_CHUNKS_PER_CALL)
+
+
 class _Predicting(NamedTuple):
     """What predictions of plain numbers go on with."""
 
@@ -397,9 +403,7 @@ class Engine:
         self._predicting: _Predicting | None = None
         self._alone = Packed(self._new_team(0, 1))
         self._products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
-        # In a forward pass, so that Ctrl-C is soon seen; whole chunks.
-        chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * self._products)
-        self.samples_per_call = layout.CHUNK_ROWS * min(max(chunks, 1), _MOST_CHUNKS_PER_CALL)
+        self.samples_per_call = _samples_per_call(self._products)
         # One kernel at a time, and nobody reads meanwhile, nor between calls that belong together.
         self._lock = ForkSafeLock(awaited=True, again=True)
 
@@ -831,15 +835,20 @@ class Engine:
 
         ``between`` is called before every kernel call.
         """
-        order, step = natural_order(n), self.samples_per_call
+        products, first_layer = self._products, self.layers[0]
+        if data.starts.size:  # what is zero is not multiplied
+            products -= (first_layer.n_in - min(first_layer.n_in, data.most_entries)) * first_layer.n_out
+        order, step = natural_order(n), _samples_per_call(products)
         between()
         gradient = self._gradient_of(data, order[:step])
         if n > step:
             gradient *= self.dtype.type(step / n)
         for first in range(step, n, step):
             between()
-            part = order[first : first + step]
-            gradient += self._gradient_of(data, part) * self.dtype.type(part.size / n)
+            rows = order[first : first + step]
+            part = self._gradient_of(data, rows)
+            part *= self.dtype.type(rows.size / n)
+            gradient += part
         return gradient
 
     def _gradient_of(self, data: Data, order: Array) -> Array:

@@ -339,6 +339,7 @@ class Training:
                 self._source.close()
             restore_best(self._settings.callbacks, network, history)
             self._engine.settle()
+            self._before = None  # weights, which would stay until the watch, that knows this training, is collected
             if self._bar is not None:
                 self._bar.close()
             if self._team is not None:

@@ -58,8 +58,8 @@ class Scaling:
 
     @classmethod
     def by_number(cls, n: int, number: float = 1.0) -> "Scaling":
-        """Every column divided by the same number."""
-        return cls(np.zeros(n), np.full(n, number))
+        """Every column divided by the same number, which takes no memory for each."""
+        return cls(np.broadcast_to(0.0, n), np.broadcast_to(float(number), n))
 
     @cached_property
     def _columns(self) -> tuple[Array, Array]:
@@ -94,10 +94,12 @@ class Scaling:
 
         None where the data must be converted: numbers are out of the ordinary, or there are columns of indicators.
         """
-        if self.indicators or not self._is_moderate or largest > _MOST:
+        if self.indicators or largest > _MOST:
             return None
-        if self._divisor is not None and self._divisor <= _MOST:
-            return InputScale(self._divisor)
+        if self._divisor is not None:
+            return InputScale(self._divisor) if 1 / _MOST <= self._divisor <= _MOST else None
+        if not self._is_moderate:
+            return None
         shift, factor = (numbers.astype(dtype) for numbers in self._columns)
         return InputScale(1.0, None if sparse else shift, factor)
 
