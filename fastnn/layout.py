@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.kernels.buffers import CACHE_LINE, LIST_SLACK, SAMPLES_PER_LIST, Layer, Lists, Scratch
+from fastnn.kernels.buffers import CACHE_LINE, LIST_SLACK, Layer, Lists, Scratch
 from fastnn.kernels.host import PANEL_VECTORS, lanes_of
 
 MAX_ROWS = 256
@@ -142,11 +142,7 @@ def plan_layout(
     strides = [row_stride(inputs, lanes), *(row_stride(size, lanes) for size in sizes[1:])]
     # Transpositions read whole squares: of weights up to a panel past a layer's last row, of outputs and targets up to
     # a register's lanes of rows past the last one. They must find memory there.
-    # Samples that share a list have its values side by side; the last ones' list may be for some that are not there.
-    listed = padded(rows, SAMPLES_PER_LIST) if blocks else rows
-    outputs = [
-        work.take(count * stride) for count, stride in zip([listed, *[rows] * len(sizes)], strides, strict=False)
-    ]
+    outputs = [work.take(rows * stride) for stride in strides]
     deltas = [work.take(rows * stride) for stride in strides[1:]]
     slopes = [
         work.take(rows * stride) if keeps else output

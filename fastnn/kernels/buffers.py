@@ -73,7 +73,7 @@ class Lists(NamedTuple):
     share: int  # of a sample's room a thread's, where one block's list follows on another's; 0: each has room for all
 
 
-SAMPLES_PER_LIST = 4  # at most; the registers of ``sparse.list_outer`` hold no more
+SAMPLES_PER_LIST = 2  # at most
 LIST_TAIL = 8  # entries that add nothing, at the end of a list
 LIST_SLACK = 16 + LIST_TAIL  # room behind a block's list for a register of rubbish and the tail
 

@@ -1,10 +1,9 @@
 """Lists of the inputs that are not zero, made batch by batch, in registers, from the data as they are.
 
 The inputs are cut into blocks, so that the weights of a block stay in the nearest cache while a whole batch passes
-over them. Four samples share a list: an entry is an input's number within its block and the values that all have there,
-some of which may be zero. Samples have many inputs in common, and each weight is then loaded, and stored, once for all
-four. The last samples of a batch may be fewer: their list is made as if the last one came several times. A sparse
-matrix is lists already, one for each sample, and stays so.
+over them. Two samples share a list: an entry is an input's number within its block and the values that both have
+there, one of which may be zero. Neighbouring samples have many inputs in common, and each weight is then loaded, and
+stored, once for both. A sparse matrix is lists already, one for each sample, and stays so.
 """
 
 from typing import NamedTuple
@@ -35,7 +34,7 @@ from fastnn.kernels.simd import (
 )
 
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
-_BYTE = 8  # bits of a value beside those of other samples, while a list of bytes is being made
+_BYTE = 8  # bits of a value beside its number, while a list of bytes is being made
 
 
 class Place(NamedTuple):
@@ -171,89 +170,71 @@ def append_scaled_bytes(_, pixels, sources, i, number, work, indices, place, cou
 
 
 @intrinsic
-def append_nonzero_bytes(_, pixels, sources, i, number, work, indices, place, count):
-    """The same for the next ``WIDTH`` bytes: numbers, and in the place of the first source's values a byte of each."""
+def append_nonzero_bytes(_, pixels, sources, i, number, indices, at):
+    """The same for the next ``WIDTH`` bytes; an entry is ``number``, then a byte for every source."""
 
     def codegen(context, builder, signature, args):
         wide = ir.VectorType(_I32, WIDTH)
-        numbers, at, _ = (builder.extract_value(args[6], k) for k in range(3))
         pointers = _elements(builder, signature.args[0], args[0], args[1], args[2])
-        packed = wide([0] * WIDTH)
+        bits = _BYTE * len(pointers)
+        entry, seen = _count_from(builder, args[3], WIDTH, 1 << bits), wide([0] * WIDTH)
         for k, pointer in enumerate(pointers):
-            loaded = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, WIDTH).as_pointer()))
-            loaded.align = 1
-            packed = builder.or_(packed, builder.shl(builder.zext(loaded, wide), wide([_BYTE * k] * WIDTH)))
-        keep = builder.icmp_unsigned("!=", packed, wide([0] * WIDTH))
-        index = element_pointer(builder, signature.args[5], args[5], builder.add(numbers, args[7]))
-        values = _packed_at(builder, signature.args[4], args[4], at, args[7])
-        return _append(builder, keep, [(_count_from(builder, args[3], WIDTH), index), (packed, values)])
+            packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, WIDTH).as_pointer()))
+            packed.align = 1
+            value = builder.zext(packed, wide)
+            seen = builder.or_(seen, value)
+            entry = builder.or_(entry, builder.shl(value, wide([_BYTE * k] * WIDTH)))
+        keep = builder.icmp_unsigned("!=", seen, wide([0] * WIDTH))
+        return _append(builder, keep, [(entry, element_pointer(builder, signature.args[4], *args[4:]))])
 
-    return types.int64(pixels, sources, i, number, work, indices, place, types.int64), codegen
-
-
-def _packed_at(builder, array_type, work, at, j):
-    """Pointer to the 32 bits of entry j of a list in the making, whose values begin at ``work[at]``."""
-    first = builder.bitcast(element_pointer(builder, array_type, work, at), _I32.as_pointer())
-    return builder.gep(first, [j])
+    return types.int64(pixels, sources, i, number, indices, types.int64), codegen
 
 
 @intrinsic
-def append_byte(_, work, at, count, packed):
-    """Set the 32 bits of one entry of a list in the making."""
-
-    def codegen(context, builder, signature, args):
-        builder.store(builder.trunc(args[3], _I32), _packed_at(builder, signature.args[0], *args[:3]))
-        return context.get_dummy_value()
-
-    return types.none(work, types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
-def unpack_bytes(_, sources, work, place, j, divisor):
-    """Take a register of entries from ``j`` on apart: values / divisor, every source's in its place.
-
-    Where they are doubles they reach over packed entries that follow: take the last register first.
-    """
+def unpack_bytes(_, sources, indices, work, place, j, divisor):
+    """Take a register of entries from ``j`` on apart: numbers stay in ``indices``, values / divisor go to ``work``."""
     vector = VectorType(work.dtype)
 
     def codegen(context, builder, signature, args):
         wide = ir.VectorType(_I32, vector.lanes)
-        _, at, stride = (builder.extract_value(args[2], k) for k in range(3))
-        found = builder.load(
-            builder.bitcast(_packed_at(builder, signature.args[1], args[1], at, args[3]), wide.as_pointer())
-        )
-        found.align = 4
-        scale = broadcast(builder, vector, context.cast(builder, args[4], types.float64, vector.dtype))
-        one_over = context.cast(builder, builder.fdiv(ir.DoubleType()(1.0), args[4]), types.float64, vector.dtype)
+        numbers, at, stride = (builder.extract_value(args[3], k) for k in range(3))
+        index = element_pointer(builder, signature.args[1], args[1], builder.add(numbers, args[4]))
+        pointer = builder.bitcast(index, wide.as_pointer())
+        packed = builder.load(pointer)
+        packed.align = 4
+        count = sources.count
+        scale = broadcast(builder, vector, context.cast(builder, args[5], types.float64, vector.dtype))
+        one_over = context.cast(builder, builder.fdiv(ir.DoubleType()(1.0), args[5]), types.float64, vector.dtype)
         reciprocal = broadcast(builder, vector, one_over)
-        for k in range(sources.count):
-            value = builder.lshr(found, wide([_BYTE * k] * vector.lanes))
+        builder.store(builder.lshr(packed, wide([_BYTE * count] * vector.lanes)), pointer).align = 4
+        for k in range(count):
+            value = builder.lshr(packed, wide([_BYTE * k] * vector.lanes))
             value = builder.and_(value, wide([255] * vector.lanes))
             whole = Vector(builder, vector, builder.sitofp(value, ir_vector(vector)))
-            target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[3])
-            quotient = fraction.emit(whole, scale, reciprocal)
-            store_at(element_pointer(builder, signature.args[1], args[1], target), quotient)
+            target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[4])
+            found = fraction.emit(whole, scale, reciprocal)
+            store_at(element_pointer(builder, signature.args[2], args[2], target), found)
         return context.get_dummy_value()
 
-    return types.none(sources, work, place, types.int64, types.float64), codegen
+    return types.none(sources, indices, work, place, types.int64, types.float64), codegen
 
 
 @kernel
 def list_pixels(data, sources, inputs, work, indices, place):
     """List the inputs at which a sample has a byte that is not zero, divided by their divisor; returns how many."""
-    count, lanes = 0, lane_count(work)
+    count = 0
     whole = inputs.end - (inputs.end - inputs.first) % WIDTH
     for i in range(inputs.first, whole, WIDTH):
-        count += append_nonzero_bytes(data.pixels, sources, i, i - inputs.first, work, indices, place, count)
+        count += append_nonzero_bytes(data.pixels, sources, i, i - inputs.first, indices, place.numbers + count)
     for i in range(whole, inputs.end):
-        packed, shift = np.int64(0), 0
+        entry, seen, shift = np.int64(i - inputs.first) << _BYTE * len(sources), np.int64(0), 0
         for source in sources:
-            packed, shift = packed | np.int64(data.pixels[source + i]) << shift, shift + _BYTE
-        indices[place.numbers + count] = np.int32(i - inputs.first)
-        append_byte(work, place.at, count, packed)
-        count += packed != 0
-    for j in range((count + lanes - 1) // lanes * lanes - lanes, -1, -lanes):
-        unpack_bytes(sources, work, place, j, data.divisor)
+            value = np.int64(data.pixels[source + i])
+            entry, seen, shift = entry | value << shift, seen | value, shift + _BYTE
+        indices[place.numbers + count] = np.int32(entry)
+        count += seen != 0
+    for j in range(0, count, lane_count(work)):
+        unpack_bytes(sources, indices, work, place, j, data.divisor)
     return count
 
 
@@ -299,17 +280,14 @@ def list_scaled_bytes(data, sources, inputs, work, indices, place):
 
 @stage
 def list_scaled(
-    net: Net, data: Data, a: int, b: int, c: int, d: int, samples: int, first: int, end: int, numbers: int, at: int,
+    net: Net, data: Data, sample: int, other: int, samples: int, first: int, end: int, numbers: int, at: int,
     stride: int,
 ) -> int:  # fmt: skip
-    """The list of samples of bytes that begin at a, b, c and d, and have a factor for every input.
-
-    A stage because few have.
-    """
-    inputs, place = Inputs(first, end), Place(numbers, at, stride)
+    """The list of one sample, or of two, of bytes that have a factor for every input; a stage because few have."""
+    inputs, place, n_in = Inputs(first, end), Place(numbers, at, stride), net.layers[0].n_in
     if samples == 1:
-        return list_scaled_bytes(data, (a,), inputs, net.work, net.lists.indices, place)
-    return list_scaled_bytes(data, (a, b, c, d), inputs, net.work, net.lists.indices, place)
+        return list_scaled_bytes(data, (sample * n_in,), inputs, net.work, net.lists.indices, place)
+    return list_scaled_bytes(data, (sample * n_in, other * n_in), inputs, net.work, net.lists.indices, place)
 
 
 call_list_scaled = caller(list_scaled)
@@ -390,9 +368,7 @@ def list_inputs(data, rows, layer, net, blocks, member):
     lists, group, n_in, begin = net.lists, group_of(data), layer.n_in, 0
     for r in range(rows.first, rows.end, group):
         samples = min(group, rows.end - r)
-        sample, last = sample_at(rows, r), r + samples - 1
-        a, d = sample * n_in, sample_at(rows, last) * n_in
-        b, c = sample_at(rows, min(r + 1, last)) * n_in, sample_at(rows, min(r + 2, last)) * n_in
+        sample, other = sample_at(rows, r), sample_at(rows, r + samples - 1)
         for block in range(blocks.first, blocks.end):
             inputs, at = block_inputs(lists, block, n_in), count_at(lists, r, block)
             lists.shifts[at] = block * (lists.block_size + LIST_SLACK)
@@ -407,12 +383,12 @@ def list_inputs(data, rows, layer, net, blocks, member):
                 count = copy_entries(data, entries, inputs, net.work, lists.indices, place)
             elif data.factor:
                 count = call_list_scaled(
-                    net.code.list_scaled, net, data, a, b, c, d, samples, inputs.first, inputs.end, place.numbers,
+                    net.code.list_scaled, net, data, sample, other, samples, inputs.first, inputs.end, place.numbers,
                     place.at, place.stride,
                 )  # fmt: skip
             elif samples == 1:
-                count = list_dense(data, (a,), inputs, net.work, lists.indices, place)
+                count = list_dense(data, (sample * n_in,), inputs, net.work, lists.indices, place)
             else:
-                count = list_dense(data, (a, b, c, d), inputs, net.work, lists.indices, place)
+                count = list_dense(data, (sample * n_in, other * n_in), inputs, net.work, lists.indices, place)
             end_list(samples, count, net.work, lists.indices, place)
             lists.counts[at] = count
