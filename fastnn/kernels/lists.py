@@ -67,7 +67,9 @@ def block_inputs(lists, block, n_in):
 @woven
 def list_place(lists, layer, row, block):
     """Where the list that begins with sample ``row`` has its entries of a block."""
-    shift = lists.shifts[count_at(lists, row, block)]
+    shift = block * (lists.block_size + LIST_SLACK)
+    if lists.share != 0:
+        shift = lists.shifts[count_at(lists, row, block)]
     return Place(row * lists.stride + shift, layer.input + row * layer.input_stride + shift, layer.input_stride)
 
 
@@ -358,37 +360,52 @@ def end_list(samples, count, work, indices, place):
 
 
 @kernel
-def list_inputs(data, rows, layer, net, blocks, member):
-    """List the inputs of rows ``rows.first`` to ``rows.end`` that are not zero, block by block.
+def list_row(data, sample, row, layer, net, blocks, member):
+    """The lists of a sample of a sparse matrix, block by block.
 
-    Each block of a sample has room for all its inputs; or, where a sparse matrix's largest row tells that there are
-    few, each thread has room for a sample's, and one block's entries follow on another's. Threads must not share it:
-    one may be at the next batch while another one still reads its lists of this one.
+    Where a sparse matrix's largest row tells that there are few entries, each thread has room for a sample's, and one
+    block's follow on another's. Threads must not share it: one may be at the next batch while another one still reads
+    its lists of this one.
     """
-    lists, group, n_in, begin = net.lists, group_of(data), layer.n_in, 0
-    for r in range(rows.first, rows.end, group):
-        samples = min(group, rows.end - r)
-        sample, other = sample_at(rows, r), sample_at(rows, r + samples - 1)
-        for block in range(blocks.first, blocks.end):
-            inputs, at = block_inputs(lists, block, n_in), count_at(lists, r, block)
-            lists.shifts[at] = block * (lists.block_size + LIST_SLACK)
-            if data.starts:
-                entries = block_entries(data, sample, inputs)
-                if block == blocks.first:
-                    begin = entries.first
-                if lists.share != 0:
-                    lists.shifts[at] = member * lists.share + block * LIST_SLACK + entries.first - begin
-            place = list_place(lists, layer, r, block)
-            if data.starts:
-                count = copy_entries(data, entries, inputs, net.work, lists.indices, place)
-            elif data.factor:
-                count = call_list_scaled(
-                    net.code.list_scaled, net, data, sample, other, samples, inputs.first, inputs.end, place.numbers,
-                    place.at, place.stride,
-                )  # fmt: skip
-            elif samples == 1:
-                count = list_dense(data, (sample * n_in,), inputs, net.work, lists.indices, place)
-            else:
-                count = list_dense(data, (sample * n_in, other * n_in), inputs, net.work, lists.indices, place)
-            end_list(samples, count, net.work, lists.indices, place)
-            lists.counts[at] = count
+    lists, begin = net.lists, 0
+    for block in range(blocks.first, blocks.end):
+        inputs, at = block_inputs(lists, block, layer.n_in), count_at(lists, row, block)
+        entries = block_entries(data, sample, inputs)
+        if block == blocks.first:
+            begin = entries.first
+        if lists.share != 0:
+            lists.shifts[at] = member * lists.share + block * LIST_SLACK + entries.first - begin
+        place = list_place(lists, layer, row, block)
+        lists.counts[at] = copy_entries(data, entries, inputs, net.work, lists.indices, place)
+        end_list(1, lists.counts[at], net.work, lists.indices, place)
+
+
+@kernel
+def list_pair(data, sample, other, samples, row, layer, net, blocks):
+    """The lists of one sample, or of two, of dense data, block by block."""
+    lists, n_in, work, indices = net.lists, layer.n_in, net.work, net.lists.indices
+    for block in range(blocks.first, blocks.end):
+        inputs, place = block_inputs(lists, block, n_in), list_place(lists, layer, row, block)
+        if data.factor:
+            count = call_list_scaled(
+                net.code.list_scaled, net, data, sample, other, samples, inputs.first, inputs.end, place.numbers,
+                place.at, place.stride,
+            )  # fmt: skip
+        elif samples == 1:
+            count = list_dense(data, (sample * n_in,), inputs, work, indices, place)
+        else:
+            count = list_dense(data, (sample * n_in, other * n_in), inputs, work, indices, place)
+        end_list(samples, count, work, indices, place)
+        lists.counts[count_at(lists, row, block)] = count
+
+
+@kernel
+def list_inputs(data, rows, layer, net, blocks, member):
+    """List the inputs of rows ``rows.first`` to ``rows.end`` that are not zero, block by block."""
+    if data.starts:
+        for r in range(rows.first, rows.end):
+            list_row(data, sample_at(rows, r), r, layer, net, blocks, member)
+        return
+    for r in range(rows.first, rows.end, SAMPLES_PER_LIST):
+        samples = min(SAMPLES_PER_LIST, rows.end - r)
+        list_pair(data, sample_at(rows, r), sample_at(rows, r + samples - 1), samples, r, layer, net, blocks)
