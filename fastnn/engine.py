@@ -835,10 +835,10 @@ class Engine:
 
         ``between`` is called before every kernel call.
         """
-        products, first_layer = self._products, self.layers[0]
+        order, step, first_layer = natural_order(n), self.samples_per_call, self.layers[0]
         if data.starts.size:  # what is zero is not multiplied
-            products -= (first_layer.n_in - min(first_layer.n_in, data.most_entries)) * first_layer.n_out
-        order, step = natural_order(n), _samples_per_call(products)
+            zeros = first_layer.n_in - min(first_layer.n_in, data.most_entries)
+            step = max(step, _samples_per_call(self._products - zeros * first_layer.n_out))
         between()
         gradient = self._gradient_of(data, order[:step])
         if n > step:
