@@ -402,8 +402,8 @@ class Engine:
         self._data: tuple[Data, Packed] | None = None
         self._predicting: _Predicting | None = None
         self._alone = Packed(self._new_team(0, 1))
-        self._products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
-        self.samples_per_call = _samples_per_call(self._products)
+        self.products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
+        self.samples_per_call = _samples_per_call(self.products)
         # One kernel at a time, and nobody reads meanwhile, nor between calls that belong together.
         self._lock = ForkSafeLock(awaited=True, again=True)
 
@@ -838,7 +838,7 @@ class Engine:
         order, step, first_layer = natural_order(n), self.samples_per_call, self.layers[0]
         if data.starts.size:  # what is zero is not multiplied
             zeros = first_layer.n_in - min(first_layer.n_in, data.most_entries)
-            step = max(step, _samples_per_call(self._products - zeros * first_layer.n_out))
+            step = max(step, _samples_per_call(self.products - zeros * first_layer.n_out))
         between()
         gradient = self._gradient_of(data, order[:step])
         if n > step:
@@ -877,7 +877,7 @@ class Engine:
 
     def worthwhile_threads(self, batch_size: int) -> int:
         """Cores, as far as a batch holds enough work for each."""
-        return max(1, min(usable_cores(), batch_size * self._products // _PRODUCTS_PER_THREAD))
+        return max(1, min(usable_cores(), batch_size * self.products // _PRODUCTS_PER_THREAD))
 
     @property
     def lanes(self) -> int:

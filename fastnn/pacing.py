@@ -8,6 +8,10 @@ _MAX_GROWTH = 8  # a call takes at most so many times the batches of the one bef
 _LOOKS_TOGETHER, _LOOKS_ALONE = 6, 2
 """The fastest of so many latest looks counts. A core that is busy makes a look slower, never faster; and one that was
 asleep makes several slower: hypervisors were seen to take a fifth of a second until two cores were two."""
+_FIRST_SECONDS = STRETCH_SECONDS / _MAX_GROWTH
+_CALL_SECONDS, _SLOWEST = 2e-6, 2e8
+"""What a batch takes beside its products, and products a second, there and back, of a processor ten times as slow as
+those that this was measured on: the first call is to be short there too."""
 _LOOKS_BETWEEN_TRIALS, _MOST_BETWEEN_TRIALS = 24, 400
 
 
@@ -22,6 +26,8 @@ class Pace:
     ----------
     threads : int
         How many threads there are.
+    products : int, optional
+        Multiply-adds of a batch, forward, for a guess of how many batches the first call may take; else it takes one.
 
     Examples
     --------
@@ -33,8 +39,9 @@ class Pace:
     (1, 5)
     """
 
-    def __init__(self, threads: int) -> None:
-        self._batches = dict.fromkeys((threads, 1), 1)  # for each number of threads, the batches of its next call
+    def __init__(self, threads: int, products: int | None = None) -> None:
+        first = 1 if products is None else max(1, int(_FIRST_SECONDS / (_CALL_SECONDS + products / _SLOWEST)))
+        self._batches = dict.fromkeys((threads, 1), first)  # for each number of threads, the batches of its next call
         # And what one batch took, in its latest looks: calls of together some milliseconds, which are enough to tell.
         self._seconds = {
             count: deque[float](maxlen=_LOOKS_TOGETHER if count > 1 else _LOOKS_ALONE) for count in self._batches

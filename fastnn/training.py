@@ -7,7 +7,6 @@ the weights checked: a stretch that went wrong is taken back.
 import contextlib
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -295,7 +294,7 @@ class Training:
         self._largest_batch = max(size for size, _ in settings.batch_sizes)
         self._threads = settings.threads or self._worthwhile_threads()
         # A large batch takes longer than a small one.
-        self._paces: dict[int, Pace] = defaultdict(lambda: Pace(self._threads))
+        self._paces: dict[int, Pace] = {}  # by batch size
         self._bar = progress.open_bar(settings.progress, settings.epochs * self._n or None)
         if not isinstance(settings.optimizer, lbfgs.LBFGS):
             self._stepping = settings.stepping(len(engine.layers))
@@ -306,6 +305,12 @@ class Training:
         # What gives every step a rate of its own.
         self._schedule = None if isinstance(schedule, (Constant, ReduceOnPlateau)) else schedule
         self._hold = held()  # until there is one that holds: this one does nothing
+
+    def _pace(self, size: int) -> Pace:
+        """The pace of batches of a size."""
+        if size not in self._paces:
+            self._paces[size] = Pace(self._threads, size * self._engine.products)
+        return self._paces[size]
 
     def _worthwhile_threads(self) -> int:
         company = self._settings.company
@@ -533,7 +538,7 @@ class Training:
         if asked or len(settings.batch_sizes) > 1 or self._threads > 1:
             return 1
         ((size, _),) = settings.batch_sizes
-        _, batches = self._paces[size].next_call()
+        _, batches = self._pace(size).next_call()
         return max(1, batches // settings.steps_per_epoch)
 
     def _run_epochs_together(self, epochs: int) -> None:
@@ -555,7 +560,7 @@ class Training:
             for own in orders:
                 self._run_epoch(own)
             return
-        self._paces[size].record(1, count, seconds)
+        self._pace(size).record(1, count, seconds)
         self._before = _Saved(saved, stretch, self._train.data)
         rates = np.broadcast_to(stretch.steps[:, 0], count)[count // epochs - 1 :: count // epochs]
         for epoch, rate in zip(seen, rates, strict=True):
@@ -592,7 +597,7 @@ class Training:
         for size, samples in batch_sizes:
             numbers = self._numbers(np.array([self._engine.memory.steps + 1]))  # of its first step
             part = Stretch(order[done : done + samples], size, 0, -(-samples // size), numbers)
-            pace = self._paces[size]
+            pace = self._pace(size)
             while part.first < part.last:
                 threads, count = pace.next_call()
                 stretch = self._with_numbers(part._replace(last=min(part.first + count, part.last)))

@@ -20,6 +20,7 @@ from fastnn.many.progress import Board
 from fastnn.network import Network
 from fastnn.training import Company
 
+_WORTH_A_THREAD = 1e6  # samples times parameters times epochs: about as long in a kernel as the rest of a fit takes
 _LOOK_SECONDS = 0.1  # between two looks at the progress
 
 
@@ -84,8 +85,8 @@ def fit_many(
     validation_rows : sequence of array-like, optional
         For every network the samples of X that it is measured on after every epoch; instead of ``validation_data``.
     n_jobs : int, default -1
-        Cores to keep busy. -1 means all that this process may use: of its affinity mask, its container, and inside a
-        task of joblib's or Dask's. With more cores than networks, a network gets several where that pays.
+        Cores to keep busy. -1 means all that this process may use, of its affinity mask, its container, and inside a
+        task of joblib's or Dask's; and one where all tasks are so small that several would wait for each other. With more cores than networks, a network gets several where that pays.
     client : Dask Client, concurrent.futures.Executor or RayExecutor, optional
         Train on its workers instead: see Notes.
     errors : "raise" or "collect", default "raise"
@@ -148,6 +149,8 @@ def fit_many(
     if progress is not None:
         validation.check_flag("progress", progress)
     population = populate_from(members, X, y, rows, validation_rows, {"threads": "auto", **fit})
+    if n_jobs == -1 and not fit.get("callbacks") and max(m.work for m in population.members) < _WORTH_A_THREAD:
+        cores = 1  # threads that only take turns at Python are slower than one
     board = Board(population.members, progress)
     try:
         if client is None:
