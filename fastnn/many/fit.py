@@ -86,7 +86,8 @@ def fit_many(
         For every network the samples of X that it is measured on after every epoch; instead of ``validation_data``.
     n_jobs : int, default -1
         Cores to keep busy. -1 means all that this process may use, of its affinity mask, its container, and inside a
-        task of joblib's or Dask's; and one where all tasks are so small that several would wait for each other. With more cores than networks, a network gets several where that pays.
+        task of joblib's or Dask's; and one where all tasks are so small that several would wait for each other. With
+        more cores than networks, a network gets several where that pays.
     client : Dask Client, concurrent.futures.Executor or RayExecutor, optional
         Train on its workers instead: see Notes.
     errors : "raise" or "collect", default "raise"
