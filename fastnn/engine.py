@@ -757,11 +757,9 @@ class Engine:
             finally:  # Ctrl-C shows when the kernel returns, and the steps have been taken
                 done = int(totals[0, :, TOTAL_BATCHES].sum())
                 self.memory = self.memory._replace(steps=self.memory.steps + done, shrink=float(shrinks[0, 0]))
-        hits = totals[:, :, TOTAL_HITS].sum(axis=0)
-        return [
-            Seen(cost, hit, int(batches))
-            for cost, hit, batches in zip(totals[0, :, TOTAL_COST], hits, totals[0, :, TOTAL_BATCHES], strict=True)
-        ]
+        found = totals[0, :, TOTAL_COST], totals[:, :, TOTAL_HITS].sum(axis=0), totals[0, :, TOTAL_BATCHES]
+        rows = zip(*(column.tolist() for column in found), strict=True)
+        return [Seen(cost, hits, int(batches)) for cost, hits, batches in rows]
 
     def _room_for_gradients(self, data: Data, batch_size: int, stepping: Stepping, threads: int) -> list[Array]:
         """For every thread buffers for the gradient, where this way of training keeps it in memory.

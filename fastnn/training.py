@@ -563,8 +563,8 @@ class Training:
         self._pace(size).record(1, count, seconds)
         self._before = _Saved(saved, stretch, self._train.data)
         rates = np.broadcast_to(stretch.steps[:, 0], count)[count // epochs - 1 :: count // epochs]
-        for epoch, rate in zip(seen, rates, strict=True):
-            self._record(epoch.cost / self._n, epoch.hits / self._n, rate, seconds / epochs)
+        costs, accuracies = [epoch.cost / self._n for epoch in seen], [epoch.hits / self._n for epoch in seen]
+        self._record_epochs(costs, accuracies, rates.tolist(), [seconds / epochs] * epochs)
 
     # --- an epoch ---
 
@@ -618,12 +618,18 @@ class Training:
 
     def _record(self, cost: float, accuracy: float, rate: float, seconds: float) -> None:
         """Take an epoch down in the history."""
+        self._record_epochs([float(cost)], [float(accuracy)], [float(rate)], [seconds])
+
+    def _record_epochs(
+        self, costs: list[float], accuracies: list[float], rates: list[float], seconds: list[float]
+    ) -> None:
+        """Take epochs down in the history."""
         history = self._history
         with self._engine.alone:  # copies that others make have all of it or nothing
-            history.train_cost.append(float(cost))
-            history.train_accuracy.append(float(accuracy) if self._train.data.classify else float("nan"))
-            history.learning_rate.append(float(rate))
-            history.seconds.append(seconds)
+            history.train_cost += costs
+            history.train_accuracy += accuracies if self._train.data.classify else [float("nan")] * len(costs)
+            history.learning_rate += rates
+            history.seconds += seconds
 
     def _with_numbers(self, stretch: Stretch) -> Stretch:
         """A stretch with the numbers of its steps, a row for each where they differ."""
