@@ -8,7 +8,6 @@ _MAX_GROWTH = 8  # a call takes at most so many times the batches of the one bef
 _LOOKS_TOGETHER, _LOOKS_ALONE = 6, 2
 """The fastest of so many latest looks counts. A core that is busy makes a look slower, never faster; and one that was
 asleep makes several slower: hypervisors were seen to take a fifth of a second until two cores were two."""
-_FIRST_SECONDS = STRETCH_SECONDS / _MAX_GROWTH
 _CALL_SECONDS, _SLOWEST = 2e-6, 2e8
 """What a batch takes beside its products, and products a second, there and back, of a processor ten times as slow as
 those that this was measured on: the first call is to be short there too."""
@@ -40,7 +39,9 @@ class Pace:
     """
 
     def __init__(self, threads: int, products: int | None = None) -> None:
-        first = 1 if products is None else max(1, int(_FIRST_SECONDS / (_CALL_SECONDS + products / _SLOWEST)))
+        first = 1
+        if products is not None:
+            first = max(1, int(STRETCH_SECONDS / _MAX_GROWTH / (_CALL_SECONDS + products / _SLOWEST)))
         self._batches = dict.fromkeys((threads, 1), first)  # for each number of threads, the batches of its next call
         # And what one batch took, in its latest looks: calls of together some milliseconds, which are enough to tell.
         self._seconds = {

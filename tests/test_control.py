@@ -232,7 +232,7 @@ def test_a_kernel_call_begins_small_where_batches_grow(monkeypatch):
     monkeypatch.setattr(Engine, "run", counted)
     network().fit(X, y, epochs=1, batch_size=[1] * 937 + [50] * 10)
     assert max(calls[1]) > 100
-    assert next(count for count in calls[50] if count > 0) == 1  # after one of none, which compiles
+    assert next(count for count in calls[50] if count > 0) < max(calls[1]) / 5  # after one of none, which compiles
 
 
 def test_max_time_counts_all_epochs():
@@ -738,6 +738,7 @@ def test_what_others_see_in_the_middle_of_an_epoch_is_the_network(density, monke
         raise KeyboardInterrupt  # then these weights must be the ones that are left
 
     monkeypatch.setattr(Training, "_check_clock", look)  # between two stretches of batches
+    monkeypatch.setattr(pacing, "STRETCH_SECONDS", 0.0)  # of a batch each
     with pytest.raises(KeyboardInterrupt):
         net.fit(data, y[:50], epochs=1, batch_size=1, l2=0.2)
     twin, weights, outputs, cost = seen
