@@ -125,50 +125,54 @@ def _elements(builder, array_type, array, starts, offset):
     ]
 
 
-def _append_rows(builder, types_of, args, rows):
-    """Extend a list by a register of every source's numbers; the arguments are those of ``append_nonzero``."""
-    vector = rows[0].type
-    numbers, at, stride = (builder.extract_value(args[6], k) for k in range(3))
-    zero = ir.Constant(ir_vector(vector), [0.0] * vector.lanes)
-    keep = builder.fcmp_unordered("!=", rows[0].value, zero)
-    for row in rows[1:]:
-        keep = builder.or_(keep, builder.fcmp_unordered("!=", row.value, zero))
-    index_pointer = element_pointer(builder, types_of[5], args[5], builder.add(numbers, args[7]))
-    columns = [(_count_from(builder, args[3], vector.lanes), index_pointer)]
-    for k, row in enumerate(rows):
-        target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[7])
-        columns.append((row.value, element_pointer(builder, types_of[4], args[4], target)))
-    return _append(builder, keep, columns)
+def _is_bytes(values):
+    return isinstance(values.dtype, types.Integer)
 
 
 @intrinsic
-def append_nonzero(_, features, sources, i, number, work, indices, place, count):
-    """Extend a list by the inputs ``features[source + i:]`` of every source, a register of them, numbered from there.
+def append_nonzero(_, values, factor, sources, i, number, work, indices, place, count):
+    """Extend a list by the inputs ``values[source + i:]`` of every source, a register of them, numbered from there.
 
-    Returns how many there are.
+    Bytes times their inputs' factors. Returns how many there are.
     """
-    vector = VectorType(features.dtype)
-
-    def codegen(context, builder, signature, args):
-        pointers = _elements(builder, signature.args[0], args[0], args[1], args[2])
-        rows = [load_at(builder, vector, pointer) for pointer in pointers]
-        return _append_rows(builder, signature.args, args, rows)
-
-    return types.int64(features, sources, i, number, work, indices, place, types.int64), codegen
-
-
-@intrinsic
-def append_scaled_bytes(_, pixels, sources, i, number, work, indices, place, count, factor):
-    """The same for bytes, each times its input's factor."""
     vector = VectorType(work.dtype)
 
     def codegen(context, builder, signature, args):
-        pointers = _elements(builder, signature.args[0], args[0], args[1], args[2])
-        own = load_at(builder, vector, element_pointer(builder, signature.args[8], args[8], args[2]))
-        rows = [load_bytes_at(builder, vector, pointer) * own for pointer in pointers]
-        return _append_rows(builder, signature.args, args, rows)
+        kinds = signature.args
+        pointers = _elements(builder, kinds[0], args[0], args[2], args[3])
+        if _is_bytes(values):
+            own = load_at(builder, vector, element_pointer(builder, kinds[1], args[1], args[3]))
+            rows = [load_bytes_at(builder, vector, pointer) * own for pointer in pointers]
+        else:
+            rows = [load_at(builder, vector, pointer) for pointer in pointers]
+        numbers, at, stride = (builder.extract_value(args[7], k) for k in range(3))
+        zero = ir.Constant(ir_vector(vector), [0.0] * vector.lanes)
+        keep = builder.fcmp_unordered("!=", rows[0].value, zero)
+        for row in rows[1:]:
+            keep = builder.or_(keep, builder.fcmp_unordered("!=", row.value, zero))
+        index_pointer = element_pointer(builder, kinds[6], args[6], builder.add(numbers, args[8]))
+        columns = [(_count_from(builder, args[4], vector.lanes), index_pointer)]
+        for k, row in enumerate(rows):
+            target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[8])
+            columns.append((row.value, element_pointer(builder, kinds[5], args[5], target)))
+        return _append(builder, keep, columns)
 
-    return types.int64(pixels, sources, i, number, work, indices, place, types.int64, factor), codegen
+    return types.int64(values, factor, sources, i, number, work, indices, place, types.int64), codegen
+
+
+@intrinsic
+def number_at(_, values, factor, source, i):
+    """One of those numbers."""
+
+    def codegen(context, builder, signature, args):
+        kinds = signature.args
+        found = builder.load(element_pointer(builder, kinds[0], args[0], builder.add(args[2], args[3])))
+        if not _is_bytes(values):
+            return found
+        wide = context.cast(builder, found, values.dtype, factor.dtype)
+        return builder.fmul(wide, builder.load(element_pointer(builder, kinds[1], args[1], args[3])))
+
+    return factor.dtype(values, factor, types.int64, types.int64), codegen
 
 
 @intrinsic
@@ -241,38 +245,20 @@ def list_pixels(data, sources, inputs, work, indices, place):
 
 
 @kernel
-def list_features(data, sources, inputs, work, indices, place):
-    """List the inputs at which a sample has a number that is not zero; returns how many."""
+def list_numbers(values, factor, sources, inputs, work, indices, place):
+    """List the inputs at which a sample has a number that is not zero, of bytes times their factors; returns how many.
+
+    values: numbers, or bytes; factor: (n_in,), for bytes alone.
+    """
     lanes = lane_count(work)
     count = 0
     whole = inputs.end - (inputs.end - inputs.first) % lanes
     for i in range(inputs.first, whole, lanes):
-        count += append_nonzero(data.features, sources, i, i - inputs.first, work, indices, place, count)
+        count += append_nonzero(values, factor, sources, i, i - inputs.first, work, indices, place, count)
     for i in range(whole, inputs.end):
         seen, at = False, place.at + count
         for source in sources:
-            value = data.features[source + i]
-            work[at] = value
-            seen, at = seen or value != 0, at + place.stride
-        indices[place.numbers + count] = np.int32(i - inputs.first)
-        count += seen
-    return count
-
-
-@kernel
-def list_scaled_bytes(data, sources, inputs, work, indices, place):
-    """List the inputs at which a sample has a byte that is not zero, times the input's factor; returns how many."""
-    lanes = lane_count(work)
-    count = 0
-    whole = inputs.end - (inputs.end - inputs.first) % lanes
-    for i in range(inputs.first, whole, lanes):
-        count += append_scaled_bytes(
-            data.pixels, sources, i, i - inputs.first, work, indices, place, count, data.factor
-        )  # fmt: skip
-    for i in range(whole, inputs.end):
-        seen, at = False, place.at + count
-        for source in sources:
-            value = number(work, data.pixels[source + i]) * data.factor[i]
+            value = number_at(values, factor, source, i)
             work[at] = value
             seen, at = seen or value != 0, at + place.stride
         indices[place.numbers + count] = np.int32(i - inputs.first)
@@ -287,9 +273,10 @@ def list_scaled(
 ) -> int:  # fmt: skip
     """The list of one sample, or of two, of bytes that have a factor for every input; a stage because few have."""
     inputs, place, n_in = Inputs(first, end), Place(numbers, at, stride), net.layers[0].n_in
+    work, indices = net.work, net.lists.indices
     if samples == 1:
-        return list_scaled_bytes(data, (sample * n_in,), inputs, net.work, net.lists.indices, place)
-    return list_scaled_bytes(data, (sample * n_in, other * n_in), inputs, net.work, net.lists.indices, place)
+        return list_numbers(data.pixels, data.factor, (sample * n_in,), inputs, work, indices, place)
+    return list_numbers(data.pixels, data.factor, (sample * n_in, other * n_in), inputs, work, indices, place)
 
 
 call_list_scaled = caller(list_scaled)
@@ -344,7 +331,7 @@ def list_dense(data, sources, inputs, work, indices, place):
     """From bytes or from numbers."""
     if data.pixels:
         return list_pixels(data, sources, inputs, work, indices, place)
-    return list_features(data, sources, inputs, work, indices, place)
+    return list_numbers(data.features, data.factor, sources, inputs, work, indices, place)
 
 
 @kernel
