@@ -55,7 +55,7 @@ _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
 _BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
 _BLOCK_ENTRIES = 16  # in a block of a sample's list: what a list costs by itself should not show
-_MOST_BLOCK_INPUTS = 1 << 15  # threads share out blocks
+_MOST_BLOCK_INPUTS = 1 << 15  # while a list of bytes is made, an input's number has 16 bits beside those of two samples
 _ROOMS_KEPT = 2  # scratch for training, and for validation in between
 _PRODUCTS_PER_CALL = 1 << 29  # multiply-adds: some hundredths of a second
 _MOST_CHUNKS_PER_CALL = 64
@@ -566,6 +566,11 @@ class Engine:
             return None
         with self._lock.here:
             return layout.read_layer(self._scale[1], self.params if buffer is None else buffer)[1]
+
+    def scale_inputs(self, X: Array, columns: Array | None = None) -> Array:
+        """Samples (n, n_in), or in some columns, times the learned scale; as they are where there is none."""
+        scale = self.read_scale()
+        return X if scale is None else X * (scale if columns is None else scale[columns])
 
     def write_scale(self, values: Array, buffer: Array | None = None) -> None:
         """Put a scale of the inputs (n_in,) into the parameters or a buffer shaped like them."""

@@ -23,8 +23,7 @@ def scale_layers(engine: Engine, activations: Sequence[Activation], samples: Sam
     Layer by layer, each with what those before it give by then. One division is all it takes, for biases move the mean
     and not the variance.
     """
-    A, scale = _inputs(samples, engine.layers[0].n_in), engine.read_scale()
-    A = A if scale is None else A * scale
+    A = engine.scale_inputs(_inputs(samples, engine.layers[0].n_in))
     with engine.alone:  # a network whose layers are scaled in part is nobody's to see
         for i, activation in enumerate(activations):
             W, b = (values.astype(np.float64) for values in engine.read(i))

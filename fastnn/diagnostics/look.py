@@ -114,11 +114,8 @@ def look(model: Model, sample: Sample, between: Callable[[], None] = lambda: Non
 
     ``between`` is called before every piece of the work, and may raise to end it.
     """
-    scale = model.engine.read_scale()
-    if scale is not None and sample.columns is not None:
-        scale = scale[sample.columns]
-    (weights, biases), Z = model.engine.read_all(between=between, columns=sample.columns), []
-    A = [sample.X if scale is None else sample.X * scale]
+    weights, biases = model.engine.read_all(between=between, columns=sample.columns)
+    Z, A = [], [model.engine.scale_inputs(sample.X, sample.columns)]
     with np.errstate(all="ignore"):
         for W, b, row in zip(weights, biases, model.rows, strict=True):
             between()

@@ -6,7 +6,7 @@ from numba.extending import intrinsic
 
 from fastnn.kernels.compile import kernel
 from fastnn.kernels.formula_parts import times_derivative
-from fastnn.kernels.forward import panel_vectors
+from fastnn.kernels.forward import panel_vectors, panel_width, weights_at
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.pointers import moved
 from fastnn.kernels.simd import Vector, lane_count, load_at, store_at
@@ -48,11 +48,9 @@ def turn_weights(layer, params, first, vectors, work, turned):
     lanes = lane_count(work)
     width = vectors * lanes
     for column in range(0, layer.n_out, lanes):
-        panel = column - column % (PANEL_VECTORS * lanes)
-        panel_width = panel_vectors(layer.n_out - panel, lanes) * lanes
-        panel_at = layer.weights + panel * (layer.n_in + 1) + (column - panel)
+        row_width = panel_width(layer, lanes, column)
         for v in range(vectors):
-            source = Matrix(params, panel_at + (first + v * lanes) * panel_width, panel_width)
+            source = Matrix(params, weights_at(layer, lanes, first + v * lanes, column), row_width)
             transpose_block(source, Matrix(work, turned + column * width + v * lanes, width))
 
 

@@ -18,6 +18,19 @@ def panel_vectors(columns, lanes):
     return min(PANEL_VECTORS, (columns + lanes - 1) // lanes)
 
 
+@inlined
+def panel_width(layer, lanes, column):
+    """Numbers in a row of the panel in which a column is."""
+    return panel_vectors(layer.n_out - column + column % (PANEL_VECTORS * lanes), lanes) * lanes
+
+
+@inlined
+def weights_at(layer, lanes, row, column):
+    """Where the weights of input ``row`` to the register of units at a column stand; those of row n_in are biases."""
+    beside = column % (PANEL_VECTORS * lanes)  # columns in the panel before this one
+    return layer.weights + (column - beside) * (layer.n_in + 1) + row * panel_width(layer, lanes, column) + beside
+
+
 @kernel
 def activate_columns(layer, block, slopes, rows, vectors, sloped):
     """``f(Z)`` in place on some columns, and where training wants it f'(Z) beside it."""

@@ -7,19 +7,17 @@ inputs; their records follow those of the layers.
 
 from fastnn.kernels.buffers import Net, Stepper, Team
 from fastnn.kernels.compile import inlined, stage
-from fastnn.kernels.forward import panel_vectors
-from fastnn.kernels.host import PANEL_VECTORS
+from fastnn.kernels.forward import weights_at
 from fastnn.kernels.pointers import number
 from fastnn.kernels.simd import lane_count, lane_sum, load, multiply_add, splat, store
 from fastnn.kernels.team import part_start, share_out
 
 
 @inlined
-def register_place(layer, lanes, row, column):
-    """Where the weights of an input to a register of units begin, from the layer's first one; row n_in: biases."""
-    panel = column - column % (PANEL_VECTORS * lanes)
-    width = panel_vectors(layer.n_out - panel, lanes) * lanes
-    return panel * (layer.n_in + 1) + row * width + column - panel
+def scale_of(net, row):
+    """What an input's weights are multiplied by; the row of biases by 1."""
+    scale = net.layers[net.depth + 1]
+    return net.params[scale.weights + row] if row < net.layers[0].n_in else number(net.params, 1)
 
 
 @stage
@@ -33,16 +31,14 @@ def split_gradient(net: Net, stepper: Stepper, team: Team) -> None:
     zero = splat(params, 0)
     mine = share_out(first.n_in + 1, team.size)
     for i in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
-        s, along = number(params, 1), zero
-        if i < first.n_in:
-            s = params[scale.weights + i]
+        s, along = splat(params, scale_of(net, i)), zero
         for column in range(0, first.n_out, lanes):
-            place, total = register_place(first, lanes, i, column), zero
+            given, wanted, total = weights_at(first, lanes, i, column), weights_at(own, lanes, i, column), zero
             for part in range(0, stepper.gradient_size, size):
-                total = total + load(gradient, part + first.weights + place)
-                store(gradient, part + first.weights + place, zero)
-            along = multiply_add(total, load(params, own.weights + place), along)
-            store(gradient, own.weights + place, total * splat(params, s))
+                total = total + load(gradient, part + given)
+                store(gradient, part + given, zero)
+            along = multiply_add(total, load(params, wanted), along)
+            store(gradient, wanted, total * s)
         if i < first.n_in:
             gradient[scale.weights + i] = lane_sum(along)
 
@@ -50,13 +46,10 @@ def split_gradient(net: Net, stepper: Stepper, team: Team) -> None:
 @stage
 def fold_scale(net: Net, team: Team) -> None:
     """``V = diag(s) W``, and the biases as they are; a thread takes some inputs."""
-    first, own, scale = net.layers[0], net.layers[net.depth], net.layers[net.depth + 1]
-    params, lanes = net.params, lane_count(net.params)
+    first, own, params, lanes = net.layers[0], net.layers[net.depth], net.params, lane_count(net.params)
     mine = share_out(first.n_in + 1, team.size)
     for i in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
-        s = number(params, 1)
-        if i < first.n_in:
-            s = params[scale.weights + i]
+        s = splat(params, scale_of(net, i))
         for column in range(0, first.n_out, lanes):
-            place = register_place(first, lanes, i, column)
-            store(params, first.weights + place, load(params, own.weights + place) * splat(params, s))
+            own_weights = load(params, weights_at(own, lanes, i, column))
+            store(params, weights_at(first, lanes, i, column), own_weights * s)

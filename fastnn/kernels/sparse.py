@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import CACHE_LINE, HYPER_SIZE, LIST_TAIL, SAMPLES_PER_LIST, Rows
 from fastnn.kernels.compile import kernel, woven
-from fastnn.kernels.forward import panel_vectors, weighted_of_first
+from fastnn.kernels.forward import panel_vectors, weighted_of_first, weights_at
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.lists import Inputs, block_inputs, count_at, group_of, list_place
 from fastnn.kernels.pointers import element_pointer, moved, number
@@ -205,9 +205,7 @@ def join_sums(net, rows, scale):
     layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
     weighted, factor = weighted_of_first(net), splat(net.work, scale)
     for column in range(0, layer.n_out, lanes):
-        panel = column - column % (PANEL_VECTORS * lanes)
-        width = panel_vectors(layer.n_out - panel, lanes) * lanes
-        bias = load(net.params, layer.weights + panel * (layer.n_in + 1) + layer.n_in * width + column - panel)
+        bias = load(net.params, weights_at(layer, lanes, layer.n_in, column))
         for r in range(rows.first, rows.end):
             z = bias
             for block in range(lists.blocks):

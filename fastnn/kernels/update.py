@@ -3,7 +3,7 @@
 from fastnn.kernels.buffers import HYPER_SIZE
 from fastnn.kernels.compile import kernel
 from fastnn.kernels.elementary import if_larger
-from fastnn.kernels.forward import panel_vectors
+from fastnn.kernels.forward import panel_vectors, panel_width, weights_at
 from fastnn.kernels.host import PANEL_VECTORS, UPDATE_ROWS
 from fastnn.kernels.pointers import moved
 from fastnn.kernels.rows import fetch_inputs
@@ -76,9 +76,7 @@ def step_layer(net, layer, stepper, team):
     parts = stepper.gradient_size // net.params_size
     mine = share_out((layer.n_out + lanes - 1) // lanes, team.size)
     for number in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
-        panel = number // PANEL_VECTORS * PANEL_VECTORS
-        width = panel_vectors(layer.n_out - panel * lanes, lanes) * lanes
-        at = layer.weights + panel * lanes * (layer.n_in + 1) + (number - panel) * lanes
+        width, at = panel_width(layer, lanes, number * lanes), weights_at(layer, lanes, 0, number * lanes)
         weights, biases = layer.hyper * HYPER_SIZE, layer.hyper_biases * HYPER_SIZE
         step_run(
             stepper.step, Run(layer.n_in, width), moved(net.params, at), moved(gradient, at), parts, net.params_size,
@@ -98,9 +96,7 @@ def limit_columns(net, layer, column, stepper, share):
     A mean of the weights has taken in ``share`` of what they were before.
     """
     params, lanes = net.params, lane_count(net.params)
-    panel = column - column % (PANEL_VECTORS * lanes)
-    width = panel_vectors(layer.n_out - panel, lanes) * lanes
-    at = layer.weights + panel * (layer.n_in + 1) + column - panel
+    width, at = panel_width(layer, lanes, column), weights_at(layer, lanes, 0, column)
     squares, one, limit = splat(params, 0), splat(params, 1), splat(params, layer.max_norm)
     for i in range(at, at + layer.n_in * width, width):
         w = load(params, i)
