@@ -171,6 +171,17 @@ def test_what_is_learned_first_comes_from_the_first_chunk(digits):
     assert (net.predict(X) == names[y]).mean() > 0.9
 
 
+def test_samples_of_no_weight_have_no_part_in_a_scale_of_the_first_chunk(digits):
+    X, y = digits
+    wild, weights = X.copy(), np.ones(len(y))
+    wild[::7] *= 1000
+    weights[::7] = 0
+    one, other = (network(scale="standard") for _ in range(2))
+    one.fit(stream=[(X, y, weights)], epochs=2)
+    other.fit(stream=[(wild, y, weights)], epochs=2)
+    assert same(one, other)
+
+
 def test_initial_weights_may_be_scaled_by_the_first_chunk(digits):
     assert np.isfinite(trained(stream=cut(*digits), net=network(initializer="lsuv")).history.train_cost).all()
 

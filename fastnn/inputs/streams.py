@@ -230,7 +230,7 @@ class Chunks(Source):
             raise kind(f"chunk {number} of stream: {error}") from None
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Batch:
-        reader = self.reader = self.reader.settled(X, y)
+        reader = self.reader = self.reader.settled(X, y, sample_weight)
         samples, targets, _ = reader.read(X, y)
         assert reader.task is not None
         raw = weights.of_part(sample_weight, self._class_weight, reader.task, targets, samples.n)
