@@ -3,7 +3,7 @@
 Kernels are imported when the first network is made, not when ``fastnn`` is: importing compiles and loads nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -345,10 +345,10 @@ class Place(NamedTuple):
         return [Layer(*row) for row in self.table.tolist()]
 
 
-def _samples_per_call(products: int) -> int:
-    """Of so many multiply-adds each, in a forward pass, so that Ctrl-C is soon seen; whole chunks."""
-    chunks = _PRODUCTS_PER_CALL // (layout.CHUNK_ROWS * products)
-    return layout.CHUNK_ROWS * min(max(chunks, 1), _MOST_CHUNKS_PER_CALL)
+def _samples_per_call(products: int, most: int) -> int:
+    """Of so many multiply-adds each, in a forward pass, so that Ctrl-C is soon seen; ``most`` at most; whole chunks."""
+    samples = min(_PRODUCTS_PER_CALL // products, most, _MOST_CHUNKS_PER_CALL * layout.CHUNK_ROWS)
+    return max(1, samples // layout.CHUNK_ROWS) * layout.CHUNK_ROWS
 
 
 class _Predicting(NamedTuple):
@@ -403,7 +403,8 @@ class Engine:
         self._predicting: _Predicting | None = None
         self._alone = Packed(self._new_team(0, 1))
         self.products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
-        self.samples_per_call = _samples_per_call(self.products)
+        # No more than are in a block of an array in a file: sums over blocks are then the same bits as over an array.
+        self.samples_per_call = _samples_per_call(self.products, layout.rows_in_block(sizes[0], dtype))
         # One kernel at a time, and nobody reads meanwhile, nor between calls that belong together.
         self._lock = ForkSafeLock(awaited=True, again=True)
 
@@ -838,21 +839,36 @@ class Engine:
 
         ``between`` is called before every kernel call.
         """
-        order, step, first_layer = natural_order(n), self.samples_per_call, self.layers[0]
-        if data.starts.size:  # what is zero is not multiplied
-            zeros = first_layer.n_in - min(first_layer.n_in, data.most_entries)
-            step = max(step, _samples_per_call(self.products - zeros * first_layer.n_out))
-        between()
-        gradient = self._gradient_of(data, order[:step])
-        if n > step:
-            gradient *= self.dtype.type(step / n)
-        for first in range(step, n, step):
-            between()
-            rows = order[first : first + step]
-            part = self._gradient_of(data, rows)
-            part *= self.dtype.type(rows.size / n)
-            gradient += part
+        return self.gradient_over([(data, n)], n, between)
+
+    def gradient_over(
+        self, pieces: Iterable[tuple[Data, int]], n: int, between: Callable[[], None] = lambda: None
+    ) -> Array:
+        """The same over pieces of data with their numbers of samples, n in all.
+
+        The same bits as over all in one piece where every piece but the last has whole kernel calls.
+        """
+        gradient: Array | None = None
+        for data, size in pieces:
+            order, step = natural_order(size), self._samples_in_gradient(data)
+            for first in range(0, size, step):
+                between()
+                rows = order[first : first + step]
+                part = self._gradient_of(data, rows)
+                if rows.size < n:
+                    part *= self.dtype.type(rows.size / n)
+                gradient = part if gradient is None else np.add(gradient, part, out=gradient)
+        assert gradient is not None
         return gradient
+
+    def _samples_in_gradient(self, data: Data) -> int:
+        """Samples whose gradient is added up in one kernel call."""
+        step, first_layer = self.samples_per_call, self.layers[0]
+        if data.starts.size:  # what is zero is not multiplied, and nothing is converted
+            zeros = first_layer.n_in - min(first_layer.n_in, data.most_entries)
+            products = self.products - zeros * first_layer.n_out
+            step = max(step, _samples_per_call(products, _MOST_CHUNKS_PER_CALL * layout.CHUNK_ROWS))
+        return step
 
     def _gradient_of(self, data: Data, order: Array) -> Array:
         """The same over some samples."""

@@ -17,6 +17,8 @@ MAX_ROWS = 256
 """A batch of up to this many samples is taken in one piece."""
 CHUNK_ROWS = 128
 """A larger one in chunks of this many."""
+BLOCK_BYTES = 16 << 20
+"""Of a block of an array in a file, as the network takes it."""
 _BLOCK_STEP = 16
 
 
@@ -50,6 +52,11 @@ def row_stride(columns: int, lanes: int) -> int:
 def rows_for(batch_size: int) -> int:
     """How many samples ``work`` holds at a time for batches of this size."""
     return batch_size if batch_size <= MAX_ROWS else CHUNK_ROWS
+
+
+def rows_in_block(n_in: int, dtype: np.dtype[Any]) -> int:
+    """How many samples of so many inputs fit into a block of an array in a file."""
+    return BLOCK_BYTES // (n_in * dtype.itemsize)
 
 
 _PAGE = 4096  # bytes

@@ -14,7 +14,7 @@ from fastnn import diagnostics, metrics, persistence, validation
 from fastnn.callbacks import EarlyStopping, OptunaPruning, check_direction
 from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
-from fastnn.engine import Engine, RandomOrders, natural_order, pack_data, plan_first_layer
+from fastnn.engine import Engine, RandomOrders, dense_rows, natural_order, pack_data, plan_first_layer
 from fastnn.forks import ForkSafeLock
 from fastnn.formulas import activations, costs, expressions, optimizers, schedules
 from fastnn.formulas.activations import Activation
@@ -28,7 +28,6 @@ from fastnn.inputs.reader import Reader, check_wishes
 from fastnn.inputs.streams import Blocks, Chunks, Rows, Source, check_alone, check_plan, goes_by_blocks
 from fastnn.inputs.tables import cut_samples
 from fastnn.interrupts import Hold, held
-from fastnn.layout import CHUNK_ROWS
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
@@ -40,9 +39,10 @@ from fastnn.training import (
     Judge,
     Samples,
     Training,
+    answers_in,
     evaluate,
-    evaluate_blocks,
     forward,
+    gradient_of,
     packed,
 )
 
@@ -527,9 +527,9 @@ class Network:
 
         An array in a file that is not in the network's dtype, or not at its scale, and would take more than 64 MB
         converted, is looked through once and then goes by blocks of 16 MB, in each epoch in random order, with its
-        samples in random order within each block; ``shuffle=False`` takes the samples as they stand. As a whole it is
-        converted where all samples are wanted at once: for ``validation_split``, a list as ``batch_size``, a function
-        as ``shuffle``, and optimizers of full batches.
+        samples in random order within each block; ``shuffle=False`` takes the samples as they stand. So does one in
+        ``validation_data``, in its order. As a whole it is converted where all samples are wanted at once: for
+        ``validation_split``, a list as ``batch_size``, a function as ``shuffle``, and optimizers of full batches.
 
         Examples
         --------
@@ -623,7 +623,7 @@ class Network:
         chunks: Chunks | None = None,
     ) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing. A ``reader`` has read X already."""
-        held_out: Samples | None
+        held_out: Samples | Blocks | None
         source: Source | None = None
         steps = self._check_optimizer(optimizer)
         if chunks is not None:
@@ -712,25 +712,29 @@ class Network:
             )
         return rows, held
 
-    def _held_out(self, reader: Reader, validation_data: Any) -> Samples | None:
+    def _held_out(self, reader: Reader, validation_data: Any) -> Samples | Blocks | None:
         """What to validate on."""
         if validation_data is None:
             return None
         X, y, weights = validation.check_held_out("validation_data", validation_data)
         try:
-            return self._samples(X, y, weights, reader=reader)
+            held_out = self._given(X, y, weights, reader)
+            if isinstance(held_out, Blocks):
+                held_out.check()
+            return held_out
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
 
-    def _judge(self, reader: Reader, held_out: Samples | None, wanted: Any) -> Judge | None:
+    def _judge(self, reader: Reader, held_out: Samples | Blocks | None, wanted: Any) -> Judge | None:
         """What measures the metrics, if there are any."""
         found = metrics.resolve(wanted)
         if not found:
             return None
         if held_out is None:
             raise ValueError("metrics need validation_data or validation_split in fit")
-        data = alone(held_out, self.sizes[0], self.sizes[-1])
-        judge = Judge(self._engine, reader, data, held_out.n, found)
+        if isinstance(held_out, Samples):
+            held_out = Samples(alone(held_out, self.sizes[0], self.sizes[-1]), held_out.n)
+        judge = Judge(self._engine, reader, held_out, found)
         judge.check()
         return judge
 
@@ -748,14 +752,14 @@ class Network:
         return resolve_optimizer(optimizer)
 
     def _check_monitors(
-        self, settings: FitSettings, train: Samples, held_out: Samples | None, judge: Judge | None
+        self, settings: FitSettings, train: Samples, held_out: Samples | Blocks | None, judge: Judge | None
     ) -> FitSettings:
         """Refuse to monitor what will not be measured; settings know whether a schedule's figure should rise."""
         schedule = settings.schedule
         monitors = [c for c in settings.callbacks if isinstance(c, (EarlyStopping, OptunaPruning))]
         if not monitors and not isinstance(schedule, ReduceOnPlateau):
             return settings
-        parts = {"train": train.data.classify} | ({"val": held_out.data.classify} if held_out else {})
+        parts = {"train": train.classify} | ({"val": held_out.classify} if held_out else {})
         measured: dict[str, bool | None] = {
             name: larger
             for name, larger in FIGURES.items()
@@ -926,6 +930,12 @@ class Network:
             return X
         return packed((reader or self._reader).read(X, y, sample_weight, class_weight), self.dtype)
 
+    def _given(self, X: Any, y: Any, sample_weight: Any, reader: Reader) -> Samples | Blocks:
+        """Data to go through from the first sample to the last."""
+        if goes_by_blocks(X, reader):
+            return Blocks(Rows(reader, X, self._engine.samples_per_call), y, sample_weight)
+        return self._samples(X, y, sample_weight, reader=reader)
+
     # --- use ---
 
     def _engine_for(self, n: int) -> Engine:
@@ -943,7 +953,7 @@ class Network:
         ----------
         X : array-like (n, n_in)
             Samples, as for ``fit``. An array in a file that would take more than 64 MB converted is taken block by
-            block, here and in ``predict``, ``predict_proba`` and ``evaluate``.
+            block, here and wherever else samples go in, with the same results as in memory.
 
         Returns
         -------
@@ -963,7 +973,7 @@ class Network:
         """
         reader = self._reader
         if goes_by_blocks(X, reader):
-            return self._forward_rows(Rows(reader, X, CHUNK_ROWS))
+            return self._forward_rows(Rows(reader, X, self._engine.samples_per_call))
         features = reader.features("X", X, finite=False)
         engine = self._engine_for(features.n)
         # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
@@ -1077,20 +1087,16 @@ class Network:
         >>> net.evaluate([[1.0], [2.0]], [2.0, 5.0])
         {'cost': 0.25}
         """
-        if goes_by_blocks(X, self._reader):
-            blocks = Blocks(Rows(self._reader, X, CHUNK_ROWS), y, sample_weight)
-            n, classify, seen = blocks.n, int(blocks.classify), evaluate_blocks(self._engine_for(blocks.n), blocks)
-        else:
-            samples = self._samples(X, y, sample_weight)
-            n, classify, seen = samples.n, samples.data.classify, evaluate(self._engine_for(samples.n), samples)
+        given = self._given(X, y, sample_weight, self._reader)
+        seen = evaluate(self._engine_for(given.n), given)
         if not np.isfinite(seen.cost):
             self.forward(X)  # names the rows, if it is their outputs
             raise ValueError(
                 f"the cost of finite data is {seen.cost}: numbers so large that sums overflow; scale X and y"
             )
-        result = {"cost": float(seen.cost / n)}
-        if classify:
-            result["accuracy"] = float(seen.hits / n)
+        result = {"cost": float(seen.cost / given.n)}
+        if given.classify:
+            result["accuracy"] = float(seen.hits / given.n)
         return result
 
     def gradients(
@@ -1120,9 +1126,9 @@ class Network:
         >>> net.gradients([[3.0]], [5.0])
         ([array([[3.]], dtype=float32)], [array([1.], dtype=float32)])
         """
-        samples = self._samples(X, y, sample_weight)
-        engine = self._engine_for(samples.n)
-        return engine.read_all(engine.gradient(samples.data, samples.n))
+        given = self._given(X, y, sample_weight, self._reader)
+        engine = self._engine_for(given.n)
+        return engine.read_all(gradient_of(engine, given))
 
     def diagnose(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Findings:
         """Say what is wrong with the network on these data, where, how that shows, and what to change.
@@ -1159,8 +1165,23 @@ class Network:
         inputs far from unit scale None {'scale': '1000'}
         saturated units 1 {'scale': '1000'}
         """
-        samples = self._samples(X, y, sample_weight, reader=self._reader.settled(X, y, sample_weight))
-        return diagnostics.diagnose(self._model, samples.data, samples.n, self._settings, self.history)
+        given = self._given(X, y, sample_weight, self._reader.settled(X, y, sample_weight))
+        sample = self._drawn(given)
+        return diagnostics.diagnose(self._model, sample, self._settings, self.history)
+
+    def _drawn(self, given: Samples | Blocks) -> diagnostics.Sample:
+        """Samples to look at."""
+        data = answers_in(given, self.dtype)
+        if isinstance(given, Samples):
+            return diagnostics.draw(self._model, data, given.n)
+        given.check()
+        blocks = given
+
+        def read(rows: Array) -> Array:
+            taken = packed(blocks.take_rows(rows), self.dtype)
+            return dense_rows(taken.data, natural_order(taken.n), self.sizes[0], self.dtype)
+
+        return diagnostics.draw(self._model, data, given.n, read=read)
 
     # --- keeping ---
 

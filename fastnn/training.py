@@ -7,7 +7,7 @@ the weights checked: a stretch that went wrong is taken back.
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +39,7 @@ from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import Data
 from fastnn.pacing import Pace
 from fastnn.teamwork import Team
+from fastnn.validation import Features
 
 _LARGE = 100  # inputs or targets beyond this are named before the learning rate
 _JUDGED = 256  # samples by which the engine plans the first layer
@@ -56,6 +57,11 @@ class Samples(NamedTuple):
     data: Data
     n: int
     rows: NDArray[np.int64] | None = None  # the n samples in their order, repeats allowed; None: all there are
+
+    @property
+    def classify(self) -> bool:
+        """Whether they are classes."""
+        return bool(self.data.classify)
 
     def order(self) -> NDArray[np.int64]:
         """The samples one after the other."""
@@ -135,7 +141,7 @@ class FitRequest(NamedTuple):
     """What to train on and how; checked already."""
 
     train: Samples
-    held_out: Samples | None
+    held_out: Samples | Blocks | None
     settings: FitSettings
     reader: Reader | None = None  # what the network knows of its data from then on, if that is not what it knows now
     judge: "Judge | None" = None  # measures the metrics on the validation data
@@ -152,17 +158,15 @@ class Judge:
         The network.
     reader : Reader
         What its outputs mean.
-    data : Data
-        The n validation samples, all of them.
-    n : int
-        Their number.
+    held_out : Samples or Blocks
+        The validation samples, all that there are.
     wanted : tuple
         What ``metrics.resolve`` made.
     """
 
-    def __init__(self, engine: Engine, reader: Reader, data: Data, n: int, wanted: tuple[Any, ...]) -> None:
-        self._engine, self._reader, self._data, self._n, self._wanted = engine, reader, data, n, wanted
-        self._truth = metrics.truth_of(reader, data, engine.layers[-1].n_out)
+    def __init__(self, engine: Engine, reader: Reader, held_out: Samples | Blocks, wanted: tuple[Any, ...]) -> None:
+        self._engine, self._reader, self._held_out, self._wanted = engine, reader, held_out, wanted
+        self._truth = metrics.truth_of(reader, answers_in(held_out, engine.dtype), engine.layers[-1].n_out)
 
     @property
     def directions(self) -> dict[str, bool | None]:
@@ -171,11 +175,11 @@ class Judge:
 
     def check(self) -> None:
         """Refuse what cannot be measured."""
-        metrics.check(self._wanted, self._reader, self._truth, forward(self._engine, self._data, self._n)[0])
+        metrics.check(self._wanted, self._reader, self._truth, outputs_of(self._engine, self._held_out))
 
     def measure(self, history: History, hold: Hold, between: Callable[[], None]) -> None:
         """Take every metric down in the history."""
-        outputs, _ = forward(self._engine, self._data, self._n, between)
+        outputs = outputs_of(self._engine, self._held_out, between)
         for metric in self._wanted:
             with hold.released():
                 value = float(metric.measure(self._reader, self._truth, outputs))
@@ -224,33 +228,51 @@ def forward(
     return out, finite
 
 
-def evaluate(
-    engine: Engine,
-    samples: Samples,
-    between: Callable[[], None] = lambda: None,
-    before: Seen = Seen(0.0, 0.0, 0),  # noqa: B008  (a constant)
-) -> Seen:
-    """Summed cost and hits over all samples and those ``before``; ``between`` is called before every kernel call."""
-    order = samples.order()
-    cost, hits, _ = before
-    for first in range(0, samples.n, engine.samples_per_call):
-        between()
-        seen = engine.evaluate(samples.data, order, first, min(first + engine.samples_per_call, samples.n))
-        cost, hits = cost + seen.cost, hits + seen.hits
+def outputs_of(engine: Engine, given: Samples | Blocks, between: Callable[[], None] = lambda: None) -> NDArray[Any]:
+    """Outputs (n, n_out) of all samples that there are; ``between`` is called before every kernel call."""
+    out, done = np.empty((given.n, engine.layers[-1].n_out), engine.dtype), 0
+    for samples in pieces(given, engine.dtype):
+        forward(engine, samples.data, samples.n, between, out[done : done + samples.n])
+        done += samples.n
+    return out
+
+
+def evaluate(engine: Engine, given: Samples | Blocks, between: Callable[[], None] = lambda: None) -> Seen:
+    """Summed cost and hits over all samples; ``between`` is called before every kernel call."""
+    cost, hits, step = 0.0, 0.0, engine.samples_per_call
+    for samples in pieces(given, engine.dtype):
+        order = samples.order()
+        for first in range(0, samples.n, step):
+            between()
+            seen = engine.evaluate(samples.data, order, first, min(first + step, samples.n))
+            cost, hits = cost + seen.cost, hits + seen.hits
     return Seen(cost, hits, 0)
 
 
-def evaluate_blocks(engine: Engine, blocks: Blocks) -> Seen:
-    """Summed cost and hits over all samples of an array in a file."""
-    seen = Seen(0.0, 0.0, 0)
-    for batch in blocks:
-        seen = evaluate(engine, packed(batch, engine.dtype), before=seen)
-    return seen
+def gradient_of(engine: Engine, given: Samples | Blocks) -> NDArray[Any]:
+    """Mean gradient over all samples that there are, in a buffer shaped like the parameters."""
+    return engine.gradient_over(((part.data, part.n) for part in pieces(given, engine.dtype)), given.n)
 
 
 def packed(batch: Batch, dtype: np.dtype[Any]) -> Samples:
     """Checked and converted data as the kernels take them."""
     return Samples(pack_data(*batch, dtype), batch.X.n)
+
+
+def pieces(given: Samples | Blocks, dtype: np.dtype[Any]) -> Iterator[Samples]:
+    """What is in memory together: all samples, or one block after the other."""
+    if isinstance(given, Samples):
+        yield given
+    else:
+        yield from (packed(batch, dtype) for batch in given)
+
+
+def answers_in(given: Samples | Blocks, dtype: np.dtype[Any]) -> Data:
+    """Data with all targets and weights; of an array in a file without a sample."""
+    if isinstance(given, Samples):
+        return given.data
+    nothing = Features(np.empty(0, dtype), np.empty(0, np.int32), np.empty(0, np.int64), 0)
+    return pack_data(nothing, given.answers.targets, given.answers.weights, dtype)
 
 
 class Training:
@@ -260,8 +282,10 @@ class Training:
     ----------
     engine : Engine
         The network's buffers.
-    train, validation : Samples
-        Data; ``validation`` may be None.
+    train : Samples
+        Data to train on.
+    validation : Samples, Blocks or None
+        Data to measure after every epoch.
     settings : FitSettings
         How to train.
     history : History
@@ -278,7 +302,7 @@ class Training:
         self,
         engine: Engine,
         train: Samples,
-        validation: Samples | None,
+        validation: Samples | Blocks | None,
         settings: FitSettings,
         history: History,
         watch: Watch,
@@ -360,7 +384,7 @@ class Training:
         # Compile or load the kernels, which is no part of the first epoch.
         self._engine.prepare(self._train.data, self._largest_batch, self._stepping)
         if self._validation is not None:
-            self._engine.prepare_evaluation(self._validation.data)
+            self._engine.prepare_evaluation(answers_in(self._validation, self._engine.dtype))
         self._deadline = time.perf_counter() + self._settings.max_time
         self._varies = self._has_own_numbers()
         stopped_by = "epochs"
@@ -712,7 +736,7 @@ class Training:
             )
         with self._engine.alone:
             self._history.val_cost.append(float(seen.cost / n))
-            self._history.val_accuracy.append(float(seen.hits / n) if self._validation.data.classify else float("nan"))
+            self._history.val_accuracy.append(float(seen.hits / n) if self._validation.classify else float("nan"))
         if self._judge is not None:
             self._judge.measure(self._history, self._hold, self._check_interrupts)
 

@@ -15,6 +15,7 @@ from children import run_python
 from states import layers, same, state
 
 import fastnn
+from fastnn import layout
 from fastnn.inputs import streams as rooms
 
 N = 600  # samples
@@ -47,7 +48,7 @@ def trained(*data, net=None, **arguments):
 def assert_same_course(one, other):
     assert same(one, other)
     for name in ("train_cost", "train_accuracy", "val_cost", "learning_rate"):
-        assert getattr(one.history, name) == getattr(other.history, name)
+        np.testing.assert_array_equal(getattr(one.history, name), getattr(other.history, name))  # NaN, too
 
 
 # --- the same as without a stream ---
@@ -578,7 +579,11 @@ def train_on_stream(small):
 def train_on_map(small):
     X = np.memmap(sys.argv[2], np.int16, "r", shape=MAPPED)[: 4500 if small else None]
     y, net = np.arange(len(X)) % 2, fastnn.Network([MAPPED[1], 4, 2])
-    net.fit(X, y, epochs=1, batch_size=256, progress=False)
+    def share(y_true, y_pred):
+        return float((y_true == y_pred).mean())
+    history = net.fit(X, y, epochs=1, batch_size=256, progress=False, validation_data=(X, y), metrics=[share])
+    assert history.val_accuracy == history.metrics["share"] == [0.5]
+    assert len(net.gradients(X, y)[0]) == 2 and net.diagnose(X, y) is not None
     return len(net.predict(X)) == len(y) and net.evaluate(X, y)["accuracy"] == 0.5
 
 if sys.argv[1] == "stream":
@@ -614,7 +619,7 @@ def test_ten_times_the_data_that_memory_holds(what, tmp_path):
 def small_blocks(monkeypatch):
     """Blocks as small as the data here."""
     monkeypatch.setattr(rooms, "_LARGE_MAP", 1000)
-    monkeypatch.setattr(rooms, "_BLOCK", 60 * 64 * 4)
+    monkeypatch.setattr(layout, "BLOCK_BYTES", 60 * 64 * 4)
 
 
 def mapped(path, array):
@@ -645,8 +650,43 @@ def test_a_map_is_what_it_is_in_memory(digits, kind, scale, tmp_path, small_bloc
     for use in (net.forward, net.predict, net.predict_proba):
         np.testing.assert_array_equal(use(found), use(np.array(X)))
     for weights in (None, weight):
-        # The costs of a kernel call are added up first, and blocks may end calls earlier.
-        assert net.evaluate(found, y, weights) == pytest.approx(net.evaluate(np.array(X), y, weights), rel=1e-13)
+        assert net.evaluate(found, y, weights) == net.evaluate(np.array(X), y, weights)
+        gradients = [net.gradients(data, y, weights) for data in (found, np.array(X))]
+        for one, other in zip(*(weights + biases for weights, biases in gradients), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert net.diagnose(found, y, weights) == net.diagnose(np.array(X), y, weights)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["labels", "rows", "quantities"])
+def test_validation_data_may_be_a_map(digits, kind, weighted, tmp_path, small_blocks):
+    X, y = digits
+    cost, output = ("quadratic", "identity") if kind == "quantities" else ("cross_entropy", "sigmoid")
+    answers = {"labels": y, "rows": np.eye(10)[y], "quantities": np.eye(10)[y] / 3 + 0.1}[kind]
+    others = [np.arange(N) % 3] if weighted else []
+    held_out, nets = mapped(tmp_path / "X.npy", X), []
+    metrics = ["accuracy"] if kind == "labels" else [lambda y_true, y_pred: float(abs(y_true - y_pred).mean())]
+    for own in (np.array(X), held_out):
+        net = network(cost=cost, output=output, scale="standard")
+        stop = fastnn.EarlyStopping("val_cost", patience=1)
+        arguments = {"metrics": metrics, "callbacks": [stop], "schedule": "plateau", "epochs": 4}
+        nets.append(trained(X[:300], answers[:300], net=net, validation_data=(own, answers, *others), **arguments))
+    assert_same_course(*nets)
+    assert nets[0].history.metrics == nets[1].history.metrics
+    assert len(nets[1].history.val_cost) == len(nets[1].history.train_cost)
+
+
+def test_what_is_wrong_with_a_map_to_validate_on_is_said_before_anything_changes(digits, tmp_path, small_blocks):
+    X, y = digits
+    bad = X.copy()
+    bad[577, 5] = np.nan
+    net = network()
+    before = state(net)
+    with pytest.raises(ValueError, match=r"validation_data: X must be finite, got nan at \[577, 5\]"):
+        trained(X, y, net=net, validation_data=(mapped(tmp_path / "bad.npy", bad), y))
+    with pytest.raises(ValueError, match="validation_data: y must have as many rows as X: expected 600, got 599"):
+        trained(X, y, net=net, validation_data=(mapped(tmp_path / "X.npy", X), y[1:]))
+    assert state(net) == before
 
 
 @pytest.mark.parametrize("missing", ["mean", "indicator"])
@@ -713,6 +753,9 @@ def test_a_bad_number_in_a_map_is_found_before_anything_changes(digits, bad, tmp
         trained(X, y, net=net)
     with pytest.raises(ValueError, match=text):
         net.forward(X)
+    for use in (net.gradients, net.diagnose):
+        with pytest.raises(ValueError, match=text):
+            use(X, y)
     for weight in (None, np.arange(N) % 2):
         with pytest.raises(ValueError, match=text):
             net.evaluate(X, y, weight)

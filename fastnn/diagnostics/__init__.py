@@ -7,7 +7,7 @@ once; ``Watch`` looks while ``fit`` trains, as often as 1 % of the training time
 that a network's first ``fit`` looks before the first step and after the last.
 """
 
-from fastnn.diagnostics.look import Model
+from fastnn.diagnostics.look import Model, Sample, draw
 from fastnn.diagnostics.rules import RULES, Findings, Settings
 from fastnn.diagnostics.watch import Budget, TrainingWarning, Watch, diagnose, warn
 from fastnn.diagnostics.wording import LIBRARY, WORDINGS, Wording
@@ -19,10 +19,12 @@ __all__ = [
     "Budget",
     "Findings",
     "Model",
+    "Sample",
     "Settings",
     "TrainingWarning",
     "Watch",
     "Wording",
     "diagnose",
+    "draw",
     "warn",
 ]

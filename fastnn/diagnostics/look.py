@@ -128,10 +128,13 @@ def look(model: Model, sample: Sample, between: Callable[[], None] = lambda: Non
     return State(weights, Z, A, deltas)
 
 
-def draw(model: Model, data: Data, n: int, among: Array | None = None) -> Sample:
+def draw(
+    model: Model, data: Data, n: int, among: Array | None = None, read: Callable[[Array], Array] | None = None
+) -> Sample:
     """Samples to look at: all there are, or some by chance, always the same ones, with a few of every rare class.
 
-    ``among`` are the n samples that count, where these are not all of the data.
+    ``among`` are the n samples that count, where these are not all of the data. ``read`` gives some of them as the
+    network sees them, where the data hold the answers alone.
     """
     n_in, n_out = model.engine.layers[0].n_in, model.engine.layers[-1].n_out
     weights = sum(layer.n_in * layer.n_out for layer in model.engine.layers)
@@ -160,7 +163,7 @@ def draw(model: Model, data: Data, n: int, among: Array | None = None) -> Sample
     weighted = data.sample_weight.size > 0
     sample_weights = data.sample_weight[rows, np.newaxis] if weighted else np.ones((len(rows), 1), dtype)
     columns = _columns_of(data, rows, n_in) if is_wide(model, data) else None
-    X = dense_rows(data, rows, n_in, dtype, columns)
+    X = dense_rows(data, rows, n_in, dtype, columns) if read is None else read(rows)
     return Sample(X, targets, sample_weights, counts, weighted, data.starts.size > 0, n, columns)
 
 

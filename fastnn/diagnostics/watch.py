@@ -32,9 +32,8 @@ class TrainingWarning(UserWarning):
     """
 
 
-def diagnose(model: Model, data: Data, n: int, settings: Settings, history: History | None) -> Findings:
-    """Judge a network as it stands, on these data; of the course of its last training, what was found then."""
-    sample = draw(model, data, n)
+def diagnose(model: Model, sample: Sample, settings: Settings, history: History | None) -> Findings:
+    """Judge a network as it stands, by these samples; of the course of its last training, what was found then."""
     state = looking.look(model, sample)
     evidence = Evidence(model, settings, sample, state, state.weights, np.inf)
     course = [finding for finding in (history.findings if history else ()) if RULES[finding.name].kind == "course"]

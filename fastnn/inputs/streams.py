@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import validation
+from fastnn import layout, validation
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.inputs import features, weights
 from fastnn.inputs.reader import Batch, Reader
@@ -26,7 +26,6 @@ Array = NDArray[Any]
 _WAIT = 0.05  # seconds between two looks at the clock while a piece is waited for
 _PATIENCE = 0.2  # seconds that a reader has to come to its end; where it takes longer, nobody waits
 _LARGE_MAP = 64 << 20  # bytes of the network's numbers: an array in a file that would take more goes by blocks
-_BLOCK = 16 << 20  # bytes of a block
 _FEW, _MANY, _GLIMPSE = 256, 4096, 1 << 22  # samples that are looked at before training, and their numbers at most
 _PAIR = "(X, y), or (X, y, sample_weight)"
 
@@ -367,8 +366,7 @@ class Rows:
         self.reader = reader
         self._X = reader.table("X", X).values
         self.n = len(X)
-        wanted = _BLOCK // (reader.n_in * reader.outputs.dtype.itemsize)
-        self.size = max(1, wanted // multiple) * multiple
+        self.size = max(1, layout.rows_in_block(reader.n_in, reader.outputs.dtype) // multiple) * multiple
 
     def __iter__(self) -> Iterator[Features]:
         """All of them."""
@@ -398,6 +396,15 @@ class Blocks(Source):
         Of a settled reader.
     y, sample_weight, class_weight
         As for ``Reader.read``.
+
+    Attributes
+    ----------
+    n : int
+        Samples, without those that weigh nothing.
+    classify : bool
+        Whether they are classes.
+    answers : Batch
+        Their targets and weights; in place of the samples the numbers of their rows.
     """
 
     sizes: tuple[int, ...]
@@ -407,14 +414,18 @@ class Blocks(Source):
         super().__init__(rows.reader)
         numbers = Features(np.arange(rows.n), np.empty(0, np.int32), np.empty(0, np.int64), rows.n)
         self._rows = rows
-        self._answers = rows.reader.answered(numbers, y, sample_weight, class_weight)  # rows by their numbers
-        self.n, self.classify = self._answers.X.n, self._answers.targets.classes
+        self.answers = rows.reader.answered(numbers, y, sample_weight, class_weight)
+        self.n, self.classify = self.answers.X.n, self.answers.targets.classes
         self.sizes = tuple(min(rows.size, self.n - first) for first in range(0, self.n, rows.size))
 
     def glimpse(self) -> Batch:
         """Samples from all over the array; it is looked at as a whole first, later it would be too late."""
+        self.check()
+        return self.take_rows(_spread(np.arange(self.n), self.reader.n_in))
+
+    def check(self) -> None:
+        """Refuse what cannot be used, before it is."""
         self._rows.check()
-        return self._read(_spread(np.arange(self.n), self.reader.n_in))
 
     def begin(self, order: Callable[[int], NDArray[np.int64]]) -> None:
         """Begin a pass over the blocks, which are put in order."""
@@ -425,14 +436,15 @@ class Blocks(Source):
     def _pieces(self, numbers: Iterable[Any]) -> Generator[Batch, None, None]:
         for number in numbers:
             first = int(number) * self._rows.size
-            yield self._read(slice(first, min(first + self._rows.size, self.n)))
+            yield self.take_rows(slice(first, min(first + self._rows.size, self.n)))
 
     def __iter__(self) -> Iterator[Batch]:
         """The blocks one after the other."""
         return self._pieces(range(len(self.sizes)))
 
-    def _read(self, places: slice | Array) -> Batch:
-        numbers, targets, weight = self._answers
+    def take_rows(self, places: slice | Array) -> Batch:
+        """Some samples, by their places among those that weigh something."""
+        numbers, targets, weight = self.answers
         all_rows = self.n == self._rows.n and isinstance(places, slice)
         X = self._rows.take(places if all_rows else numbers.values[places])
         return Batch(X, weights.take_targets(targets, places), None if weight is None else weight[places])
