@@ -2,6 +2,7 @@
 
 python scripts/memory_use.py float32   how far the peak of an epoch of case A is above what was in use before it
 python scripts/memory_use.py uint8     the same on images kept as bytes
+python scripts/memory_use.py standard  the same with a scale that shifts every column, learned, and used in every way
 python scripts/memory_use.py wide      what a network of 64 MB of weights takes beyond the wide sparse data
 python scripts/memory_use.py fits      what 1,000 fits of a small network leave behind
 
@@ -27,6 +28,13 @@ def _bytes(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
+def _reset_peak() -> int:
+    """Let the peak begin anew, where what was freed before does not hide what is needed; bytes in use."""
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    return _bytes("VmRSS")
+
+
 def growth_in_epoch(dtype: str) -> int:
     """Case A's shape, a fifth of the inputs not zero as in MNIST."""
     generator = np.random.default_rng(0)
@@ -37,10 +45,27 @@ def growth_in_epoch(dtype: str) -> int:
     y = generator.integers(0, 10, len(X))
     network = fastnn.Network([784, 30, 10], scale=255 if dtype == "uint8" else None)
     network.fit(X[:1000], y[:1000], epochs=1, progress=False)
-    ctypes.CDLL(None).malloc_trim(0)  # what was freed above must not hide what is needed below
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = _bytes("VmRSS")
+    before = _reset_peak()
     network.fit(X, y, epochs=1, progress=False)
+    return _bytes("VmHWM") - before
+
+
+def growth_with_shifts() -> int:
+    """Bytes of which a scale takes off the mean or the median, learned, trained on, and used in every way."""
+    generator = np.random.default_rng(0)
+    X, y = generator.integers(1, 256, (100_000, 784), np.uint8), generator.integers(0, 10, 100_000)
+
+    def use(n: int) -> None:
+        for scale in ("minmax", "standard", "robust"):
+            network = fastnn.Network([784, 30, 10], scale=scale)
+            network.fit(X[:n], y[:n], epochs=1, progress=False, validation_data=(X[:n], y[:n]))
+            for method in (network.evaluate, network.gradients, network.diagnose):
+                method(X[:n], y[:n])
+            network.predict(X[:n])
+
+    use(1000)
+    before = _reset_peak()
+    use(len(X))
     return _bytes("VmHWM") - before
 
 
@@ -67,9 +92,7 @@ def growth_with_wide_data() -> int:
 
     use(_sparse(1 << 12))
     wide = _sparse(1 << 20)
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _bytes("VmRSS")
+    before = _reset_peak()
     use(wide)
     return _bytes("VmHWM") - before
 
@@ -88,5 +111,5 @@ def growth_over_fits() -> int:
 
 
 if __name__ == "__main__":
-    others = {"fits": growth_over_fits, "wide": growth_with_wide_data}
+    others = {"fits": growth_over_fits, "standard": growth_with_shifts, "wide": growth_with_wide_data}
     print(others[sys.argv[1]]() if sys.argv[1] in others else growth_in_epoch(sys.argv[1]))

@@ -25,7 +25,8 @@ SCALES = ("minmax", "standard", "robust")
 MISSING = ("mean", "indicator")
 _MOST = 2.0**60  # products of two such numbers are far from the ends of float32
 _BLOCK = 1 << 20  # numbers converted together, so that float64 takes little memory
-_COLUMNS = 32  # whose quartiles are looked for together
+_COLUMNS = 32  # whose quartiles are looked for together, fewer of very many samples
+_SORTED = 1 << 21  # numbers in them at most
 
 
 @dataclass(frozen=True)
@@ -202,9 +203,9 @@ def _deviations(values: Array, mean: Array, reach: Array) -> Array:
 
 
 def _quartiles(values: Array) -> Array:
-    parts = []
-    for first in range(0, values.shape[1], _COLUMNS):
-        block = values[:, first : first + _COLUMNS].astype(np.float64)
+    parts, step = [], max(1, min(_COLUMNS, _SORTED // len(values)))
+    for first in range(0, values.shape[1], step):
+        block = values[:, first : first + step].astype(np.float64)
         block[:, np.isnan(block).all(axis=0)] = 0
         parts.append(np.nanquantile(block, [0.25, 0.5, 0.75], axis=0))
     return np.concatenate(parts, axis=1)
