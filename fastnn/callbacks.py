@@ -119,7 +119,8 @@ class EarlyStopping:
     def _keep(self, network: Any, history: History, epoch: int) -> None:
         self._best_epoch = epoch
         if self.restore_best:
-            self._saved = network._engine.snapshot(), history
+            own = self._saved[0] if self._saved is not None and self._saved[1] is history else None
+            self._saved = network._engine.snapshot(own), history
 
     def restore(self, network: Any, history: History) -> None:
         """Put the best weights back, if that is wanted and has not been done; ``fit`` calls this at its end."""

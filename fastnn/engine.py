@@ -611,10 +611,13 @@ class Engine:
         size = self.params.size
         return [self.memory.state[i * size : (i + 1) * size] for i in range(self.memory.states)]
 
-    def snapshot(self) -> tuple[Array, Memory]:
-        """Copies of parameters and optimizer memory."""
-        with self._lock.here:
-            return self.params.copy(), self.memory._replace(state=self.memory.state.copy())
+    def snapshot(self, into: tuple[Array, Memory] | None = None) -> tuple[Array, Memory]:
+        """Copies of parameters and optimizer memory; ``into`` is an earlier one to take the place of."""
+        with self._lock.here, held():  # never half of one and half of another
+            params, state = (self.params.copy(), self.memory.state.copy()) if into is None else (into[0], into[1].state)
+            if into is not None:
+                params[:], state[:] = self.params, self.memory.state
+            return params, self.memory._replace(state=state)
 
     def restore(self, saved: tuple[Array, Memory]) -> None:
         """Back to a snapshot."""

@@ -45,6 +45,7 @@ _LARGE = 100  # inputs or targets beyond this are named before the learning rate
 _JUDGED = 256  # samples by which the engine plans the first layer
 _PATIENCE = 0.1  # seconds that a look may take after the time is up
 _ROWS_TOGETHER = 1 << 21  # looked up without a look at the clock
+_LARGE_STATE = 32 << 20  # bytes of weights and what an optimizer keeps for them, of which two copies are too many
 
 
 class DivergenceError(ArithmeticError):
@@ -314,6 +315,7 @@ class Training:
         self._steps, self._n = settings.steps, settings.samples
         self._deadline = time.perf_counter() + settings.max_time
         self._team: Team | None = None
+        self._copies_once = False  # whether there is but one copy of weights to go back to
         self._before: _Saved | None = None  # the stretch before the one at work
         self._largest_batch = max(size for size, _ in settings.batch_sizes)
         self._threads = settings.threads or self._worthwhile_threads()
@@ -348,6 +350,9 @@ class Training:
         """
         self._hold = hold
         self._engine.remember(self._steps)
+        memory = self._engine.memory
+        size = self._engine.params.nbytes + memory.state.nbytes
+        self._copies_once = memory.states > 0 and size > _LARGE_STATE
         self._first_step = self._engine.memory.steps
         history = self._history
         self._team = Team() if self._threads > 1 else None
@@ -383,6 +388,8 @@ class Training:
                 return str(stop)
         # Compile or load the kernels, which is no part of the first epoch.
         self._engine.prepare(self._train.data, self._largest_batch, self._stepping)
+        if self._copies_once:
+            self._engine.prepare_evaluation(self._train.data)
         if self._validation is not None:
             self._engine.prepare_evaluation(answers_in(self._validation, self._engine.dtype))
         self._deadline = time.perf_counter() + self._settings.max_time
@@ -574,18 +581,18 @@ class Training:
         numbers = self._numbers(np.array([self._engine.memory.steps + 1]))
         stretch = self._with_numbers(Stretch(order, size, 0, count, numbers, epochs))
         with self._engine.alone:  # nobody sees what is taken back
-            saved, began = self._engine.snapshot(), time.perf_counter()
+            saved, began = self._begin(stretch, 0), time.perf_counter()
             seen = self._call(stretch, self._train.data, 1, 0.0)
             seconds = time.perf_counter() - began
             good = sum(epoch.batches for epoch in seen) == count and self._is_finite()
             if not good:
-                self._engine.restore(saved)
+                self._engine.restore(saved.state)
         if not good:
             for own in orders:
                 self._run_epoch(own)
             return
         self._pace(size).record(1, count, seconds)
-        self._before = _Saved(saved, stretch, self._train.data)
+        self._before = saved
         rates = np.broadcast_to(stretch.steps[:, 0], count)[count // epochs - 1 :: count // epochs]
         costs, accuracies = [epoch.cost / self._n for epoch in seen], [epoch.hits / self._n for epoch in seen]
         self._record_epochs(costs, accuracies, rates.tolist(), [seconds / epochs] * epochs)
@@ -673,7 +680,7 @@ class Training:
             return self._run_alone(stretch, threads, cost, earlier)
 
     def _run_alone(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
-        saved = _Saved(self._engine.snapshot(), stretch, self._train.data)
+        saved = self._begin(stretch, earlier)
         (seen,) = self._call(stretch, saved.data, threads, cost)
         count = stretch.last - stretch.first
         if seen.batches < count or not self._is_finite():
@@ -685,24 +692,47 @@ class Training:
         self._before = saved
         return seen
 
+    def _begin(self, stretch: Stretch, earlier: int) -> _Saved:
+        """Keep what a stretch begins with.
+
+        Whether the last step before it was good shows in the cost of its first batch, so that what the stretch before
+        it began with is kept, too; but where two copies are much memory, that batch is looked at first, and one copy
+        takes the place of the other.
+        """
+        before, data = self._before, self._train.data
+        if before is None or not self._copies_once:
+            return _Saved(self._engine.snapshot(), stretch, data)
+        first, end = stretch.first * stretch.size, stretch.order.size // stretch.epochs
+        seen = self._engine.evaluate(data, stretch.order, first, min(first + stretch.size, end))
+        if not np.isfinite(seen.cost):
+            self._take_back(before, 0)
+            raise DivergenceError(self._explain(earlier + stretch.first + 1))
+        self._before = None
+        return _Saved(self._engine.snapshot(before.state), stretch, data)
+
     def _is_finite(self) -> bool:
         """Whether weights and the optimizer's memory are: what is saved can then be loaded."""
         return bool(np.isfinite(self._engine.params).all() and np.isfinite(self._engine.memory.state).all())
 
     def _take_back(self, saved: "_Saved | None", done: int) -> None:
         """Go to the weights before the step that broke, by taking the good steps once more, one by one."""
-        if saved is None:  # the very first batch: no step has been taken
+        if saved is None:  # no step has been taken, or none that is to be taken back
             return
+        steps = (done or saved.stretch.last - saved.stretch.first) - 1
+        good = self._repeat(saved, steps)
+        if good < steps:
+            self._repeat(saved, good)
+
+    def _repeat(self, saved: "_Saved", steps: int) -> int:
+        """Take the first steps of a stretch once more, one by one; returns how many of them are good."""
         self._engine.restore(saved.state)
         stretch = saved.stretch
-        good = (done or stretch.last - stretch.first) - 1
-        for i in range(good):
-            before, batch = self._engine.snapshot(), stretch.first + i
-            numbers = stretch.steps[i : i + 1] if self._varies else stretch.steps
+        for i in range(steps):
+            batch, numbers = stretch.first + i, stretch.steps[i : i + 1] if self._varies else stretch.steps
             self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), saved.data, 1, 0.0)
             if not self._is_finite():
-                self._engine.restore(before)
-                return
+                return i
+        return steps
 
     def _call(self, stretch: Stretch, data: Data, threads: int, cost: float) -> list[Seen]:
         workers = None if self._team is None else Workers(self._team, self._threads, threads)

@@ -4,6 +4,7 @@ python scripts/memory_use.py float32   how far the peak of an epoch of case A is
 python scripts/memory_use.py uint8     the same on images kept as bytes
 python scripts/memory_use.py standard  the same with a scale that shifts every column, learned, and used in every way
 python scripts/memory_use.py wide      what a network of 64 MB of weights takes beyond the wide sparse data
+python scripts/memory_use.py adam      the same with an optimizer that keeps two numbers for every weight
 python scripts/memory_use.py fits      what 1,000 fits of a small network leave behind
 
 Kernels are loaded or compiled before the count begins.
@@ -11,6 +12,7 @@ Kernels are loaded or compiled before the count begins.
 
 import ctypes
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,13 +81,13 @@ def _sparse(n_in: int) -> scipy.sparse.csr_array:
     return scipy.sparse.csr_array((generator.random(starts[-1], np.float32), columns, starts), (5000, n_in))
 
 
-def growth_with_wide_data() -> int:
+def growth_with_wide_data(optimizer: fastnn.SGD | fastnn.Adam) -> int:
     """A network made, trained, and used in every way, on a million columns."""
     y = np.arange(5000) % 2
 
     def use(X: scipy.sparse.csr_array) -> None:
         network = fastnn.Network([X.shape[1], 16, 2])
-        network.fit(X, y, epochs=1, batch_size=32, optimizer=fastnn.SGD(0.1), progress=False)
+        network.fit(X, y, epochs=1, batch_size=32, optimizer=optimizer, progress=False)
         network.evaluate(X, y)
         network.predict(X)
         network.gradients(X, y)
@@ -111,5 +113,10 @@ def growth_over_fits() -> int:
 
 
 if __name__ == "__main__":
-    others = {"fits": growth_over_fits, "standard": growth_with_shifts, "wide": growth_with_wide_data}
+    others = {
+        "fits": growth_over_fits,
+        "standard": growth_with_shifts,
+        "wide": partial(growth_with_wide_data, fastnn.SGD(0.1)),
+        "adam": partial(growth_with_wide_data, fastnn.Adam(0.001)),
+    }
     print(others[sys.argv[1]]() if sys.argv[1] in others else growth_in_epoch(sys.argv[1]))

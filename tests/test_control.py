@@ -21,7 +21,7 @@ from scipy import sparse
 from states import layers, same, state
 
 import fastnn
-from fastnn import SGD, Adam, DivergenceError, EarlyStopping, History, Network, layout, pacing
+from fastnn import SGD, Adam, DivergenceError, EarlyStopping, History, Network, layout, pacing, training
 from fastnn.engine import Engine
 from fastnn.training import Training
 
@@ -254,13 +254,22 @@ def test_a_time_limit_that_is_not_reached_changes_nothing():
 # --- divergence ---
 
 LINEAR = {"activation": "identity", "output": "identity", "cost": "quadratic"}
+
+
+@pytest.fixture(params=["two copies", "one copy"])
+def copies(request, monkeypatch):
+    """Whether a network with what its optimizer keeps is so large that there is one copy of it to go back to."""
+    if request.param == "one copy":
+        monkeypatch.setattr(training, "_LARGE_STATE", 0)
+
+
 RELU = {**LINEAR, "activation": "relu"}
 
 
 @pytest.mark.parametrize("optimizer", [SGD(1e6), SGD(1e6, momentum=0.9), SGD(1e20), SGD(1e300), Adam(1e20)], ids=repr)
 @pytest.mark.parametrize("kind", [LINEAR, RELU], ids=["identity", "relu"])
 @pytest.mark.parametrize("batch_size", [10, 300])  # the second in pieces, with a gradient in memory
-def test_divergence_names_epoch_and_cause(kind, optimizer, batch_size):
+def test_divergence_names_epoch_and_cause(kind, optimizer, batch_size, copies):
     net = network(**kind)
     # A relu network may die before it diverges: then it is at rest, which is no divergence.
     expected = contextlib.suppress(DivergenceError) if kind is RELU else pytest.raises(DivergenceError)
@@ -333,7 +342,7 @@ def chain_with_a_bad_step(bad, n):
 @pytest.mark.filterwarnings("ignore:inputs far from unit scale", "ignore:constant inputs")
 @pytest.mark.parametrize("optimizer", [SGD(0.5), SGD(0.5, momentum=0.5)], ids=["sgd", "momentum"])
 @pytest.mark.parametrize("bad", [*range(1, 13), 40])
-def test_the_weights_kept_are_those_before_the_step_that_broke(bad, optimizer):
+def test_the_weights_kept_are_those_before_the_step_that_broke(bad, optimizer, copies):
     """Wherever that step lies within a stretch of batches: also at its end, where the next stretch finds out."""
     n = 40
     net, inputs, targets = chain_with_a_bad_step(bad, n)
@@ -348,14 +357,29 @@ def test_the_weights_kept_are_those_before_the_step_that_broke(bad, optimizer):
 
 
 @pytest.mark.parametrize("bad", [1, 2, 5, 9, 20])
-def test_an_infinite_weight_is_found_where_no_cost_shows_it(bad):
+@pytest.mark.parametrize("momentum", [0.0, 1e-30])
+def test_an_infinite_weight_is_found_where_no_cost_shows_it(bad, momentum, copies):
     """A saturated sigmoid has a finite cost, whatever the weight: only a look at the weights tells."""
     net = Network([1, 1], cost="quadratic", initializer=([[[0.0]]], [[0.0]]))
     inputs, targets = np.full((20, 1), 1e3, np.float32), np.full((20, 1), 0.5)
     targets[bad - 1] = 1  # all the others are met exactly: this one step makes the weight infinite
     with pytest.raises(DivergenceError):
-        net.fit(inputs, targets, batch_size=1, shuffle=False, epochs=1, optimizer=SGD(3e38))
+        net.fit(inputs, targets, batch_size=1, shuffle=False, epochs=1, optimizer=SGD(3e38, momentum))
     assert net.weights[0].item() == net.biases[0].item() == 0
+
+
+def test_one_copy_and_two_train_the_same_bits(monkeypatch):
+    """Also the best weights of a callback, which is released while others of its copies are made."""
+    found = []
+    for limit in (training._LARGE_STATE, 0):
+        monkeypatch.setattr(training, "_LARGE_STATE", limit)
+        net = network()
+        stop = EarlyStopping("val_accuracy", patience=3)
+        net.fit(X, y, epochs=8, optimizer=Adam(0.03), l2=1e-4, validation_data=(Xt, yt), callbacks=[stop])
+        found.append(net)
+    assert same(*found)
+    assert found[0].history.train_cost == found[1].history.train_cost
+    assert found[1].evaluate(Xt, yt)["accuracy"] == max(found[1].history.val_accuracy)
 
 
 def test_training_goes_on_after_divergence():

@@ -15,7 +15,7 @@ from children import run_python
 from states import layers, same, state
 
 import fastnn
-from fastnn import layout
+from fastnn import layout, training
 from fastnn.inputs import streams as rooms
 
 N = 600  # samples
@@ -379,8 +379,10 @@ def test_a_divergence_leaves_what_it_leaves_without_a_stream(digits, rate):
     assert found[0][1] == found[1][1]
 
 
-def test_a_step_that_broke_in_an_earlier_chunk_is_taken_back():
+@pytest.mark.parametrize(("momentum", "large"), [(0.0, 1 << 30), (1e-30, 1 << 30), (1e-30, 0)])
+def test_a_step_that_broke_in_an_earlier_chunk_is_taken_back(momentum, large, monkeypatch):
     """The cost shows it in the next chunk; the good steps before it are taken once more, on samples that are gone."""
+    monkeypatch.setattr(training, "_LARGE_STATE", large)
     rng = np.random.default_rng(0)
     X, y = rng.random((400, 1)) * 1e-3, rng.random(400) * 1e-3
     y[160:180] = 1e18  # the last batch of the first chunk
@@ -389,7 +391,7 @@ def test_a_step_that_broke_in_an_earlier_chunk_is_taken_back():
     for data in ({"X": X, "y": y}, {"stream": cut(X, y, rows=180)}):
         net = fastnn.Network([1, 1], output="identity", cost="quadratic", seed=3)
         with pytest.raises(fastnn.DivergenceError) as caught:
-            trained(net=net, **data, optimizer=fastnn.SGD(1e5), biases_rate=0.0, shuffle=False)
+            trained(net=net, **data, optimizer=fastnn.SGD(1e5, momentum), biases_rate=0.0, shuffle=False)
         found.append((net, str(caught.value).partition(";")[0]))
     assert same(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
