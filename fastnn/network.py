@@ -185,6 +185,8 @@ class Network:
     columns : tuple of str or None
         Names of X's columns, where the first ``fit`` came with a frame. A frame with the same columns in another order
         is put right, one with other columns refused.
+    targets : tuple of str or None
+        Likewise of y's columns, where that was a frame of several.
     weights, biases : list-like of arrays
         Per layer (n_out, n_in) and (n_out,). Assign to change them: ``net.weights[0] = W``.
     input_scale : array (n_in,) or None
@@ -321,6 +323,11 @@ class Network:
     def columns(self) -> tuple[str, ...] | None:
         """Names of X's columns, where the first ``fit`` came with a frame."""
         return self._reader.names
+
+    @property
+    def targets(self) -> tuple[str, ...] | None:
+        """Names of y's columns, where the first ``fit`` came with a frame of several."""
+        return self._reader.targets
 
     # --- parameters ---
 

@@ -256,6 +256,12 @@ def _parse(file: BinaryIO) -> Record:
         raise ValueError("it is not a saved fastnn network")
     if header["format"] > FORMAT:
         raise ValueError(f"it was written by a newer version of fastnn (format {FORMAT} is the newest known here)")
+    if header["format"] < FORMAT:
+        raise ValueError(
+            f"it was written by an earlier version of fastnn (format {header['format']}), which did not keep how data "
+            "are to be read. To go on with its weights: file = numpy.load(path); fastnn.Network(sizes, ..., "
+            "initializer=([file['weights0'], ...], [file['biases0'], ...])), with scale=255 if it was trained on uint8"
+        )
     for key, kind in _KEYS.items():
         if not isinstance(header.get(key), kind):
             raise ValueError(f"its header lacks {key!r}")

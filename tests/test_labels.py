@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from states import same
 
 import fastnn
 from fastnn import Network, persistence
@@ -360,10 +361,10 @@ def test_whole_numbers_beyond_what_float64_tells_apart():
     y = np.array([3, 2**63 + 5] * 10, np.uint64)
     net = Network([1, 1])
     net.fit(np.tile([[0.0], [5.0]], (10, 1)), y, epochs=50)
-    for same in (net, net.copy()):
-        assert same.predict([[0.0], [5.0]]).tolist() == [3, 2**63 + 5]
-        assert same.evaluate([[0.0], [5.0]], np.array([3, 2**63 + 5], np.uint64))["accuracy"] == 1
-        assert same.evaluate([[0.0]], np.array([3], np.int64))["accuracy"] == 1
+    for one in (net, net.copy()):
+        assert one.predict([[0.0], [5.0]]).tolist() == [3, 2**63 + 5]
+        assert one.evaluate([[0.0], [5.0]], np.array([3, 2**63 + 5], np.uint64))["accuracy"] == 1
+        assert one.evaluate([[0.0]], np.array([3], np.int64))["accuracy"] == 1
     with pytest.raises(ValueError, match="64 bits"):
         Network([1, 3]).fit([[0.0], [1.0], [2.0]], np.array([2**70, 1, 2], object))
 
@@ -414,3 +415,58 @@ def test_defaults_train_a_plain_regression_and_a_plain_classification():
         net = Network([6, 30, 2], "tanh", output, cost, scale="standard")
         net.fit(inputs[:300], kinds[:300])
         assert (net.predict(inputs[300:]) == kinds[300:]).mean() > 0.75
+
+
+# --- names of columns ---
+
+NAMED = np.column_stack([X[:, 0] > 0.5, X[:, 1] > 0.5, X[:, 0] < 2])  # several may hold
+
+
+def framed(kind, columns=("sweet", "sour", "salty")):
+    """Targets as a frame: what the network is that learns it, and the frame by columns."""
+    values = {"multilabel": NAMED, "regression": NAMED / 3 + X / 9, "classes": np.eye(3)[NUMBERS]}[kind]
+    return {name: values[:, i] for i, name in enumerate(columns)}
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize("kind", ["multilabel", "regression", "classes"])
+def test_columns_of_y_are_known_by_their_names(kind, library, tmp_path):
+    module = pytest.importorskip(library)
+    make = module.table if library == "pyarrow" else module.DataFrame
+    columns = framed(kind)
+    y = make(columns)
+    turned = make({name: columns[name] for name in ("salty", "sweet", "sour")})
+    others = make(framed(kind, ("sweet", "sour", "bitter")))
+    settings = {"output": "identity", "cost": "quadratic"} if kind == "regression" else {}
+    net = trained(y, **settings)
+    assert net.targets == ("sweet", "sour", "salty")
+    net.save(tmp_path / "net")
+    for one in (net, fastnn.load(tmp_path / "net"), net.copy()):
+        assert one.task == kind
+        assert one.targets == net.targets
+        assert one.evaluate(X, turned) == one.evaluate(X, y) == one.evaluate(X, np.column_stack(list(columns.values())))
+        for use in (one.evaluate, one.gradients, one.fit):
+            with pytest.raises(
+                ValueError, match=r"y must have the columns of the first fit.*lacks 'salty' and has 'bit"
+            ):
+                use(X, others)
+        with pytest.raises(ValueError, match="validation_data: y must have the columns of the first fit"):
+            one.fit(X, y, validation_data=(X, others))
+    again, expected = net.copy(), net.copy()
+    expected.fit(X, y, epochs=2, validation_data=(X, y))
+    again.fit(X, turned, epochs=2, validation_data=(X, turned))
+    assert same(again, expected)
+    assert again.history.val_cost == expected.history.val_cost
+    streamed = net.copy()
+    streamed.fit(stream=[(X, turned)], epochs=2, validation_data=(X, y))
+    assert same(streamed, expected)
+
+
+def test_targets_without_names_have_none():
+    pd = pandas()
+    assert trained(NUMBERS).targets is None
+    assert trained(NAMED).targets is None
+    assert trained(pd.DataFrame(NAMED)).targets is None
+    assert trained(pd.DataFrame({"only": NUMBERS % 2}), 1).targets is None  # it cannot be mistaken for another one
+    net = trained(pd.DataFrame(NAMED))
+    assert net.evaluate(X, pd.DataFrame(NAMED)[[2, 0, 1]]) == net.evaluate(X, NAMED)

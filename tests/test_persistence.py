@@ -526,6 +526,7 @@ def test_a_flipped_byte_is_noticed_or_harmless(saved):
 
 
 CHANGES = {
+    "an earlier format": ({"format": 1}, r"earlier version of fastnn \(format 1\).*initializer=.*scale=255 if"),
     "a newer format": ({"format": persistence.FORMAT + 1}, "newer version"),
     "a format that is no number": ({"format": "one"}, ""),
     "no sizes": ({"sizes": None}, "'sizes'"),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastnn import validation
 from fastnn.formulas import ops
 from fastnn.formulas.expressions import Expression
-from fastnn.inputs.tables import read_table
+from fastnn.inputs.tables import Table, read_table, with_names
 from fastnn.validation import Targets
 
 Array = NDArray[Any]
@@ -83,15 +83,15 @@ def numbered(n_out: int) -> Array:
 # --- what y holds ---
 
 
-def read_targets(values: Any, n_out: int) -> Array:
-    """``y`` (n,) or (n, n_out) as numbers, bools or text."""
+def read_targets(values: Any, n_out: int) -> Table:
+    """``y`` (n,) or (n, n_out) as numbers, bools or text, and what its columns are called where it has several."""
     array = read_labels("y", values)
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] != n_out):
         hint = "; for labels in one column pass y.ravel()" if array.ndim == 2 and array.shape[1] == 1 else ""
         raise ValueError(f"y must have shape (n,) or (n, {n_out}), got {validation.shape_text(array.shape)}{hint}")
     if array.dtype.kind == "U" and array.ndim == 2 and n_out > 1:
         raise ValueError(f"y must be one label for every sample (n,), got text {validation.shape_text(array.shape)}")
-    return array
+    return with_names("y", values, array) if array.ndim == 2 and n_out > 1 else Table(array, None)
 
 
 def read_labels(argument: str, values: Any) -> Array:
@@ -184,7 +184,7 @@ def classes_of(matrix: Array) -> Array:
 
 
 def settle(y: Array, outputs: Outputs, kind: str | None, classes: Array | None) -> Task:
-    """The task that these targets, as `read_targets` gives them, make it; ``kind`` and ``classes`` if given.
+    """The task that the values which `read_targets` gives make it; ``kind`` and ``classes`` if given.
 
     Text, bools and, with several outputs, flat numbers are classes. So are one-hot rows and, of a cost over classes,
     rows that sum to one, and zeros and ones for a single output. Other zeros and ones in rows are labels of which

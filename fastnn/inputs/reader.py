@@ -74,6 +74,8 @@ class Reader:
         None as long as it is to be learned.
     names : tuple of str or None
         Of the columns, if the first fit came with a frame.
+    targets : tuple of str or None
+        Names of the columns of y, if the first fit came with a frame of several.
     task : Task or None
         None before the first fit.
     """
@@ -83,6 +85,7 @@ class Reader:
     wishes: Wishes
     scaling: Scaling | None = None
     names: Names = None
+    targets: Names = None
     task: Task | None = None
 
     @classmethod
@@ -121,7 +124,8 @@ class Reader:
         """
         if self.task is not None:
             return self
-        reader = replace(self, task=self._settled_task(labels.read_targets(y, self.outputs.n)))
+        answers = labels.read_targets(y, self.outputs.n)
+        reader = replace(self, task=self._settled_task(answers.values), targets=answers.names)
         if self.scaling is not None:  # the columns themselves are looked at when they are read
             return replace(reader, names=self.names or tables.names_of("X", X))
         if sample_weight is not None:
@@ -155,13 +159,18 @@ class Reader:
     def table(self, argument: str, values: Any) -> Table:
         """Samples (n, n_columns) as they are, with their columns in order."""
         table = tables.read_table(argument, values, self.wishes.missing is not None)
-        if self.task is not None and (table.numbered or table.names is not None):
-            table = tables.put_right(argument, table, self.names, self.n_columns)
+        table = self._in_order(argument, table, self.names, self.n_columns)
         note = ""
         if self.wishes.missing == "indicator":
             note = f': half of the {self.n_in} inputs say where a value is missing, because missing="indicator"'
         features.check_shape(argument, table, self.n_columns, note)
         return table
+
+    def _in_order(self, argument: str, table: Table, known: Names, n_columns: int) -> Table:
+        """With its columns as the first fit had them."""
+        if self.task is None or not (table.numbered or table.names is not None):
+            return table
+        return tables.put_right(argument, table, known, n_columns)
 
     @cached_property
     def _as_is(self) -> tuple[np.dtype[Any], tuple[int]] | None:
@@ -190,7 +199,8 @@ class Reader:
 
     def answered(self, samples: Features, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
         """Samples with their targets and weights, without those that weigh nothing."""
-        answers = labels.read_targets(y, self.outputs.n)
+        n_out = self.outputs.n
+        answers = self._in_order("y", labels.read_targets(y, n_out), self.targets, n_out).values
         task = self._settled_task(answers)
         targets = labels.encode(task, answers, samples.n, self.outputs)
         weight = weights.check_sample_weight(sample_weight, samples.n)
@@ -219,6 +229,7 @@ class Reader:
             "wished_task": wishes.task,
             "wished_classes": _listed(wishes.classes),
             "names": None if self.names is None else list(self.names),
+            "targets": None if self.targets is None else list(self.targets),
             "task": None if task is None else [task.kind, _listed(task.classes), task.column],
         }
 
@@ -241,11 +252,8 @@ class Reader:
             if (known is None) != (kind != labels.CLASSES):
                 raise ValueError("its classes do not go with its task")
             reader = replace(reader, task=Task(kind, known, validation.check_flag("column", column)))
-        if header["names"] is not None:
-            names = tuple(header["names"])
-            if len(names) != reader.n_columns or not all(isinstance(name, str) for name in names):
-                raise ValueError(f"it lacks the names of {reader.n_columns} columns")
-            reader = replace(reader, names=names)
+        names = _saved_names(header["names"], reader.n_columns)
+        reader = replace(reader, names=names, targets=_saved_names(header.get("targets"), outputs.n))
         if any(name in arrays for name in _ARRAYS):
             reader = replace(reader, scaling=_saved_scaling(reader, arrays))
         return reader
@@ -256,6 +264,15 @@ _ARRAYS = {"input_shift": "shift", "input_unit": "unit", "input_fill": "fill"}
 
 def _listed(classes: Array | None) -> list[Any] | None:
     return None if classes is None else classes.tolist()
+
+
+def _saved_names(saved: Any, n: int) -> Names:
+    if saved is None:
+        return None
+    names = tuple(saved)
+    if len(names) != n or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"it lacks the names of {n} columns")
+    return names
 
 
 def _saved_scaling(reader: Reader, arrays: dict[str, Array]) -> Scaling:

@@ -49,8 +49,16 @@ def _frame(argument: str, values: Any) -> _Frame | None:
 
 def names_of(argument: str, values: Any) -> Names:
     """What the columns of a frame are called; None of anything else, and where nobody has named them."""
+    return with_names(argument, values, None).names
+
+
+def with_names(argument: str, values: Any, array: Any) -> Table:
+    """What was read from values, with the names of their columns."""
     frame = None if type(values) is np.ndarray or hasattr(values, "tocsr") else _frame(argument, values)
-    return None if frame is None else _names(frame)
+    if frame is None:
+        return Table(array, None)
+    names = _names(frame)
+    return Table(array, names, names is None)
 
 
 def _names(frame: _Frame) -> Names:
