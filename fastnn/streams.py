@@ -26,7 +26,8 @@ class Stream:
     make : callable
         Returns an iterable of chunks ``(X, y)`` or ``(X, y, sample_weight)``, anew for every pass.
     chunk_sizes : tuple of int, optional
-        How many samples every chunk holds. ``fit`` needs to know for schedules that count steps.
+        How many samples every chunk holds. ``fit`` needs to know for schedules that count steps, and refuses more
+        samples than that.
 
     Examples
     --------

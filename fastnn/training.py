@@ -542,8 +542,10 @@ class Training:
         """The learning rates of steps, which are numbered as the optimizer does, from 1."""
         assert self._schedule is not None
         per_epoch = self._settings.steps_per_epoch
-        done = steps - 1 - self._first_step
-        return self._schedule.rate(base, done, per_epoch, per_epoch * self._settings.epochs)
+        total = per_epoch * self._settings.epochs
+        # A stream may be cut into more batches than its sizes say: those go on at the last rate.
+        done = np.minimum(steps - 1 - self._first_step, max(total - 1, 0))
+        return self._schedule.rate(base, done, per_epoch, total)
 
     def _numbers(self, steps: NDArray[Any]) -> NDArray[np.float64]:
         """The table of the steps' numbers."""

@@ -525,8 +525,21 @@ def test_a_flipped_byte_is_noticed_or_harmless(saved):
             assert state(loaded) == expected, f"byte {place} changed something that nobody noticed"
 
 
+def test_what_to_do_with_an_earlier_file_can_be_done(saved):
+    net, path = saved
+    with np.load(path) as file:
+        header = json.loads(str(file["fastnn_network"])) | {"format": 1}
+        arrays = {**file, "fastnn_network": np.array(json.dumps(header))}
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=r"file = numpy.load\(path\); fastnn.Network\(sizes, .*initializer=\(\[file\["):
+        fastnn.load(path)
+    file = np.load(path)
+    start = [file["weights0"], file["weights1"]], [file["biases0"], file["biases1"]]
+    assert same(fastnn.Network(header["sizes"], initializer=start, dtype=header["dtype"]), net)
+
+
 CHANGES = {
-    "an earlier format": ({"format": 1}, r"earlier version of fastnn \(format 1\).*initializer=.*scale=255 if"),
+    "an earlier format": ({"format": 1}, "earlier version of fastnn (format 1)"),
     "a newer format": ({"format": persistence.FORMAT + 1}, "newer version"),
     "a format that is no number": ({"format": "one"}, ""),
     "no sizes": ({"sizes": None}, "'sizes'"),

@@ -552,6 +552,29 @@ def test_schedules_go_with_streams_that_know_their_sizes(digits, schedule):
     assert_same_course(trained(stream=stream, **arguments), trained(X, y, **arguments))
 
 
+def test_more_samples_than_the_sizes_say_are_refused(digits):
+    stream = fastnn.streams.Stream(lambda: cut(*digits), (200, 200))
+    net = network()
+    with pytest.raises(
+        ValueError, match=r"chunk 2 of stream: with its 200 samples .* 600 in a pass, .* say 400 in all"
+    ):
+        trained(net=net, stream=stream, schedule="cosine")
+    assert net._engine.memory.steps == 20  # those of two chunks, which are kept
+
+
+@pytest.mark.parametrize(
+    "schedule", ["cosine", "one_cycle", "polynomial", "step(every=1, factor=0.5)", lambda u: 1 - u]
+)
+def test_a_schedule_does_not_run_on_beyond_its_end(digits, schedule):
+    """Chunks that are smaller than the stream says have a last batch each that is smaller."""
+    X, y = digits
+    stream = fastnn.streams.Stream(lambda: cut(X, y, rows=50), (600,))
+    history = trained(stream=stream, schedule=schedule, epochs=4).history
+    planned = trained(X, y, schedule=schedule, epochs=4).history
+    assert history.learning_rate[-1] == planned.learning_rate[-1]
+    assert min(history.learning_rate) >= 0
+
+
 def test_sizes_are_looked_at(digits):
     stream = fastnn.streams.Stream(lambda: cut(*digits), (200, 0))
     with pytest.raises(ValueError, match=r"stream.chunk_sizes\[1\] must be >= 1"):

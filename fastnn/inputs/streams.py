@@ -177,6 +177,7 @@ class Chunks(Source):
         self._unit: float | None = None  # what weights are divided by
         self._sparse: bool | None = None
         self._passes = 0
+        self._read_so_far = 0  # samples in the pass at hand
 
     def glimpse(self) -> Batch:
         """Some samples of the first chunk, by which the reader is settled; the first pass goes on with it."""
@@ -206,7 +207,7 @@ class Chunks(Source):
         chunks = _iterator(self._stream)
         # A loop that ends early leaves a generator to be closed some time; here it may hold files open.
         with closing(chunks) if isinstance(chunks, Generator) else nullcontext():
-            number = 0
+            number = self._read_so_far = 0
             while (piece := self._next(chunks, number)) is not None:
                 yield piece
                 del piece
@@ -232,6 +233,7 @@ class Chunks(Source):
         reader = self.reader = self.reader.settled(X, y, sample_weight)
         samples, targets, _ = reader.read(X, y)
         assert reader.task is not None
+        self._count(samples.n)
         raw = weights.of_part(sample_weight, self._class_weight, reader.task, targets, samples.n)
         self._check_kind(X, samples)
         # The generator goes on while this is trained on, and may fill the same arrays anew.
@@ -246,6 +248,15 @@ class Chunks(Source):
         if self._unit is None:
             self._unit = float(raw[0] / weights.with_mean_one(raw)[0])
         return Batch(samples, targets, validation.cast("sample_weight", raw / self._unit, reader.outputs.dtype))
+
+    def _count(self, n: int) -> None:
+        """Refuse more samples than a schedule was told to be planned for."""
+        self._read_so_far += n
+        if self.sizes is not None and self._read_so_far > sum(self.sizes):
+            raise ValueError(
+                f"with its {n} samples the stream has {self._read_so_far} in a pass, but its chunk_sizes say "
+                f"{sum(self.sizes)} in all"
+            )
 
     def _check_kind(self, X: Any, samples: Features) -> None:
         """Refuse what the way through the first layer, which was planned for the first chunk, is not made for."""
