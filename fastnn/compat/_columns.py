@@ -14,9 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import validation
 from fastnn.engine import shuffle_as_python
 from fastnn.history import History
+from fastnn.inputs.features import as_is
 from fastnn.inputs.scaling import Scaling
 from fastnn.network import Network
 from fastnn.optimizers import SGD
+from fastnn.training import packed
 
 Array = NDArray[Any]
 
@@ -208,28 +210,27 @@ class ColumnNetwork:
                 after_epoch(len(history.epochs) - 1)
 
         network, pixels = self._push(), _as_bytes(samples.X) if epochs >= _EPOCHS_THAT_PAY else None
-        plain = network._reader
-        try:
-            if pixels is not None:
-                network._reader = replace(plain, scaling=Scaling.by_number(plain.n_in, 255.0))
-            request = network._request(
-                X=samples.X if pixels is None else pixels,
-                y=samples.Y,
-                epochs=epochs,
-                batch_size=batch_size,
-                optimizer=SGD(eta),
-                l2=l2,
-                l1=0.0,
-                shuffle=shuffle,
-                validation_data=None,
-                sample_weight=None,
-                max_time=None,
-                callbacks=[look],
-                progress=False,
-                threads=1,
-            )
-        finally:
-            network._reader = plain
+        reader = network._reader
+        if pixels is None:
+            features = as_is(samples.X)  # looked at when the pairs were read
+        else:
+            features = replace(reader, scaling=Scaling.by_number(reader.n_in, 255.0)).features("X", pixels)
+        request = network._request(
+            X=packed(reader.answered(features, samples.Y), network.dtype),
+            y=None,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=SGD(eta),
+            l2=l2,
+            l1=0.0,
+            shuffle=shuffle,
+            validation_data=None,
+            sample_weight=None,
+            max_time=None,
+            callbacks=[look],
+            progress=False,
+            threads=1,
+        )
         self._trains = True
         try:  # not settled on what Y is: that may change from one call to the next
             network._train(request._replace(reader=None))
