@@ -16,6 +16,8 @@ UINT8 = np.dtype(np.uint8)
 DTYPES = ("float32", "float64")
 _MOST_THREADS = 1024  # more than any machine has cores, and few enough to start
 TEXT_CURE = "; turn text into numbers, or into a column for every value, for example with pandas.get_dummies"
+NUMBER_CURE = "; turn text into numbers, for example with pandas.to_numeric"
+TIME_CURE = "; turn times into numbers, for example into days since the first"
 MISSING_CURE = '; leave such samples out, or pass fastnn.Network(..., missing="mean")'
 _BLOCK = 1 << 22  # elements looked at together, so that a check takes little memory
 _ON_ONE_CORE = 8192  # elements of a product that OpenBLAS does not wake its threads for: they spin on beside training
@@ -170,8 +172,15 @@ def check_numeric(argument: str, values: Any, missing: bool = False) -> Array:
     if array.dtype.kind == "O" and array.ndim > 0:
         return numbers_of(argument, array, missing, place_text)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}")
+        got = f"dtype {array.dtype}" if array.ndim or hasattr(values, "dtype") else _shortened(values)
+        cure = TIME_CURE if array.dtype.kind in "mM" else ""
+        raise TypeError(f"{argument} must hold real numbers, got {got}{cure}")
     return array
+
+
+def _shortened(value: Any) -> str:
+    """Text and the like as they are, of anything else its kind."""
+    return repr(value) if isinstance(value, (str, bytes, complex)) or value is None else type(value).__name__
 
 
 def is_missing(value: Any) -> bool:
@@ -207,7 +216,13 @@ def _as_float(value: Any) -> float:
 def _cure(value: Any) -> str:
     if is_missing(value):
         return MISSING_CURE
-    return TEXT_CURE if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    try:
+        float(value)
+    except ValueError:
+        return TEXT_CURE
+    return NUMBER_CURE
 
 
 def place_text(place: tuple[int, ...]) -> str:

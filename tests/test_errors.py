@@ -183,7 +183,7 @@ far_rows = np.repeat(ONE_HOT, 2, axis=0)[:N] * 1.5
 
 FEATURES = [
     case(ValueError, "X must have shape (n, 3), got (20, 4)", X=np.ones((N, 4))),
-    case(ValueError, "X must have shape (n, 3), got (3,)", "for one sample pass X.reshape(1, -1)", X=[1.0, 2.0, 3.0]),
+    case(ValueError, "X must have shape (n, 3), got (3,)", "for one sample pass np.atleast_2d(X)", X=[1.0, 2.0, 3.0]),
     case(ValueError, "X must have shape (n, 3), got (20,)", X=np.ones(N)),
     case(ValueError, "X must have shape (n, 3), got ()", X=3.0),
     case(ValueError, "X must have shape (n, 3), got (20, 3, 1)", X=X[:, :, None]),
@@ -206,7 +206,7 @@ FEATURES = [
 TARGETS = [
     case(ValueError, "y must have shape (n,) or (n, 4), got (20, 3)", y=np.zeros((N, 3))),
     case(ValueError, "y must have shape (n,) or (n, 4), got ()", y=1),
-    case(ValueError, "y must have shape (n,) or (n, 4), got (20, 1)", "pass y.ravel()", y=Y[:, None]),
+    case(ValueError, "y must have shape (n,) or (n, 4), got (20, 1)", "pass np.ravel(y)", y=Y[:, None]),
     case(ValueError, "y must have shape (n,) or (n, 4)", "(20, 4, 1)", y=ONE_HOT[:, :, None]),
     case(ValueError, "y must have as many rows as X: expected 20, got 19", y=Y[:-1]),
     case(ValueError, "y must have as many rows as X: expected 20, got 0", y=[]),

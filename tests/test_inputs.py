@@ -312,6 +312,29 @@ def test_columns_in_another_order_are_put_right_and_others_refused(tmp_path):
         np.testing.assert_array_equal(one.forward(frame.to_numpy(float)), one.forward(frame))  # by place
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_a_column_too_many_is_named_whatever_is_in_it(library):
+    module = pytest.importorskip(library)
+    make = module.table if library == "pyarrow" else module.DataFrame
+    net = fitted(make(DATA))
+    with pytest.raises(ValueError, match=r"X must have the columns of the first fit, .*, but has 'answer'$"):
+        net.forward(make({**DATA, "answer": ["yes", "no", "no", "yes"]}))
+
+
+def test_what_is_advised_for_one_sample_and_one_column_works():
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    net = mirror(3)
+    for one in ([1.0, 2.0, 3.0], pd.DataFrame([[1.0, 2, 3]], columns=list("abc")).iloc[0], pl.Series([1.0, 2.0, 3.0])):
+        with pytest.raises(ValueError, match=r"for one sample pass np.atleast_2d\(X\)"):
+            net.forward(one)
+        assert net.forward(np.atleast_2d(one)).tolist() == [[1, 2, 3]]
+    for y in (pd.DataFrame({"y": list("abca")}), pl.DataFrame({"y": list("abca")}), np.array([[0], [1], [2], [0]])):
+        net = fastnn.Network([1, 3])
+        with pytest.raises(ValueError, match=r"for labels in one column pass np.ravel\(y\)"):
+            net.fit(np.eye(4)[:, :1], y, epochs=0)
+        net.fit(np.eye(4)[:, :1], np.ravel(y), epochs=0)
+
+
 def test_columns_that_pandas_numbers_have_no_names():
     pd = pytest.importorskip("pandas")
     net = fitted(pd.DataFrame(WANTED))
@@ -326,7 +349,8 @@ def test_columns_that_pandas_numbers_have_no_names():
         ({"age": [31, "x", 55, 40]}, TypeError, "X must hold real numbers, got 'x' in column 'age', row 1; .*dummies"),
         ({"city": list("abcd")}, TypeError, "X must hold real numbers, got 'a' in column 'city', row 0; turn text"),
         ({"height": [1.7, np.inf, 1.8, 1.6]}, ValueError, "X must be finite, got inf in column 'height', row 1$"),
-        ({"day": np.zeros(4, "M8[s]")}, TypeError, "X must hold real numbers, got datetime64.* in column 'day'"),
+        ({"day": np.zeros(4, "M8[s]")}, TypeError, "got datetime64.* in column 'day'; turn times into numbers, "),
+        ({"age": ["31", "2.5", "1", "4"]}, TypeError, "got '31' in column 'age', row 0; .*pandas.to_numeric$"),
     ],
 )
 def test_errors_name_column_row_and_value(change, error, message):

@@ -172,7 +172,7 @@ def test_classes_that_the_first_fit_does_not_see():
         (["a"] * N, 1, r"y must hold 2 different labels for a single output, got 1 \(a\)"),
         (["a", None] * (N // 2), 2, r"y must have an answer for every sample, got None at \[1\]"),
         ([1.0, float("nan")] * (N // 2), 2, r"y must be finite, got nan at \[1\]"),
-        (NUMBERS[:, np.newaxis], 3, r"y must have shape \(n,\) or \(n, 3\), got \(60, 1\); .*pass y.ravel\(\)"),
+        (NUMBERS[:, np.newaxis], 3, r"y must have shape \(n,\) or \(n, 3\), got \(60, 1\); .*pass np.ravel\(y\)"),
         (NUMBERS / 2, 3, "whole-numbered class labels"),
     ],
 )

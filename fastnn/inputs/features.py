@@ -21,7 +21,7 @@ def check_shape(argument: str, table: Table, n_columns: int, note: str = "") -> 
     """Refuse anything but at least one sample of ``n_columns`` numbers."""
     shape = table.values.shape
     if len(shape) != 2 or shape[1] != n_columns:
-        hint = f"; for one sample pass {argument}.reshape(1, -1)" if shape == (n_columns,) else note
+        hint = f"; for one sample pass np.atleast_2d({argument})" if shape == (n_columns,) else note
         raise ValueError(f"{argument} must have shape (n, {n_columns}), got {validation.shape_text(shape)}{hint}")
     if shape[0] == 0:
         raise ValueError(f"{argument} must hold at least one sample, got shape {validation.shape_text(shape)}")

@@ -87,7 +87,7 @@ def read_targets(values: Any, n_out: int) -> Table:
     """``y`` (n,) or (n, n_out) as numbers, bools or text, and what its columns are called where it has several."""
     array = read_labels("y", values)
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] != n_out):
-        hint = "; for labels in one column pass y.ravel()" if array.ndim == 2 and array.shape[1] == 1 else ""
+        hint = "; for labels in one column pass np.ravel(y)" if array.ndim == 2 and array.shape[1] == 1 else ""
         raise ValueError(f"y must have shape (n,) or (n, {n_out}), got {validation.shape_text(array.shape)}{hint}")
     if array.dtype.kind == "U" and array.ndim == 2 and n_out > 1:
         raise ValueError(f"y must be one label for every sample (n,), got text {validation.shape_text(array.shape)}")

@@ -158,6 +158,8 @@ class Reader:
 
     def table(self, argument: str, values: Any) -> Table:
         """Samples (n, n_columns) as they are, with their columns in order."""
+        if self.names is not None and self.task is not None:  # before what is in columns that do not belong there
+            tables.check_columns(argument, tables.names_of(argument, values), self.names)
         table = tables.read_table(argument, values, self.wishes.missing is not None)
         table = self._in_order(argument, table, self.names, self.n_columns)
         note = ""

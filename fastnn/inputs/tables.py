@@ -117,7 +117,8 @@ def _column(argument: str, name: Any, column: Any, missing: bool) -> Array:
         return array
     if array.dtype.kind in "OUT":
         return validation.numbers_of(argument, array.astype(object), missing, lambda place: _place(name, place[0]))
-    raise TypeError(f"{argument} must hold real numbers, got {array.dtype} in column {name!r}{validation.TEXT_CURE}")
+    cure = validation.TIME_CURE if array.dtype.kind in "mM" else validation.TEXT_CURE
+    raise TypeError(f"{argument} must hold real numbers, got {array.dtype} in column {name!r}{cure}")
 
 
 def _place(name: Any, row: int) -> str:
@@ -148,16 +149,23 @@ def in_order(argument: str, table: Table, known: Names) -> Table:
     """The table with its columns in the order of ``known``; other columns are refused."""
     if known is None or table.names is None or table.names == known:
         return table
-    lacking = [name for name in known if name not in table.names]
-    unknown = [name for name in table.names if name not in known]
-    if lacking or unknown or len(set(known)) < len(known) or len(table.names) != len(known):
+    check_columns(argument, table.names, known)
+    order = [table.names.index(name) for name in known]
+    return Table(table.values[:, order], known)
+
+
+def check_columns(argument: str, names: Names, known: Names) -> None:
+    """Refuse other columns than those that are known, in whatever order; nothing is said of those without a name."""
+    if known is None or names is None or names == known:
+        return
+    lacking = [name for name in known if name not in names]
+    unknown = [name for name in names if name not in known]
+    if lacking or unknown or len(set(known)) < len(known) or len(names) != len(known):
         wrong = [f"{word} {_listed(names)}" for word, names in (("lacks", lacking), ("has", unknown)) if names]
         raise ValueError(
             f"{argument} must have the columns of the first fit, {_listed(known)}, but "
-            f"{' and '.join(wrong) or f'has {_listed(table.names)}'}"
+            f"{' and '.join(wrong) or f'has {_listed(names)}'}"
         )
-    order = [table.names.index(name) for name in known]
-    return Table(table.values[:, order], known)
 
 
 def _listed(names: Any) -> str:
