@@ -6,6 +6,7 @@ from typing import Any
 
 from fastnn import validation
 from fastnn.history import FIGURES, OWN_PREFIXES, History
+from fastnn.interrupts import held
 
 
 def check_monitor(monitor: str, measured: Mapping[str, bool | None]) -> bool | None:
@@ -117,10 +118,11 @@ class EarlyStopping:
         return True
 
     def _keep(self, network: Any, history: History, epoch: int) -> None:
-        self._best_epoch = epoch
-        if self.restore_best:
-            own = self._saved[0] if self._saved is not None and self._saved[1] is history else None
-            self._saved = network._engine.snapshot(own), history
+        with held():  # never half of one epoch and half of another
+            self._best_epoch = epoch
+            if self.restore_best:
+                own = self._saved[0] if self._saved is not None and self._saved[1] is history else None
+                self._saved = network._engine.snapshot(own), history
 
     def restore(self, network: Any, history: History) -> None:
         """Put the best weights back, if that is wanted and has not been done; ``fit`` calls this at its end."""

@@ -613,7 +613,7 @@ class Engine:
 
     def snapshot(self, into: tuple[Array, Memory] | None = None) -> tuple[Array, Memory]:
         """Copies of parameters and optimizer memory; ``into`` is an earlier one to take the place of."""
-        with self._lock.here, held():  # never half of one and half of another
+        with self._lock.here:
             params, state = (self.params.copy(), self.memory.state.copy()) if into is None else (into[0], into[1].state)
             if into is not None:
                 params[:], state[:] = self.params, self.memory.state

@@ -382,6 +382,27 @@ def test_one_copy_and_two_train_the_same_bits(monkeypatch):
     assert found[1].evaluate(Xt, yt)["accuracy"] == max(found[1].history.val_accuracy)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an interrupt that a process sends itself")
+def test_an_interrupt_while_the_best_weights_are_kept_tears_nothing(monkeypatch):
+    snapshot = Engine.snapshot
+
+    def interrupted(engine, into=None):
+        found = snapshot(engine, into)
+        if into is not None:  # that of the callback, from its second time on
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(Engine, "snapshot", interrupted)
+    net, stop = network(), EarlyStopping("train_cost")
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, y, epochs=9, optimizer=Adam(), callbacks=[stop])
+    assert net.history.best_epoch == 2
+    assert net._engine.memory.steps == 2 * 144
+    alone = network()
+    alone.fit(X, y, epochs=2, optimizer=Adam())
+    assert same(net, alone)
+
+
 def test_training_goes_on_after_divergence():
     net = network(**LINEAR)
     with pytest.raises(DivergenceError):  # within a step or two: the weights kept have not yet been blown up
