@@ -345,8 +345,8 @@ class Place(NamedTuple):
         return [Layer(*row) for row in self.table.tolist()]
 
 
-def _samples_per_call(products: int, most: int) -> int:
-    """Of so many multiply-adds each, in a forward pass, so that Ctrl-C is soon seen; ``most`` at most; whole chunks."""
+def _samples_per_call(products: int, most: int = _MOST_CHUNKS_PER_CALL * layout.CHUNK_ROWS) -> int:
+    """Of so many multiply-adds each, in a forward pass, so that Ctrl-C is soon seen; whole chunks, at least one."""
     samples = min(_PRODUCTS_PER_CALL // products, most, _MOST_CHUNKS_PER_CALL * layout.CHUNK_ROWS)
     return max(1, samples // layout.CHUNK_ROWS) * layout.CHUNK_ROWS
 
@@ -813,6 +813,10 @@ class Engine:
             finite = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
         return bool(finite)
 
+    def samples_in_call(self, data: Data) -> int:
+        """Samples of these data that one kernel call takes forward, at most; sparse ones do not come in blocks."""
+        return _samples_per_call(self.products) if data.starts.size else self.samples_per_call
+
     def forward_numbers(self, X: Array, out: Array) -> bool:
         """The same for all of some dense samples (n, n_in) in the network's dtype, one after the other in memory.
 
@@ -866,11 +870,11 @@ class Engine:
 
     def _samples_in_gradient(self, data: Data) -> int:
         """Samples whose gradient is added up in one kernel call."""
-        step, first_layer = self.samples_per_call, self.layers[0]
-        if data.starts.size:  # what is zero is not multiplied, and nothing is converted
+        step, first_layer = self.samples_in_call(data), self.layers[0]
+        if data.starts.size:  # what is zero is not multiplied
             zeros = first_layer.n_in - min(first_layer.n_in, data.most_entries)
             products = self.products - zeros * first_layer.n_out
-            step = max(step, _samples_per_call(products, _MOST_CHUNKS_PER_CALL * layout.CHUNK_ROWS))
+            step = max(step, _samples_per_call(products))
         return step
 
     def _gradient_of(self, data: Data, order: Array) -> Array:

@@ -3,6 +3,8 @@
 float32 stays float32, anything else numeric is computed in float64. NaN comes out as NaN; nothing warns.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import ctypes
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Figures of a user's choice, measured on validation data after every epoch."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import contextlib
 import inspect
 import warnings
@@ -72,7 +74,7 @@ class Metric:
         if self.larger_is_better is not None:
             validation.check_flag("larger_is_better", self.larger_is_better)
 
-    def measure(self, reader: Reader, truth: "Truth", outputs: Array) -> Any:
+    def measure(self, reader: Reader, truth: Truth, outputs: Array) -> Any:
         """Its value for outputs (n, n_out)."""
         weights = {} if truth.weights is None or not _takes_weights(self.function) else {"sample_weight": truth.weights}
         return self.function(truth.answers, _flat(reader).answers(outputs), **weights)

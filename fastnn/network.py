@@ -1,5 +1,7 @@
 """The class a user holds."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from functools import partial
@@ -385,7 +387,7 @@ class Network:
         validation_data: tuple[ArrayLike, ...] | None = None,
         sample_weight: ArrayLike | None = None,
         max_time: float | None = None,
-        callbacks: Sequence[Callable[["Network", History], Any]] = (),
+        callbacks: Sequence[Callable[[Network, History], Any]] = (),
         progress: bool | None = None,
         threads: int | Literal["auto"] = 1,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
@@ -897,7 +899,7 @@ class Network:
             raise ValueError("learning_rate cannot be set where the schedule has brought it to 0")
         self._training.learning_rate = validation.check_number("learning_rate", rate, above=0)
 
-    def averaged(self) -> "Network":
+    def averaged(self) -> Network:
         """A copy whose weights and biases are the moving average that ``fit(weight_average=...)`` keeps.
 
         To validate with it after every epoch, let a callback do so:
@@ -1322,7 +1324,7 @@ class Network:
         for name, value in attributes.items():
             object.__setattr__(self, name, value)
 
-    def copy(self) -> "Network":
+    def copy(self) -> Network:
         """An independent network that would go on training as this one would, with copies of all its attributes.
 
         Raises

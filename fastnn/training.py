@@ -222,7 +222,7 @@ def forward(
     ``between`` is called before every kernel call. The outputs go to ``out``, if that is given.
     """
     out = np.empty((n, engine.layers[-1].n_out), engine.dtype) if out is None else out
-    finite, step = True, engine.samples_per_call
+    finite, step = True, engine.samples_in_call(data)
     for first in range(0, n, step):
         between()
         finite &= engine.forward(data, first, min(first + step, n), out)
@@ -240,9 +240,9 @@ def outputs_of(engine: Engine, given: Samples | Blocks, between: Callable[[], No
 
 def evaluate(engine: Engine, given: Samples | Blocks, between: Callable[[], None] = lambda: None) -> Seen:
     """Summed cost and hits over all samples; ``between`` is called before every kernel call."""
-    cost, hits, step = 0.0, 0.0, engine.samples_per_call
+    cost, hits = 0.0, 0.0
     for samples in pieces(given, engine.dtype):
-        order = samples.order()
+        order, step = samples.order(), engine.samples_in_call(samples.data)
         for first in range(0, samples.n, step):
             between()
             seen = engine.evaluate(samples.data, order, first, min(first + step, samples.n))

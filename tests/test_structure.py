@@ -1,6 +1,7 @@
 """The rooms of the library: imports go one way, kernels check nothing, and the registries agree with the kernels."""
 
 import ast
+import pydoc
 from dataclasses import replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn import datasets, functions, sklearn, streams
+from fastnn.compat import musings, nielsen, notebook
 from fastnn.formulas import activations, costs, expressions, optimizers
 from fastnn.kernels import buffers, elementary
 
@@ -224,3 +227,18 @@ def test_every_optimizer_trains(optimizer):
 
 def test_the_public_names_exist():
     assert all(hasattr(fastnn, name) for name in fastnn.__all__)
+
+
+PUBLIC = [
+    *(getattr(fastnn, name) for name in fastnn.__all__),
+    *(getattr(room, name) for room in (datasets, functions, sklearn) for name in room.__all__),
+    *(streams.Stream, streams.arrays, streams.dask, streams.parquet),
+    *(nielsen.Network, musings.NN, notebook.FeedForwardNeuralNetwork),
+]
+
+
+@pytest.mark.parametrize("shown", [part for part in PUBLIC if callable(part)], ids=lambda part: part.__name__)
+def test_help_shows_types_by_their_short_names(shown):
+    text = pydoc.plain(pydoc.render_doc(shown))
+    assert "numpy._typing" not in text
+    assert "numpy.ndarray[" not in text

@@ -1,5 +1,7 @@
 """The sigmoid in NumPy: for the few numbers of a single sample an engine is a long way."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 from typing import Any
 
 import numpy as np

@@ -36,6 +36,8 @@ with ``func`` or ``fn`` and one of the two ``delta`` trains as the one here does
 refused. The step is the engine's: in a subclass, another ``back_propagation`` does not change how it trains.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import json
 from collections.abc import Iterable, Sequence
 from itertools import pairwise

@@ -11,6 +11,8 @@ lines. What is different, and why:
 - The step is the engine's: in a subclass, another ``backprop`` or ``cost_derivative`` does not change how it trains.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any

@@ -13,6 +13,8 @@ What differs:
 - A ``batch_size`` beyond the number of samples means all of them; the notebook fails.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 from collections.abc import Sequence
 from itertools import pairwise
 from time import time

@@ -4,6 +4,8 @@
 tells more of it: names of columns, the task, a scale that suits.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import difflib
 from collections.abc import Callable
 from pathlib import Path

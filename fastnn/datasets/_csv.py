@@ -5,6 +5,8 @@ quotes). The first lines say what there is: a separator, a header, an index colu
 are parsed, a block at a time and all fields of a block at once.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import difflib
 import re
 from collections.abc import Iterator, Sequence

@@ -5,6 +5,8 @@ one may unpack to `MAX_RATIO` times its size, and to `FREE` bytes in any case; w
 unpacked, or before where a header says so. Images and the book's pickle unpack to 5 to 30 times their size.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import contextlib
 import gzip
 import io
@@ -102,7 +104,7 @@ class Dataset:
 class Source:
     """An open file that may be compressed, and how much it can honestly hold."""
 
-    def __init__(self, stream: BinaryIO, size: int, unpacked: "_Unpacked | None" = None) -> None:
+    def __init__(self, stream: BinaryIO, size: int, unpacked: _Unpacked | None = None) -> None:
         self.stream = stream
         self.size = size  # bytes of the file as it lies on the disk
         self._unpacked = unpacked

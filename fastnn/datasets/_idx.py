@@ -1,5 +1,7 @@
 """IDX, the format of the MNIST files."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import math
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """NumPy's ``.npz`` archives."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import contextlib
 import math
 import os

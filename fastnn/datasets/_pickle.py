@@ -4,6 +4,8 @@ A pickle is a program. The one carried out here knows only the steps that build 
 stand-ins below, and keeps no more than a file of its size can honestly ask for.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import functools
 import pickle
 import pickletools

@@ -5,6 +5,8 @@ in it and what was expected there. None of them runs code that a file brings alo
 file of its size can honestly need. Numbers are taken at face value: none of them scales.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import re
 from pathlib import Path
 

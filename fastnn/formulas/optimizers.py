@@ -5,6 +5,8 @@ penalties; steps count from t = 1. The numbers of every step stand in a table of
 what depends on t and do not compute it.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import hashlib
 import json
 import math

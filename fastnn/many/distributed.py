@@ -6,6 +6,8 @@ drift apart, the more the longer, and the mean of several networks learns less i
 steps. What it needs is little: the network there and back for every average, instead of a gradient for every step.
 """
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import threading
 import time
 from collections.abc import Callable, Sequence

@@ -1,5 +1,7 @@
 """Several networks that answer together."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import json
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
@@ -89,7 +91,7 @@ class Ensemble:
     @classmethod
     def select(
         cls, networks: Iterable[Network], X: ArrayLike, y: ArrayLike, rounds: int = 50, start: int = 1
-    ) -> "Ensemble":
+    ) -> Ensemble:
         """Choose members by what they add, on data that none of them was trained on.
 
         Greedy selection with replacement (Caruana, Niculescu-Mizil, Crew and Ksikes, 2004): begin with the best
@@ -343,7 +345,7 @@ class Ensemble:
         persistence.write_atomically(path, lambda file: np.savez(file, **arrays))
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> "Ensemble":
+    def load(cls, path: str | PathLike[str]) -> Ensemble:
         """Read an ensemble that ``save`` wrote; the file is only read, never executed.
 
         Parameters
@@ -376,7 +378,7 @@ class Ensemble:
             return cls._parse(file)
 
     @classmethod
-    def _parse(cls, file: Any) -> "Ensemble":
+    def _parse(cls, file: Any) -> Ensemble:
         content = persistence.unpack(file, "ensemble")
         if _HEADER not in content:
             raise ValueError("it is not a saved fastnn ensemble")

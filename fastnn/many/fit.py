@@ -1,5 +1,7 @@
 """Training many networks on one copy of the data, on all cores of this machine or on other people's clusters."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import threading
 import time
 from collections import deque
@@ -222,7 +224,7 @@ def _train_here(population: Population, cores: int, seconds: float, board: Board
     return [results[place] for place in range(len(results))]
 
 
-def _wait(running: "list[Future[None]]", stop: threading.Event, meanwhile: Callable[[], None], hold: Hold) -> None:
+def _wait(running: list[Future[None]], stop: threading.Event, meanwhile: Callable[[], None], hold: Hold) -> None:
     """Wait until all are done; Ctrl-C makes them stop, and is passed on when they have."""
     interrupt: BaseException | None = None
     while wait(running, timeout=_LOOK_SECONDS).not_done:

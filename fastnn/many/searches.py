@@ -1,5 +1,7 @@
 """Cross-validation, random search and successive halving, all networks at once."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import inspect
 import math
 import time
@@ -394,7 +396,7 @@ def _built(settings: Mapping[str, Any]) -> dict[str, Any]:
 class _Race:
     """Trials on their way up the ladder."""
 
-    def __init__(self, trials: Sequence[Trial], data: "_Split", monitor: str, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, trials: Sequence[Trial], data: _Split, monitor: str, arguments: Mapping[str, Any]) -> None:
         self._trials, self._data, self._monitor = trials, data, monitor
         self._arguments = {name: value for name, value in arguments.items() if name != "max_time"}
         self._deadline = time.perf_counter() + validation.check_limit("max_time", arguments.get("max_time"))

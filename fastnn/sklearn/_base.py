@@ -1,5 +1,7 @@
 """What the classifier and the regressor share: from parameters and data to a training, and back to attributes."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 import copy
 import warnings
 from abc import abstractmethod

@@ -1,5 +1,7 @@
 """The classifier."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 from collections.abc import Callable
 from typing import Any
 
@@ -174,7 +176,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> "MLPClassifier":
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> MLPClassifier:
         """Train.
 
         Parameters
@@ -214,7 +216,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, *, validation_data: Any = None
-    ) -> "MLPClassifier":
+    ) -> MLPClassifier:
         """Train for one epoch, going on from where the last one ended.
 
         Parameters

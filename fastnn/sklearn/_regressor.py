@@ -1,5 +1,7 @@
 """The regressor."""
 
+from __future__ import annotations  # so that help() shows types by their short names
+
 from collections.abc import Callable
 from typing import Any
 
@@ -97,7 +99,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._keep(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> "MLPRegressor":
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> MLPRegressor:
         """Train.
 
         Parameters
@@ -134,7 +136,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._fit(X, y, sample_weight, validation_data, incremental=False)  # type: ignore[no-any-return]
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> "MLPRegressor":
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> MLPRegressor:
         """Train for one epoch, going on from where the last one ended; with "lbfgs" to the end, as scikit-learn's does.
 
         Parameters
