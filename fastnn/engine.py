@@ -31,6 +31,7 @@ from fastnn.kernels.buffers import (
     TOTAL_BATCHES,
     TOTAL_COST,
     TOTAL_HITS,
+    TOTAL_SQUARES,
     Batches,
     Data,
     Layer,
@@ -91,6 +92,7 @@ class Stepping(NamedTuple):
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     seed: int = 0  # of what is dropped
     scale_rate: float | None = None  # times the learning rate, for a learned scale of the inputs; None: there is none
+    tallied: bool = False  # whether the squares of the weights are added up
 
     @property
     def in_place(self) -> bool:
@@ -139,11 +141,15 @@ class Workers(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a kernel call saw: summed cost, hits, and completed batches."""
+    """What a kernel call saw."""
 
-    cost: float
+    cost: float  # summed over the samples
     hits: float
-    batches: int
+    batches: int  # completed ones
+    squares: float = 0.0  # of the weights before every step, times the last number of the step; where that is wanted
+
+
+NOTHING_SEEN = Seen(0.0, 0.0, 0)
 
 
 class Stretch(NamedTuple):
@@ -656,6 +662,8 @@ class Engine:
             wanted += ["drop_row", "drop_sparse"] if data.blocks and stepping.dropped[0] else ["drop_row"]
         if stepping.limited:
             wanted.append("limit_norms")
+        if stepping.tallied:
+            wanted.append("sum_squares")
         if self._scaled:
             wanted += ["split_gradient", "fold_scale"]
         self._require(*wanted, entry="run")
@@ -710,6 +718,7 @@ class Engine:
             clip_norm=stepping.clip_norm,
             whole=whole,
             limited=stepping.limited,
+            tallied=stepping.tallied,
             average=(self.memory.states - 1) * self.params.size if keeps_average(rule[0].name) else -1,
             shrink=_empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
@@ -725,11 +734,12 @@ class Engine:
         stretch: "Stretch",
         stepping: Stepping,
         workers: Workers | None = None,
-        cost: float = 0.0,
+        before: Seen = NOTHING_SEEN,
     ) -> list[Seen]:
         """Train on a stretch of batches with the optimizer whose memory this is; returns what was seen in every epoch.
 
-        ``cost`` is the sum before them: it is added up batch by batch, so that stretches do not show in it.
+        Cost and squares go on from what was seen before: they are added up batch by batch, so that stretches do not
+        show in them.
         """
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock.here:
@@ -741,7 +751,7 @@ class Engine:
             stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places))
             batches = Packed(stretch.packed(stepping.seed if stepping.dropped else 0, self.memory.steps + 1))
             team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
-            totals[:, 0, TOTAL_COST] = cost
+            totals[:, 0, TOTAL_COST], totals[:, 0, TOTAL_SQUARES] = before.cost, before.squares
             shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
             calls, keeps = [], []
             for t in range(threads):
@@ -762,9 +772,10 @@ class Engine:
             finally:  # Ctrl-C shows when the kernel returns, and the steps have been taken
                 done = int(totals[0, :, TOTAL_BATCHES].sum())
                 self.memory = self.memory._replace(steps=self.memory.steps + done, shrink=float(shrinks[0, 0]))
-        found = totals[0, :, TOTAL_COST], totals[:, :, TOTAL_HITS].sum(axis=0), totals[0, :, TOTAL_BATCHES]
+        hits = totals[:, :, TOTAL_HITS].sum(axis=0)
+        found = totals[0, :, TOTAL_COST], hits, totals[0, :, TOTAL_BATCHES], totals[0, :, TOTAL_SQUARES]
         rows = zip(*(column.tolist() for column in found), strict=True)
-        return [Seen(cost, hits, int(batches)) for cost, hits, batches in rows]
+        return [Seen(cost, hits, int(batches), squares) for cost, hits, batches, squares in rows]
 
     def _room_for_gradients(self, data: Data, batch_size: int, stepping: Stepping, threads: int) -> list[Array]:
         """For every thread buffers for the gradient, where this way of training keeps it in memory.

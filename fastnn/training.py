@@ -8,7 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from fastnn.callbacks import restore_best
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
 from fastnn.engine import (
+    NOTHING_SEEN,
     Engine,
     LayerStep,
     Memory,
@@ -86,6 +87,16 @@ class Company(NamedTuple):
     looks: bool  # whether a network's first training is looked at whatever that costs, as it is alone
 
 
+class Account(Protocol):
+    """Who follows a training epoch by epoch, and may end it."""
+
+    def quiet(self) -> float:
+        """For how many epochs to come, at least 1, it asks for nothing: training goes on as it does until the last."""
+
+    def after_epochs(self, network: Any, history: History, squares: list[float]) -> bool:
+        """Take in the latest epochs, with the squares of the weights of each; True ends training."""
+
+
 class FitSettings(NamedTuple):
     """How to train; checked already."""
 
@@ -109,11 +120,13 @@ class FitSettings(NamedTuple):
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     cut: Callable[[int], tuple[tuple[int, int], ...]] | None = None  # batch sizes of a piece of so many samples
     scale_rate: float | None = None  # factor of the learning rate for a learned scale of the inputs; None: without one
+    account: Account | None = None
 
     def stepping(self, n_layers: int) -> Stepping:
         """How gradients become steps."""
         layers = self.layers or (LayerStep(self.penalty),) * n_layers
-        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed, self.scale_rate)
+        limits = self.clip_value, self.clip_norm
+        return Stepping(self.steps.rule, layers, *limits, self.seed, self.scale_rate, self.account is not None)
 
     @property
     def steps(self) -> Any:
@@ -199,6 +212,7 @@ class _Tally(NamedTuple):
     samples: int = 0
     weight: float = 0.0  # of all the samples
     rate: float = 0.0  # of the last step
+    squares: float = 0.0  # see ``Seen``
 
 
 class _Stop(Exception):  # noqa: N818  (not an error)
@@ -228,11 +242,11 @@ def evaluate(
     engine: Engine,
     samples: Samples,
     between: Callable[[], None] = lambda: None,
-    before: Seen = Seen(0.0, 0.0, 0),  # noqa: B008  (a constant)
+    before: Seen = NOTHING_SEEN,
 ) -> Seen:
     """Summed cost and hits over all samples and those ``before``; ``between`` is called before every kernel call."""
     order = samples.order()
-    cost, hits, _ = before
+    cost, hits = before.cost, before.hits
     for first in range(0, samples.n, engine.samples_per_call):
         between()
         seen = engine.evaluate(samples.data, order, first, min(first + engine.samples_per_call, samples.n))
@@ -242,7 +256,7 @@ def evaluate(
 
 def evaluate_blocks(engine: Engine, blocks: Blocks) -> Seen:
     """Summed cost and hits over all samples of an array in a file."""
-    seen = Seen(0.0, 0.0, 0)
+    seen = NOTHING_SEEN
     for batch in blocks:
         seen = evaluate(engine, packed(batch, engine.dtype), before=seen)
     return seen
@@ -299,6 +313,7 @@ class Training:
         if not isinstance(settings.optimizer, lbfgs.LBFGS):
             self._stepping = settings.stepping(len(engine.layers))
         self._first_step = 0  # how many steps the optimizer had taken before
+        self._squares: list[float] = []  # of the epochs that the account has not seen
         self._own_rate: float | None = None  # that a callback has set in place of the optimizer's
         schedule, rises = settings.schedule, settings.larger_is_better
         self._plateau = schedule.begin(rises) if isinstance(schedule, ReduceOnPlateau) else None
@@ -373,7 +388,7 @@ class Training:
                 if self._source is not None:
                     self._run_pieces(self._source)
                 elif together > 1:
-                    self._run_epochs_together(together)
+                    self._run_epochs_together(network, together)
                 else:
                     self._run_epoch(self._next_order())
                 self._after_epochs(network, together)
@@ -387,12 +402,21 @@ class Training:
     def _after_epochs(self, network: Any, count: int = 1) -> None:
         """Measure, show and ask whether to go on."""
         self._measure_validation()
+        ended = self._tell_account(network)
         if self._plateau is not None:
             self._plateau.after_epoch(self._history.figure(self._plateau.monitor)[-1])
         self._show()
         self._watch.after_epochs(count)
-        if self._is_enough(network):
+        if self._is_enough(network) or ended:
             raise _Stop("callback")
+
+    def _tell_account(self, network: Any) -> bool:
+        """Whether the account says that it is enough."""
+        account, squares, self._squares = self._settings.account, self._squares, []
+        if account is None or not squares:
+            return False
+        with self._hold.released():
+            return account.after_epochs(network, self._history, squares)
 
     def _descend(self, network: Any, method: lbfgs.LBFGS) -> str:
         """All iterations of L-BFGS; returns what ended them."""
@@ -539,9 +563,10 @@ class Training:
             return 1
         ((size, _),) = settings.batch_sizes
         _, batches = self._pace(size).next_call()
-        return max(1, batches // settings.steps_per_epoch)
+        most = max(1, batches // settings.steps_per_epoch)
+        return most if settings.account is None else int(min(most, settings.account.quiet()))
 
-    def _run_epochs_together(self, epochs: int) -> None:
+    def _run_epochs_together(self, network: Any, epochs: int) -> None:
         """Several whole epochs in one kernel call; should they go wrong, once more one by one, to find out where."""
         orders = self._next_orders(epochs)
         ((size, samples),) = self._settings.batch_sizes
@@ -551,7 +576,7 @@ class Training:
         stretch = self._with_numbers(Stretch(order, size, 0, count, numbers, epochs))
         with self._engine.alone:  # nobody sees what is taken back
             saved, began = self._engine.snapshot(), time.perf_counter()
-            seen = self._call(stretch, self._train.data, 1, 0.0)
+            seen = self._call(stretch, self._train.data, 1)
             seconds = time.perf_counter() - began
             good = sum(epoch.batches for epoch in seen) == count and self._is_finite()
             if not good:
@@ -559,18 +584,21 @@ class Training:
         if not good:
             for own in orders:
                 self._run_epoch(own)
+                self._tell_account(network)
             return
         self._pace(size).record(1, count, seconds)
         self._before = _Saved(saved, stretch, self._train.data)
         rates = np.broadcast_to(stretch.steps[:, 0], count)[count // epochs - 1 :: count // epochs]
         costs, accuracies = [epoch.cost / self._n for epoch in seen], [epoch.hits / self._n for epoch in seen]
         self._record_epochs(costs, accuracies, rates.tolist(), [seconds / epochs] * epochs)
+        self._squares += [epoch.squares for epoch in seen]
 
     # --- an epoch ---
 
     def _run_epoch(self, order: NDArray[np.int64]) -> None:
         began = time.perf_counter()
         tally = self._run_batches(order, self._settings.batch_sizes, _Tally())
+        self._squares.append(tally.squares)
         self._record(tally.cost / self._n, tally.hits / self._n, tally.rate, time.perf_counter() - began)
 
     def _run_pieces(self, source: Source) -> None:
@@ -592,7 +620,6 @@ class Training:
     def _run_batches(self, order: NDArray[np.int64], batch_sizes: tuple[tuple[int, int], ...], tally: _Tally) -> _Tally:
         """All batches of the data at hand, in this order, after what was seen before them."""
         n = sum(samples for _, samples in batch_sizes)
-        cost, hits, batches = tally.cost, tally.hits, tally.batches
         done = 0
         for size, samples in batch_sizes:
             numbers = self._numbers(np.array([self._engine.memory.steps + 1]))  # of its first step
@@ -602,19 +629,19 @@ class Training:
                 threads, count = pace.next_call()
                 stretch = self._with_numbers(part._replace(last=min(part.first + count, part.last)))
                 call_began = time.perf_counter()
-                seen = self._run_stretch(stretch, threads, cost, batches)
+                seen = self._run_stretch(stretch, threads, tally)
                 pace.record(threads, stretch.last - stretch.first, time.perf_counter() - call_began)
-                cost, hits = seen.cost, hits + seen.hits
+                tally = tally._replace(cost=seen.cost, hits=tally.hits + seen.hits, squares=seen.squares)
                 if self._bar is not None:
                     self._bar.update(min(stretch.last * size, samples) - stretch.first * size)
                 part = part._replace(first=stretch.last)
                 if done + stretch.last * size < n:
                     self._check_clock()
-            done, batches = done + samples, batches + part.last
+            done, tally = done + samples, tally._replace(batches=tally.batches + part.last)
         weight, weights = float(n), self._train.data.sample_weight
         if weights.size and self._source is not None and not self._source.mean_is_one:
             weight = float(weights[order[:n]].sum(dtype=np.float64))
-        return _Tally(cost, hits, batches, tally.samples + n, tally.weight + weight, stretch.steps[-1, 0])
+        return tally._replace(samples=tally.samples + n, weight=tally.weight + weight, rate=stretch.steps[-1, 0])
 
     def _record(self, cost: float, accuracy: float, rate: float, seconds: float) -> None:
         """Take an epoch down in the history."""
@@ -639,25 +666,24 @@ class Training:
             steps=self._numbers(self._engine.memory.steps + np.arange(1, stretch.last - stretch.first + 1))
         )
 
-    def _run_stretch(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
+    def _run_stretch(self, stretch: Stretch, threads: int, tally: _Tally) -> Seen:
         """Some batches in one kernel call, taken back to the last good weights if they go wrong.
 
-        ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes. What is
-        taken back nobody else sees.
+        The tally is of the epoch before them, its batches those of other sizes. What is taken back nobody else sees.
         """
         with self._engine.alone:
-            return self._run_alone(stretch, threads, cost, earlier)
+            return self._run_alone(stretch, threads, tally)
 
-    def _run_alone(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
+    def _run_alone(self, stretch: Stretch, threads: int, tally: _Tally) -> Seen:
         saved = _Saved(self._engine.snapshot(), stretch, self._train.data)
-        (seen,) = self._call(stretch, saved.data, threads, cost)
+        (seen,) = self._call(stretch, saved.data, threads, Seen(tally.cost, 0.0, 0, tally.squares))
         count = stretch.last - stretch.first
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
             self._take_back(saved if seen.batches > 0 else self._before, seen.batches)
             # Batch numbers count from 1: that of the first cost that is not finite, or of the step that broke a weight.
             batch = stretch.first + seen.batches + (seen.batches < count)
-            raise DivergenceError(self._explain(earlier + batch))
+            raise DivergenceError(self._explain(tally.batches + batch))
         self._before = saved
         return seen
 
@@ -675,14 +701,14 @@ class Training:
         for i in range(good):
             before, batch = self._engine.snapshot(), stretch.first + i
             numbers = stretch.steps[i : i + 1] if self._varies else stretch.steps
-            self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), saved.data, 1, 0.0)
+            self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), saved.data, 1)
             if not self._is_finite():
                 self._engine.restore(before)
                 return
 
-    def _call(self, stretch: Stretch, data: Data, threads: int, cost: float) -> list[Seen]:
+    def _call(self, stretch: Stretch, data: Data, threads: int, before: Seen = NOTHING_SEEN) -> list[Seen]:
         workers = None if self._team is None else Workers(self._team, self._threads, threads)
-        return self._engine.run(data, stretch, self._stepping, workers, cost)
+        return self._engine.run(data, stretch, self._stepping, workers, before)
 
     def _explain(self, batch: int) -> str:
         data = self._train.data

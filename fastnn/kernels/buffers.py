@@ -96,6 +96,7 @@ class Code(NamedTuple):
     limit_norms: int
     split_gradient: int
     fold_scale: int
+    sum_squares: int
 
 
 class Net(NamedTuple):
@@ -179,6 +180,7 @@ class Stepper(NamedTuple):
     clip_norm: float  # the largest norm of the whole gradient
     whole: int  # whether the gradient is kept in memory, and stepped by when it is complete
     limited: int  # whether some layer has a ``max_norm``
+    tallied: int  # whether the squares of all weights before every step are wanted
     average: int  # where in ``state`` a mean of the weights over the steps begins; negative where there is none
     shrink: Float64s  # (1,) factor between a sparse first layer's weights and what is stored, see epoch.run
     in_place: int  # whether a sparse first layer's gradient goes straight into the weights
@@ -217,4 +219,5 @@ PARTS = 4
 TOTAL_COST = 0  # over samples
 TOTAL_HITS = 1  # samples whose largest output is the target's
 TOTAL_BATCHES = 2  # batches completed
+TOTAL_SQUARES = 3  # of the weights before every step, each step's times the last of its numbers; where that is wanted
 N_TOTALS = 32  # four cache lines: every thread has ``totals`` of its own

@@ -14,7 +14,7 @@ from fastnn.history import History
 from fastnn.network import Network
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.sklearn._steps import Epoch, Steps
-from fastnn.training import FitRequest, FitSettings, Samples
+from fastnn.training import Account, FitRequest, FitSettings, Samples
 from fastnn.validation import Targets
 
 Array = NDArray[Any]
@@ -42,6 +42,7 @@ class Plan(NamedTuple):
     steps: Steps
     order: "Order"
     max_time: float | None
+    account: Account
     callbacks: tuple[Callable[[Network, History], Any], ...]
     threads: Any
     schedule: Schedule | None
@@ -82,6 +83,11 @@ class Order:
         self.weights: Array | None = None
 
     @property
+    def is_alike(self) -> bool:
+        """Whether batches weigh the same in every epoch."""
+        return self._given is None
+
+    @property
     def shares(self) -> Array:
         """How often a batch's weighted mean counts for each of its weights."""
         return self._samples / self.sums
@@ -106,14 +112,6 @@ class Order:
 def forget_steps(network: Network, steps: Steps) -> None:
     """Begin with an optimizer that remembers nothing."""
     network._engine.memory = network._engine.fresh_memory(steps.kernel, steps.start)
-
-
-def take_squares(network: Network) -> float:
-    """The sum of ``share ||W||^2`` over the steps since the last time, each with the weights before it."""
-    squares = network._engine.state_buffers()[-1]
-    total = float(squares.sum(dtype=np.float64))
-    squares[:] = 0
-    return total
 
 
 def _pack(network: Network, data: Dataset) -> Samples:
@@ -158,6 +156,7 @@ def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan)
         layers=layer_steps(Wishes(dropout=plan.dropout), len(network.sizes) - 1),
         schedule=plan.schedule,
         seed=plan.seed,
+        account=plan.account,
     )
     settings = network._check_monitors(settings, samples, held, None)
     network._budget = diagnostics.Budget(-math.inf)  # which no look can be paid from, and so nothing warns
