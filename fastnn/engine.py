@@ -22,6 +22,7 @@ from fastnn.formulas.optimizers import Optimizer, Rule
 from fastnn.interrupts import held
 from fastnn.kernels.buffers import (
     ABORT,
+    BITS_PER_WORD,
     CACHE_LINE,
     HYPER_SIZE,
     N_TOTALS,
@@ -41,7 +42,7 @@ from fastnn.kernels.buffers import (
     Stepper,
     Team,
 )
-from fastnn.kernels.host import PANEL_VECTORS, lanes_of
+from fastnn.kernels.host import CAN_EXPAND, PANEL_VECTORS, lanes_of
 from fastnn.kernels.records import Packed, address_of, pack_table
 from fastnn.notices import Compiling
 from fastnn.program import FORWARD, MEASURE, TRAINING, Program
@@ -61,6 +62,9 @@ _ROOMS_KEPT = 2  # scratch for training, and for validation in between
 _PRODUCTS_PER_CALL = 1 << 29  # multiply-adds: some hundredths of a second
 _MOST_CHUNKS_PER_CALL = 64
 _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread's waiting
+_FAR_BYTES = 8 << 20  # of samples that are more than the nearer caches hold
+_EPOCHS_TO_PACK = 4  # in which packing pays
+_PACKED_PER_CALL = 1 << 24  # numbers; some hundredths of a second
 _SHUFFLED_PER_CALL = 1 << 21  # samples in a piece of a random order: some hundredths of a second
 _AT_REST = nullcontext()
 _UNSCALED = InputScale()
@@ -184,7 +188,8 @@ def _first_stages(data: Data) -> list[str]:
     """The stages that go through the first layer on these data."""
     if not data.blocks:
         return ["first_dense"]
-    return ["first_sparse", "list_scaled"] if data.pixels.size and data.factor.size else ["first_sparse"]
+    scaled = ["list_scaled"] if data.pixels.size and data.factor.size else []
+    return ["first_sparse", *scaled, *(["list_packed"] if data.bits.size else [])]
 
 
 @lru_cache
@@ -322,7 +327,8 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
     scale = divisor, numbers if shift is None else shift, numbers if factor is None else factor
     most = max(1, int(np.diff(X.starts).max())) if X.starts.size else 0
     classify = bool(targets and targets.classes)
-    return Data(pixels, *scale, features, *entries, *wanted, weights, classify, int(most > 0), most)
+    bits, blocks = _empty(UINT8), int(most > 0)
+    return Data(pixels, *scale, features, *entries, *wanted, weights, classify, blocks, most, bits, 0, _empty(_INT64))
 
 
 def _with_own_place(scratch: Scratch, member: int) -> Scratch:
@@ -638,12 +644,40 @@ class Engine:
             layout.scale_weights(self.layers[0], self.params, self.memory.shrink)
             self.memory = self.memory._replace(shrink=1.0)
 
+    def pays_to_pack(self, data: Data, epochs: int) -> bool:
+        """Whether so many epochs are faster on ``packed`` data: dense ones, mostly zero, too many for nearer caches."""
+        dense = data.features.size > 0 and data.starts.size == 0
+        return (
+            CAN_EXPAND
+            and data.blocks > 0
+            and dense
+            and data.features.nbytes >= _FAR_BYTES
+            and epochs >= _EPOCHS_TO_PACK
+        )
+
+    def packed(self, data: Data, between: Callable[[], None]) -> Data:
+        """The same samples, packed as kernels/packing.py says; ``between`` is called before every piece."""
+        n_in, bytes_per_word = self._sizes[0], BITS_PER_WORD // 8
+        n, row_bytes = data.features.size // n_in, -(-n_in // BITS_PER_WORD) * bytes_per_word
+        bits, firsts = np.zeros(n * row_bytes, np.uint8), np.zeros(n + 1, np.int64)
+        values = np.empty(data.features.size + self.lanes, self.dtype)  # memory that is not written to is never there
+        code, step = self._entry("pack"), max(1, _PACKED_PER_CALL // n_in)
+        for first in range(0, n, step):
+            between()
+            source, target = address_of(data.features), address_of(values)
+            code(source, n_in, first, min(first + step, n), address_of(bits), row_bytes, address_of(firsts), target)
+        values.resize(firsts[-1] + self.lanes, refcheck=False)
+        return data._replace(features=values, bits=bits, row_bytes=row_bytes, firsts=firsts)
+
     # --- kernel calls ---
 
-    def prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
-        """Have everything compiled that training on these data needs."""
+    def prepare(self, data: Data, batch_size: int, stepping: Stepping, packs: bool = False) -> None:
+        """Have everything compiled that training on these data needs, or on what they become when they are packed."""
         with self._lock.here, held(), Compiling():
             self._prepare(data, batch_size, stepping)
+            if packs:
+                self._require("list_packed")
+                self._entry("pack")
             self._stepper(stepping, data, batch_size, np.ones((1, 1)))
 
     def prepare_evaluation(self, data: Data) -> None:

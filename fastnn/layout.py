@@ -17,7 +17,7 @@ MAX_ROWS = 256
 """A batch of up to this many samples is taken in one piece."""
 CHUNK_ROWS = 128
 """A larger one in chunks of this many."""
-_BLOCK_STEP = 16
+_BLOCK_STEP = 16  # which is BITS_PER_WORD
 
 
 class Layout(NamedTuple):

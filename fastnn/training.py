@@ -313,6 +313,8 @@ class Training:
         if not isinstance(settings.optimizer, lbfgs.LBFGS):
             self._stepping = settings.stepping(len(engine.layers))
         self._first_step = 0  # how many steps the optimizer had taken before
+        self._packed: Data | None = None  # the samples, where it pays to pack them
+        self._spent = 0.0  # seconds on that, which are the next epoch's
         self._squares: list[float] = []  # of the epochs that the account has not seen
         self._own_rate: float | None = None  # that a callback has set in place of the optimizer's
         schedule, rises = settings.schedule, settings.larger_is_better
@@ -372,8 +374,9 @@ class Training:
                 return self._descend(network, self._settings.optimizer)
             except _Stop as stop:  # before the first iteration
                 return str(stop)
+        packs = self._pays_to_pack()
         # Compile or load the kernels, which is no part of the first epoch.
-        self._engine.prepare(self._train.data, self._largest_batch, self._stepping)
+        self._engine.prepare(self._train.data, self._largest_batch, self._stepping, packs)
         if self._validation is not None:
             self._engine.prepare_evaluation(self._validation.data)
         self._deadline = time.perf_counter() + self._settings.max_time
@@ -381,6 +384,8 @@ class Training:
         stopped_by = "epochs"
         try:
             self._watch.begin(self._check_patience)
+            if packs:
+                self._pack()
             left = self._settings.epochs
             while left > 0:
                 self._check_clock()
@@ -398,6 +403,22 @@ class Training:
         with contextlib.suppress(_Stop):
             self._watch.finish()
         return stopped_by
+
+    def _pays_to_pack(self) -> bool:
+        """Whether many epochs will read samples that are mostly zero, and nobody else has a copy of them as well."""
+        alone = self._settings.company is None and self._train.rows is None and self._source is None
+        return alone and self._engine.pays_to_pack(self._train.data, self._settings.epochs)
+
+    def _pack(self) -> None:
+        began = time.perf_counter()
+        self._packed = self._engine.packed(self._train.data, self._check_clock)
+        self._history.first_layer += ", packed"
+        self._spent = time.perf_counter() - began
+
+    @property
+    def _data(self) -> Data:
+        """What the kernels that train read."""
+        return self._packed or self._train.data
 
     def _after_epochs(self, network: Any, count: int = 1) -> None:
         """Measure, show and ask whether to go on."""
@@ -576,7 +597,7 @@ class Training:
         stretch = self._with_numbers(Stretch(order, size, 0, count, numbers, epochs))
         with self._engine.alone:  # nobody sees what is taken back
             saved, began = self._engine.snapshot(), time.perf_counter()
-            seen = self._call(stretch, self._train.data, 1)
+            seen = self._call(stretch, self._data, 1)
             seconds = time.perf_counter() - began
             good = sum(epoch.batches for epoch in seen) == count and self._is_finite()
             if not good:
@@ -587,7 +608,7 @@ class Training:
                 self._tell_account(network)
             return
         self._pace(size).record(1, count, seconds)
-        self._before = _Saved(saved, stretch, self._train.data)
+        self._before = _Saved(saved, stretch, self._data)
         rates = np.broadcast_to(stretch.steps[:, 0], count)[count // epochs - 1 :: count // epochs]
         costs, accuracies = [epoch.cost / self._n for epoch in seen], [epoch.hits / self._n for epoch in seen]
         self._record_epochs(costs, accuracies, rates.tolist(), [seconds / epochs] * epochs)
@@ -652,6 +673,7 @@ class Training:
     ) -> None:
         """Take epochs down in the history."""
         history = self._history
+        seconds, self._spent = [seconds[0] + self._spent, *seconds[1:]], 0.0
         with self._engine.alone:  # copies that others make have all of it or nothing
             history.train_cost += costs
             history.train_accuracy += accuracies if self._train.data.classify else [float("nan")] * len(costs)
@@ -675,7 +697,7 @@ class Training:
             return self._run_alone(stretch, threads, tally)
 
     def _run_alone(self, stretch: Stretch, threads: int, tally: _Tally) -> Seen:
-        saved = _Saved(self._engine.snapshot(), stretch, self._train.data)
+        saved = _Saved(self._engine.snapshot(), stretch, self._data)
         (seen,) = self._call(stretch, saved.data, threads, Seen(tally.cost, 0.0, 0, tally.squares))
         count = stretch.last - stretch.first
         if seen.batches < count or not self._is_finite():

@@ -383,7 +383,9 @@ def test_an_entry_that_allocates_does_not_compile(function: Callable[..., Any]) 
 
 
 @pytest.mark.parametrize("n_in", [1, 7, 16, 100, 784])
-@pytest.mark.parametrize(("dtype", "kind"), [("u1", "bytes"), ("f4", "numbers"), ("f8", "numbers"), ("f4", "CSR")])
+@pytest.mark.parametrize(
+    ("dtype", "kind"), [("u1", "bytes"), ("f4", "numbers"), ("f8", "numbers"), ("f4", "CSR"), ("f4", "packed")]
+)
 def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind: str) -> None:
     """A line left out shows in nothing but the time: it is a miss for every sample."""
 
@@ -396,10 +398,14 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
     values, start, end = np.zeros(n * n_in, dtype), n_in // 3, n_in - n_in // 4
     bytes_, floats, integers, offsets = (np.empty(0, kind) for kind in ("u1", "f4", "i4", "i8"))
     labels = np.zeros(n, np.int64)
-    data = Data(bytes_, 255.0, floats, floats, floats, integers, offsets, labels, floats, floats, True, 1, 0)
+    packed = bytes_, 0, offsets
+    data = Data(bytes_, 255.0, floats, floats, floats, integers, offsets, labels, floats, floats, True, 1, 0, *packed)
     data = data._replace(pixels=values) if kind == "bytes" else data._replace(features=values)
     if kind == "CSR":  # all of a sample's entries, whichever inputs are asked for
         data = data._replace(columns=np.zeros(n * n_in, "i4"), starts=n_in * np.arange(n + 1))
+        start, end = 0, n_in
+    if kind == "packed":  # likewise
+        data = data._replace(bits=np.zeros(n * 98, "u1"), row_bytes=98, firsts=n_in * np.arange(n + 1))
         start, end = 0, n_in
     record, code = Packed(data), find.code(types.float64 if dtype == "f8" else types.float32)
     for sample in range(n):

@@ -74,6 +74,7 @@ class Lists(NamedTuple):
 
 
 SAMPLES_PER_LIST = 2  # at most
+BITS_PER_WORD = 16  # of packed samples; blocks of inputs begin with a word
 LIST_TAIL = 8  # entries that add nothing, at the end of a list
 LIST_SLACK = 16 + LIST_TAIL  # room behind a block's list for a register of rubbish and the tail
 
@@ -92,6 +93,7 @@ class Code(NamedTuple):
     update_lists: int
     drop_sparse: int
     list_scaled: int
+    list_packed: int
     whole_batch: int
     limit_norms: int
     split_gradient: int
@@ -137,6 +139,10 @@ class Data(NamedTuple):
     classify: int  # whether argmax hits are worth counting
     blocks: int  # into which the inputs are cut where zeros are skipped, see lists.py; 0 where they are not
     most_entries: int  # that a sample of a CSR matrix has; 0 for dense data
+    # Samples that are packed have their numbers that are not zero in ``features``, see packing.py.
+    bits: Bytes  # flat (n * row_bytes): which inputs are not zero, the first one in the lowest bit
+    row_bytes: int
+    firsts: Int64s  # (n + 1,): where a sample's numbers begin
 
 
 class Batches(NamedTuple):

@@ -57,6 +57,7 @@ from fastnn.kernels.forward import (
 from fastnn.kernels.input_scale import fold_scale, split_gradient
 from fastnn.kernels.lists import Inputs, group_of, list_inputs, list_scaled
 from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure, softmax_block
+from fastnn.kernels.packing import list_packed, pack
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
 from fastnn.kernels.rows import gather_input, sample_at
@@ -559,9 +560,9 @@ def apply_cost(net: Net, samples: int, out: Float64s) -> None:
 PIECES = {
     piece.name: piece
     for piece in (
-        *(first_dense, list_scaled, drop_sparse, first_sparse, by_rows, update_dense, update_lists),
+        *(first_dense, list_scaled, list_packed, drop_sparse, first_sparse, by_rows, update_dense, update_lists),
         *(whole_batch, split_gradient, fold_scale, limit_norms, sum_squares),
-        *(run, gradient, evaluate, predict, apply_softmax, apply_cost),
+        *(run, gradient, evaluate, predict, apply_softmax, apply_cost, pack),
     )
 }
 """All that is compiled by itself, by name."""
