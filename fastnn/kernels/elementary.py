@@ -117,10 +117,24 @@ def general_log1p(x: Vector) -> Vector:
     return where(x.equal(math.inf), math.inf, where(x > -1.0, found, natural_log(u)))
 
 
+def quotient(x: Vector, y: Vector) -> Vector:
+    """``x / y``, right to a unit in the last place where y and 1/y are normal numbers; NaN where y is 0 or infinite.
+
+    With AVX-512, whose division of 16 numbers keeps its unit busy for 16 cycles, by an estimate of 1/y that is right to
+    14 bits: one step of Newton's method, and the product corrected by what it leaves.
+    """
+    r = estimate("rcp14", y)
+    if r is None:
+        return x / y
+    r = fma(r, fma(-y, r, y.lift(1.0)), r)
+    q = x * r
+    return fma(fma(-y, q, x), r, q)
+
+
 def sigmoid(z: Vector) -> Vector:
     """``1 / (1 + exp(-z))``."""
     e = exp_nonpositive(-abs(z))
-    return where(z > 0.0, 1.0, e) / (e + 1.0)
+    return quotient(where(z > 0.0, 1.0, e), e + 1.0)
 
 
 def tanh(z: Vector) -> Vector:
@@ -131,8 +145,8 @@ def tanh(z: Vector) -> Vector:
     taylor, scale = _taylor_expm1(r), power_of_two(n)
     less_one = fma(taylor, scale, scale - 1.0)  # E - 1
     large = x < -2.0
-    quotient = where(large, 2.0 * (taylor * scale + scale), -less_one) / (less_one + 2.0)
-    return where(large, 1.0 - quotient, quotient).call("copysign", z)
+    share = quotient(where(large, 2.0 * (taylor * scale + scale), -less_one), less_one + 2.0)
+    return where(large, 1.0 - share, share).call("copysign", z)
 
 
 def softplus(z: Vector) -> Vector:
@@ -207,20 +221,6 @@ def maximum(x: Vector, y: Vector) -> Vector:
 def minimum(x: Vector, y: Vector) -> Vector:
     """The smaller one; x where it is NaN."""
     return where(x.builder.fcmp_unordered("<", x.value, y.value), x, y)
-
-
-def quotient(x: Vector, y: Vector) -> Vector:
-    """``x / y``, right to a unit in the last place where y and 1/y are normal numbers; NaN where y is 0 or infinite.
-
-    With AVX-512, whose division of 16 numbers keeps its unit busy for 16 cycles, by an estimate of 1/y that is right to
-    14 bits: one step of Newton's method, and the product corrected by what it leaves.
-    """
-    r = estimate("rcp14", y)
-    if r is None:
-        return x / y
-    r = fma(r, fma(-y, r, y.lift(1.0)), r)
-    q = x * r
-    return fma(fma(-y, q, x), r, q)
 
 
 def root(x: Vector) -> Vector:
