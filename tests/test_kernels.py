@@ -475,7 +475,7 @@ def test_address_of_is_what_numpy_says(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_divisions_and_roots_of_steps_are_right_to_a_unit_in_the_last_place(dtype):
+def test_divisions_and_roots_of_steps_are_right_to_two_units_in_the_last_place(dtype):
     from fastnn.formulas import ops
     from fastnn.formulas.expressions import variable
     from fastnn.kernels import parts, steps
@@ -498,7 +498,7 @@ def test_divisions_and_roots_of_steps_are_right_to_a_unit_in_the_last_place(dtyp
         (params, above.astype(np.longdouble) / below),
         (states, np.sqrt(below.astype(np.longdouble))),
     ):
-        assert (abs(found - wanted) <= np.spacing(abs(wanted).astype(dtype))).all()
+        assert (abs(found - wanted) <= 2 * np.spacing(abs(wanted).astype(dtype))).all()
     params[:], states[:] = 0, 1
     step(n // lanes, lanes, p_at, g_at, 1, 0, s_at, 0, h_at)
     assert not states.any()  # the root of 0 is 0
