@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequen
 from functools import partial
 from itertools import pairwise
 from os import PathLike
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,6 +65,27 @@ def _overflowed(outputs: Array) -> str:
         f"X is finite, but the outputs of {len(rows)} of {len(outputs)} rows are not (rows {shown}): numbers so large "
         "that sums overflow; scale X, or clip it"
     )
+
+
+class _ByLayer(NamedTuple):
+    """Arrays of all layers."""
+
+    weights: list[Array]
+    biases: list[Array]
+
+
+class Gradients(_ByLayer):
+    """What ``Network.gradients`` gives: unpacks into ``dW, db``, and knows the gradient of a learned scale.
+
+    Attributes
+    ----------
+    weights, biases : list of array
+        For every layer dC/dW (n_out, n_in) and dC/db (n_out,).
+    input_scale : array (n_in,) or None
+        The gradient by ``Network.input_scale``; None where that is not learned.
+    """
+
+    input_scale: Array | None = None
 
 
 class LayerArrays(MutableSequence[Array]):
@@ -1093,9 +1114,7 @@ class Network:
             result["accuracy"] = float(seen.hits / n)
         return result
 
-    def gradients(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> tuple[list[Array], list[Array]]:
+    def gradients(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Gradients:
         """Gradient of the mean cost over all the samples, without l1 and l2.
 
         Parameters
@@ -1105,8 +1124,10 @@ class Network:
 
         Returns
         -------
-        list of array, list of array
-            For every layer dC/dW (n_out, n_in) and dC/db (n_out,).
+        Gradients
+            A pair ``dW, db`` of lists: for every layer dC/dW (n_out, n_in) and dC/db (n_out,), also called ``weights``
+            and ``biases``. Its attribute ``input_scale`` is the gradient (n_in,) by a learned scale of the inputs, or
+            None. All in the network's dtype.
 
         Raises
         ------
@@ -1117,12 +1138,20 @@ class Network:
         --------
         >>> import fastnn
         >>> net = fastnn.Network([1, 1], output="identity", cost="quadratic", initializer=([[[2.0]]], [[0.0]]))
-        >>> net.gradients([[3.0]], [5.0])
+        >>> dW, db = net.gradients([[3.0]], [5.0])
+        >>> dW, db
         ([array([[3.]], dtype=float32)], [array([1.], dtype=float32)])
+        >>> start = [[[2.0]]], [[0.0]]
+        >>> net = fastnn.Network([1, 1], output="identity", cost="quadratic", initializer=start, input_scale=True)
+        >>> net.gradients([[3.0]], [5.0]).input_scale
+        array([6.], dtype=float32)
         """
         samples = self._samples(X, y, sample_weight)
         engine = self._engine_for(samples.n)
-        return engine.read_all(engine.gradient(samples.data, samples.n))
+        buffer = engine.gradient(samples.data, samples.n)
+        found = Gradients(*engine.read_all(buffer))
+        found.input_scale = engine.read_scale(buffer)
+        return found
 
     def diagnose(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Findings:
         """Say what is wrong with the network on these data, where, how that shows, and what to change.
