@@ -87,7 +87,7 @@ class Stepping(NamedTuple):
 
     rule: Rule
     layers: tuple[LayerStep, ...]
-    clip: float = float("inf")  # the largest that a gradient of a weight may be
+    clip: float = float("inf")  # the largest that a gradient of a weight may be, after clip_norm
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     seed: int = 0  # of what is dropped
     scale_rate: float | None = None  # times the learning rate, for a learned scale of the inputs; None: there is none

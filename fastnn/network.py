@@ -482,10 +482,12 @@ class Network:
         weights_rate, biases_rate : float or sequence of float, default 1.0
             Factor of the learning rate for weights and for biases, >= 0; one for all layers, or one for each.
         clip_value : float, optional
-            Bring every number of the gradient into [-clip_value, clip_value], > 0, before penalties are added.
+            Bring every number of the gradient into [-clip_value, clip_value], > 0, before penalties are added. With
+            ``clip_norm``, too, numbers of the gradient that has been scaled down by that.
         clip_norm : float, optional
-            Scale the gradient down where its norm over all weights and biases is larger, > 0, before penalties are
-            added. The whole gradient is then kept in memory, which makes small batches slower.
+            Scale the gradient down where its norm, over all weights, biases and a learned ``input_scale``, is larger,
+            > 0, before penalties are added, and before ``clip_value``. The whole gradient is then kept in memory, which
+            makes small batches slower.
         weight_average : float, optional
             Keep an exponential moving average of weights and biases over the steps, with this decay, in (0, 1), such as
             0.999; ``averaged`` gives a network that has it. The average begins anew, as does the optimizer's memory,

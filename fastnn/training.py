@@ -104,7 +104,7 @@ class FitSettings(NamedTuple):
     seed: int = 0  # of dropout
     schedule: Schedule | None = None  # None: the learning rate is the optimizer's
     larger_is_better: bool = False  # of the figure that a ReduceOnPlateau monitors
-    clip_value: float = float("inf")  # the largest that a number in a gradient may be
+    clip_value: float = float("inf")  # the largest that a number in a gradient may be, after clip_norm
     average_decay: float | None = None  # of a moving average of the parameters; None: there is none
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     cut: Callable[[int], tuple[tuple[int, int], ...]] | None = None  # batch sizes of a piece of so many samples
