@@ -399,7 +399,7 @@ class Engine:
         self._places: dict[tuple[layout.Room, bool], list[Place]] = {}  # the last ones made
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
-        self._data: tuple[Data, Packed] | None = None
+        self._trained_on: tuple[Data, Packed] | None = None  # while a training runs
         self._predicting: _Predicting | None = None
         self._alone = Packed(self._new_team(0, 1))
         self.products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
@@ -483,12 +483,15 @@ class Engine:
                 self._entries[name] = self.program.entry(name)
         return self._entries[name]
 
-    def _packed(self, data: Data) -> int:
-        """Address of the data's record; that of the last ones is kept."""
-        if self._data is not None and self._data[0] is data:
-            return self._data[1].address
-        self._data = data, Packed(data)
-        return self._data[1].address
+    def _packed(self, data: Data) -> Packed:
+        """The data's record, which takes as long to write as a short call takes in all."""
+        kept = self._trained_on
+        return kept[1] if kept is not None and kept[0] is data else Packed(data)
+
+    def let_go(self) -> None:
+        """Keep no data, where a training has ended: they may be the user's own memory."""
+        with self._lock.here:
+            self._trained_on = None
 
     def _new_team(self, member: int, size: int) -> Team:
         return Team(member, size, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
@@ -743,7 +746,8 @@ class Engine:
             team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
             totals[:, 0, TOTAL_COST] = cost
             shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
-            calls, keeps = [], []
+            calls, keeps, samples = [], [], self._packed(data)
+            self._trained_on = data, samples  # for the next call
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
                 own = stepper._replace(gradient=gradients[t], hyper=hyper, shrink=shrinks[t])
@@ -751,7 +755,7 @@ class Engine:
                 keeps.append(records)
                 steps, together, alone = (record.address for record in records)
                 net = places[t].packed.address
-                calls.append((net, self._packed(data), batches.address, steps, together, alone, address_of(totals[t])))
+                calls.append((net, samples.address, batches.address, steps, together, alone, address_of(totals[t])))
             kernel = self._entry("run")
             try:
                 if workers is None or threads == 1:
@@ -790,7 +794,8 @@ class Engine:
         with self._lock.here, self._settled():
             self._require(*FORWARD, *MEASURE, *_first_stages(data))
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
-            records = place.packed.address, self._packed(data), address_of(order)
+            samples = self._packed(data)
+            records = place.packed.address, samples.address, address_of(order)
             self._entry("evaluate")(*records, first, end, self._alone.address, address_of(totals))
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
 
@@ -805,7 +810,8 @@ class Engine:
             if data.blocks:
                 self._require(*_first_stages(data))
             (place,) = self._places_for(self._room(min(layout.CHUNK_ROWS, out.shape[0]), data))
-            records = place.packed.address, self._packed(data)
+            samples = self._packed(data)
+            records = place.packed.address, samples.address
             finite = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
         return bool(finite)
 
@@ -863,8 +869,8 @@ class Engine:
             if data.blocks:
                 self._require("update_lists")
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
-            stepper = self._adder(gradient)
-            records = place.packed.address, self._packed(data), address_of(order)
+            stepper, samples = self._adder(gradient), self._packed(data)
+            records = place.packed.address, samples.address, address_of(order)
             self._entry("gradient")(*records, order.size, stepper.address, self._alone.address, address_of(totals))
         return gradient
 

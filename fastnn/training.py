@@ -344,7 +344,7 @@ class Training:
                 self._source.close()
             restore_best(self._settings.callbacks, network, history)
             self._engine.settle()
-            self._before = None  # weights, which would stay until the watch, that knows this training, is collected
+            self._engine.let_go()
             if self._bar is not None:
                 self._bar.close()
             if self._team is not None:
@@ -381,7 +381,7 @@ class Training:
         except _Stop as stop:
             stopped_by = str(stop)
         with contextlib.suppress(_Stop):
-            self._watch.finish()
+            self._watch.finish(self._check_patience)
         return stopped_by
 
     def _after_epochs(self, network: Any, count: int = 1) -> None:
@@ -390,7 +390,7 @@ class Training:
         if self._plateau is not None:
             self._plateau.after_epoch(self._history.figure(self._plateau.monitor)[-1])
         self._show()
-        self._watch.after_epochs(count)
+        self._watch.after_epochs(count, self._check_patience)
         if self._is_enough(network):
             raise _Stop("callback")
 
