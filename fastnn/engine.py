@@ -839,30 +839,33 @@ class Engine:
         (place,) = self._places_for(layout.Room(rows))
         return _Predicting(rows, place.packed, Packed(nothing), self._entry("predict"))
 
-    def gradient(self, data: Data, n: int, between: Callable[[], None] = lambda: None) -> Array:
+    def gradient(
+        self, data: Data, n: int, between: Callable[[], None] = lambda: None, totals: Array | None = None
+    ) -> Array:
         """Mean gradient over all n samples, in a buffer shaped like the parameters.
 
-        ``between`` is called before every kernel call.
+        ``between`` is called before every kernel call. Summed cost and hits are added to ``totals`` (N_TOTALS,), if
+        that is given.
         """
         order, step, first_layer = natural_order(n), self.samples_per_call, self.layers[0]
         if data.starts.size:  # what is zero is not multiplied
             zeros = first_layer.n_in - min(first_layer.n_in, data.most_entries)
             step = max(step, _samples_per_call(self.products - zeros * first_layer.n_out))
         between()
-        gradient = self._gradient_of(data, order[:step])
+        gradient = self._gradient_of(data, order[:step], totals)
         if n > step:
             gradient *= self.dtype.type(step / n)
         for first in range(step, n, step):
             between()
             rows = order[first : first + step]
-            part = self._gradient_of(data, rows)
+            part = self._gradient_of(data, rows, totals)
             part *= self.dtype.type(rows.size / n)
             gradient += part
         return gradient
 
-    def _gradient_of(self, data: Data, order: Array) -> Array:
+    def _gradient_of(self, data: Data, order: Array, totals: Array | None) -> Array:
         """The same over some samples."""
-        gradient, totals = layout.aligned_zeros(self.params.size, self.dtype), np.zeros(N_TOTALS)
+        gradient, seen = layout.aligned_zeros(self.params.size, self.dtype), np.zeros(N_TOTALS)
         with self._lock.here, self._settled():
             own = ["split_gradient"] if self._scaled else []
             self._require(*TRAINING, "whole_batch", *own, *_first_stages(data), entry="gradient")
@@ -871,7 +874,9 @@ class Engine:
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
             stepper, samples = self._adder(gradient), self._packed(data)
             records = place.packed.address, samples.address, address_of(order)
-            self._entry("gradient")(*records, order.size, stepper.address, self._alone.address, address_of(totals))
+            self._entry("gradient")(*records, order.size, stepper.address, self._alone.address, address_of(seen))
+        if totals is not None:
+            totals += seen
         return gradient
 
     def _adder(self, gradient: Array) -> Packed:

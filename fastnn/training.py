@@ -398,12 +398,10 @@ class Training:
         """All iterations of L-BFGS; returns what ended them."""
         engine, train = self._engine, self._train
         l2 = [layer.penalty.l2 for layer in self._settings.layers]
-        look = self._check_clock
-        objective = lbfgs.Objective(engine, train.data, train.n, l2, lambda: evaluate(engine, train, look), look)
+        objective = lbfgs.Objective(engine, train.data, train.n, l2, self._check_clock)
         accepted, began = objective.read(), time.perf_counter()
         if not np.isfinite(objective.look(accepted).loss):
             raise DivergenceError("the cost is infinite or NaN before the first step: scale X and y to about unit size")
-        objective(accepted)  # which has the rest compiled
         self._deadline = time.perf_counter() + self._settings.max_time
 
         def after(vector: NDArray[Any]) -> None:
