@@ -1,6 +1,7 @@
 """The class a user holds."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from functools import partial
 from itertools import pairwise
@@ -35,6 +36,7 @@ from fastnn.optimizers import Optimizer, resolve_optimizer
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.splitting import alone, split_rows, weighed
 from fastnn.training import (
+    FitArguments,
     FitRequest,
     FitSettings,
     Judge,
@@ -574,136 +576,88 @@ class Network:
         >>> net.evaluate(Xt, yt)["accuracy"] > 0.9
         True
         """
-        request = partial(
-            self._request,
-            X,
-            y,
-            epochs,
-            batch_size,
-            optimizer,
-            l2,
-            l1,
-            shuffle,
-            validation_data,
-            sample_weight,
-            max_time,
-            callbacks,
-            progress,
-            threads,
-            class_weight,
-            schedule,
-            dropout,
-            max_norm,
-            weights_rate,
-            biases_rate,
-            clip_value,
-            clip_norm,
-            weight_average,
-            drop_last,
-            validation_split,
-            metrics,
-            input_scale_rate,
-        )
+        given = dict(locals())  # all arguments by name
+        del given["self"], given["stream"]
+        arguments = FitArguments(**given)
         if stream is None:
             validation.check_given({"X": X, "y": y})
-            return self._train(request())
-        given = {"X": X, "y": y, "sample_weight": sample_weight, "validation_split": validation_split}
-        check_alone(given)
+            return self._train(self._request(arguments))
+        check_alone({"X": X, "y": y, "sample_weight": sample_weight, "validation_split": validation_split})
         chunks = Chunks(stream, epochs, self._reader, class_weight)
         with held() as hold, chunks, hold.released():  # so that whatever comes, what is read is closed
-            return self._train(request(chunks=chunks))
+            return self._train(self._request(arguments, chunks=chunks))
 
-    def _request(
-        self,
-        X: Any,
-        y: Any,
-        epochs: Any,
-        batch_size: Any,
-        optimizer: Any,
-        l2: Any,
-        l1: Any,
-        shuffle: Any,
-        validation_data: Any,
-        sample_weight: Any,
-        max_time: Any,
-        callbacks: Any,
-        progress: Any,
-        threads: Any,
-        class_weight: Any = None,
-        schedule: Any = None,
-        dropout: Any = 0.0,
-        max_norm: Any = None,
-        weights_rate: Any = 1.0,
-        biases_rate: Any = 1.0,
-        clip_value: Any = None,
-        clip_norm: Any = None,
-        weight_average: Any = None,
-        drop_last: Any = False,
-        validation_split: Any = None,
-        metrics: Any = (),
-        input_scale_rate: Any = 1.0,
-        reader: Reader | None = None,
-        chunks: Chunks | None = None,
-    ) -> FitRequest:
+    def _request(self, given: FitArguments, reader: Reader | None = None, chunks: Chunks | None = None) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing. A ``reader`` has read X already."""
-        held_out: Samples | None
-        source: Source | None = None
-        steps = self._check_optimizer(optimizer)
+        steps = self._check_optimizer(given.optimizer)
+        reader, train, held_out, source = self._read(given, steps, reader, chunks)
+        judge = self._judge(reader, held_out, given.metrics)
+        settings = self._check_settings(given, steps, train.n, source)
+        settings = self._check_monitors(settings, train, held_out, judge)
+        self._check_method(settings, train.n)
+        if isinstance(steps, LBFGS) and train.rows is not None:
+            train = Samples(alone(train, self.sizes[0], self.sizes[-1]), train.n)
+        return FitRequest(train, held_out, settings, reader, judge, given.validation_split is not None, source)
+
+    def _read(
+        self, given: FitArguments, steps: Optimizer | LBFGS, reader: Reader | None, chunks: Chunks | None
+    ) -> tuple[Reader, Samples, Samples | None, Source | None]:
+        """What is known of the data, those to train on and to validate on, and where those come from in pieces."""
+        X, y, sample_weight, class_weight = given.X, given.y, given.sample_weight, given.class_weight
         if chunks is not None:
-            source = chunks
-            check_plan(chunks, batch_size, steps, None if schedule is None else schedules.resolve(schedule))
+            schedule = None if given.schedule is None else schedules.resolve(given.schedule)
+            check_plan(chunks, given.batch_size, steps, schedule)
             train = packed(chunks.glimpse(), self.dtype)
-            reader = chunks.reader
-            held_out = self._held_out(reader, validation_data)
-        elif validation_split is not None:
-            if validation_data is not None:
+            return chunks.reader, train, self._held_out(chunks.reader, given.validation_data), chunks
+        if given.validation_split is not None:
+            if given.validation_data is not None:
                 raise ValueError("validation_data and validation_split cannot both be given")
-            reader, train, held_out = self._hold_out(X, y, sample_weight, class_weight, validation_split)
+            return *self._hold_out(X, y, sample_weight, class_weight, given.validation_split), None
+        source: Source | None = None
+        if reader is None:
+            reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y, sample_weight)
+        whole = callable(given.shuffle) or steps.full_batch
+        if goes_by_blocks(X, reader) and not (whole or np.ndim(given.batch_size)):
+            rows = Rows(reader, X, validation.check_whole("batch_size", given.batch_size))
+            source = Blocks(rows, y, sample_weight, class_weight)
+            train = packed(source.glimpse(), self.dtype)
         else:
-            if reader is None:
-                reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y, sample_weight)
-            whole = callable(shuffle) or steps.full_batch
-            if goes_by_blocks(X, reader) and not (whole or np.ndim(batch_size)):
-                rows = Rows(reader, X, validation.check_whole("batch_size", batch_size))
-                source = Blocks(rows, y, sample_weight, class_weight)
-                train = packed(source.glimpse(), self.dtype)
-            else:
-                train = self._samples(X, y, sample_weight, class_weight, reader)
-            held_out = self._held_out(reader, validation_data)
-        judge = self._judge(reader, held_out, metrics)
-        layers = layer_steps(Wishes(l1, l2, dropout, max_norm, weights_rate, biases_rate), len(self.sizes) - 1)
-        cut = partial(validation.check_batches, batch_size, drop_last)
-        sizes = cut(train.n)
+            train = self._samples(X, y, sample_weight, class_weight, reader)
+        return reader, train, self._held_out(reader, given.validation_data), source
+
+    def _check_settings(
+        self, given: FitArguments, steps: Optimizer | LBFGS, n: int, source: Source | None
+    ) -> FitSettings:
+        """How to train on n samples, or on those of a source."""
+        wishes = Wishes(given.l1, given.l2, given.dropout, given.max_norm, given.weights_rate, given.biases_rate)
+        layers = layer_steps(wishes, len(self.sizes) - 1)
+        cut = partial(validation.check_batches, given.batch_size, given.drop_last)
+        sizes, average, progress = cut(n), given.weight_average, given.progress
         if source is not None and source.sizes is not None:
-            sizes = tuple(part for n in source.sizes for part in cut(n))
+            sizes = tuple(part for size in source.sizes for part in cut(size))
         elif source is not None:
-            sizes = ((int(batch_size), 0),)  # how many samples there are turns out when they are gone through
-        settings = FitSettings(
-            epochs=validation.check_whole("epochs", epochs, at_least=0),
+            sizes = ((int(given.batch_size), 0),)  # how many samples there are turns out when they are gone through
+        if average is not None:
+            average = validation.check_number("weight_average", average, above=0, below=1)
+        return FitSettings(
+            epochs=validation.check_whole("epochs", given.epochs, at_least=0),
             batch_sizes=sizes,
             cut=cut,
             optimizer=steps,
             penalty=layers[0].penalty,
             layers=layers,
-            order=validation.check_shuffle(shuffle, RandomOrders(self._generator), natural_order),
-            order_is_theirs=callable(shuffle),
-            max_time=validation.check_limit("max_time", max_time),
-            callbacks=validation.check_callbacks(callbacks),
+            order=validation.check_shuffle(given.shuffle, RandomOrders(self._generator), natural_order),
+            order_is_theirs=callable(given.shuffle),
+            max_time=validation.check_limit("max_time", given.max_time),
+            callbacks=validation.check_callbacks(given.callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),
-            threads=validation.check_threads(threads),
-            schedule=None if schedule is None else schedules.resolve(schedule),
-            clip_value=validation.check_limit("clip_value", clip_value),
-            clip_norm=validation.check_limit("clip_norm", clip_norm),
-            average_decay=None
-            if weight_average is None
-            else validation.check_number("weight_average", weight_average, above=0, below=1),
-            scale_rate=self._check_scale_rate(input_scale_rate),
+            threads=validation.check_threads(given.threads),
+            schedule=None if given.schedule is None else schedules.resolve(given.schedule),
+            clip_value=validation.check_limit("clip_value", given.clip_value),
+            clip_norm=validation.check_limit("clip_norm", given.clip_norm),
+            average_decay=average,
+            scale_rate=self._check_scale_rate(given.input_scale_rate),
         )
-        settings = self._check_monitors(settings, train, held_out, judge)
-        self._check_method(settings, train.n)
-        if isinstance(steps, LBFGS) and train.rows is not None:
-            train = Samples(alone(train, self.sizes[0], self.sizes[-1]), train.n)
-        return FitRequest(train, held_out, settings, reader, judge, validation_split is not None, source)
 
     def _hold_out(
         self, X: Any, y: Any, sample_weight: Any, class_weight: Any, share: Any
@@ -1348,6 +1302,18 @@ class Network:
             f"Network({list(self.sizes)}, activation={hidden}, output={output!r}, cost={self.cost!r}, "
             f"dtype={self.dtype.name!r}): {self.n_parameters:,} parameters"
         )
+
+
+_DATA = ("self", "X", "y", "stream")
+FIT_DEFAULTS = {
+    name: part.default for name, part in inspect.signature(Network.fit).parameters.items() if name not in _DATA
+}
+"""Of the arguments of ``fit`` but the samples."""
+
+
+def complete_arguments(**given: Any) -> FitArguments:
+    """What ``fit`` is given in a call with these arguments."""
+    return FitArguments(**{**FIT_DEFAULTS, **given})
 
 
 def load(path: str | PathLike[str]) -> Network:

@@ -86,6 +86,38 @@ class Company(NamedTuple):
     looks: bool  # whether a network's first training is looked at whatever that costs, as it is alone
 
 
+class FitArguments(NamedTuple):
+    """What ``Network.fit`` was given, where it is said what each is, but for a stream; not checked yet."""
+
+    X: Any
+    y: Any
+    epochs: Any
+    batch_size: Any
+    optimizer: Any
+    l2: Any
+    l1: Any
+    shuffle: Any
+    validation_data: Any
+    sample_weight: Any
+    max_time: Any
+    callbacks: Any
+    progress: Any
+    threads: Any
+    class_weight: Any
+    schedule: Any
+    dropout: Any
+    max_norm: Any
+    weights_rate: Any
+    biases_rate: Any
+    clip_value: Any
+    clip_norm: Any
+    weight_average: Any
+    drop_last: Any
+    validation_split: Any
+    metrics: Any
+    input_scale_rate: Any
+
+
 class FitSettings(NamedTuple):
     """How to train; checked already."""
 
