@@ -644,7 +644,6 @@ class Network:
             batch_sizes=sizes,
             cut=cut,
             optimizer=steps,
-            penalty=layers[0].penalty,
             layers=layers,
             order=validation.check_shuffle(given.shuffle, RandomOrders(self._generator), natural_order),
             order_is_theirs=callable(given.shuffle),
@@ -809,7 +808,7 @@ class Network:
         by_rate = not isinstance(settings.optimizer, LBFGS)  # else there is no learning rate to advise on
         advised = settings.optimizer if by_rate else default_optimizer(self.activations[-1])
         self._settings = diagnostics.Settings.of(
-            advised, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
+            advised, settings.batch_sizes[0][0], settings.layers[0].penalty.l2, settings.callbacks
         )
         company, budget = settings.company, self._budget
         if company is not None and not company.looks:

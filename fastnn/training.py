@@ -21,7 +21,6 @@ from fastnn.engine import (
     Engine,
     LayerStep,
     Memory,
-    Penalty,
     RandomOrders,
     Seen,
     Stepping,
@@ -124,7 +123,7 @@ class FitSettings(NamedTuple):
     epochs: int
     batch_sizes: tuple[tuple[int, int], ...]  # (size, samples): so many samples in batches of that size, then the next
     optimizer: Any  # an Optimizer, or LBFGS
-    penalty: Penalty
+    layers: tuple[LayerStep, ...]  # how each layer is stepped
     order: Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
     max_time: float
     callbacks: tuple[Callable[..., Any], ...]
@@ -132,7 +131,6 @@ class FitSettings(NamedTuple):
     threads: int  # 0: as many as are worth it
     order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
-    layers: tuple[LayerStep, ...] = ()  # how each layer is stepped; empty: all alike
     seed: int = 0  # of dropout
     schedule: Schedule | None = None  # None: the learning rate is the optimizer's
     larger_is_better: bool = False  # of the figure that a ReduceOnPlateau monitors
@@ -142,10 +140,10 @@ class FitSettings(NamedTuple):
     cut: Callable[[int], tuple[tuple[int, int], ...]] | None = None  # batch sizes of a piece of so many samples
     scale_rate: float | None = None  # factor of the learning rate for a learned scale of the inputs; None: without one
 
-    def stepping(self, n_layers: int) -> Stepping:
+    @property
+    def stepping(self) -> Stepping:
         """How gradients become steps."""
-        layers = self.layers or (LayerStep(self.penalty),) * n_layers
-        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed, self.scale_rate)
+        return Stepping(self.steps.rule, self.layers, self.clip_value, self.clip_norm, self.seed, self.scale_rate)
 
     @property
     def steps(self) -> Any:
@@ -329,7 +327,7 @@ class Training:
         self._paces: dict[int, Pace] = {}  # by batch size
         self._bar = progress.open_bar(settings.progress, settings.epochs * self._n or None)
         if not isinstance(settings.optimizer, lbfgs.LBFGS):
-            self._stepping = settings.stepping(len(engine.layers))
+            self._stepping = settings.stepping
         self._first_step = 0  # how many steps the optimizer had taken before
         self._own_rate: float | None = None  # that a callback has set in place of the optimizer's
         schedule, rises = settings.schedule, settings.larger_is_better

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import diagnostics, lbfgs, validation
-from fastnn.engine import Penalty, pack_data
+from fastnn.engine import pack_data
 from fastnn.formulas.schedules import Schedule
 from fastnn.history import History
 from fastnn.network import Network
@@ -154,12 +154,12 @@ def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan)
         epochs=plan.epochs,
         batch_sizes=validation.check_batch_size(plan.batch_size, data.n),
         optimizer=steps,
-        penalty=Penalty(0.0, 0.0),  # the steps have one of their own for every batch
         order=order,
         max_time=math.inf if plan.max_time is None else plan.max_time,
         callbacks=plan.callbacks,
         progress=False,
         threads=validation.check_threads(plan.threads),
+        # Without a penalty: the steps have one of their own for every batch.
         layers=layer_steps(Wishes(dropout=plan.dropout), len(network.sizes) - 1),
         schedule=plan.schedule,
         seed=plan.seed,
