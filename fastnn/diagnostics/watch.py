@@ -17,14 +17,9 @@ from fastnn.history import History
 from fastnn.kernels.buffers import Data
 
 Array = NDArray[Any]
-Between = Callable[[], None]
 
 _SHARE_OF_TIME = 0.01
 _LIBRARY = "fastnn"
-
-
-def _nothing() -> None:
-    """What comes between the pieces of a look, if nothing does."""
 
 
 class TrainingWarning(UserWarning):
@@ -103,7 +98,7 @@ class Watch:
 
     # ``between`` is called before every piece of a look, and may raise to end it.
 
-    def begin(self, between: Between = _nothing) -> None:
+    def begin(self, between: Callable[[], None] = lambda: None) -> None:
         """Note where training starts."""
         if self._judges and is_wide(self._model, self._data):
             # What is to be seen of the first layer is a small part of it; the sample, which tells which, costs little.
@@ -114,23 +109,23 @@ class Watch:
         if self._fresh:
             self.look(between)
 
-    def after_epochs(self, count: int, between: Between = _nothing) -> None:
+    def after_epochs(self, count: int, between: Callable[[], None] = lambda: None) -> None:
         """Look, if training has paid for it, with that of the latest epochs."""
         self.budget.balance += _SHARE_OF_TIME * sum(self._history.seconds[-count:])
         if self._judges and self.budget.balance >= self.budget.price:
             self.look(between)
 
-    def finish(self, between: Between = _nothing) -> None:
+    def finish(self, between: Callable[[], None] = lambda: None) -> None:
         """Look at what training came to."""
         if self._fresh and self._looked < len(self._history.train_cost):
             self.look(between)
 
-    def _weights(self, params: Array | None, between: Between) -> list[Array]:
+    def _weights(self, params: Array | None, between: Callable[[], None]) -> list[Array]:
         """The layers' weights as a look sees them, now or in a copy of the parameters."""
         columns = self._sample.columns if self._sample else None
         return self._model.engine.read_all(params, between, columns)[0]
 
-    def look(self, between: Between = _nothing) -> None:
+    def look(self, between: Callable[[], None] = lambda: None) -> None:
         """Look and warn, whatever it costs."""
         began, epochs, kinds = time.perf_counter(), len(self._history.train_cost), ["state", "course"]
         self._sample = self._sample or draw(self._model, self._data, self._n, self._among)
