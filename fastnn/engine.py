@@ -92,7 +92,7 @@ class Stepping(NamedTuple):
 
     rule: Rule
     layers: tuple[LayerStep, ...]
-    clip: float = float("inf")  # the largest that a gradient of a weight may be
+    clip: float = float("inf")  # the largest that a gradient of a weight may be, after clip_norm
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     seed: int = 0  # of what is dropped
     scale_rate: float | None = None  # times the learning rate, for a learned scale of the inputs; None: there is none
@@ -411,7 +411,7 @@ class Engine:
         self._places: dict[tuple[layout.Room, bool], list[Place]] = {}  # the last ones made
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
-        self._data: tuple[Data, Packed] | None = None
+        self._trained_on: tuple[Data, Packed] | None = None  # while a training runs
         self._predicting: _Predicting | None = None
         self._alone = Packed(self._new_team(0, 1))
         self.products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
@@ -495,12 +495,15 @@ class Engine:
                 self._entries[name] = self.program.entry(name)
         return self._entries[name]
 
-    def _packed(self, data: Data) -> int:
-        """Address of the data's record; that of the last ones is kept."""
-        if self._data is not None and self._data[0] is data:
-            return self._data[1].address
-        self._data = data, Packed(data)
-        return self._data[1].address
+    def _packed(self, data: Data) -> Packed:
+        """The data's record, which takes as long to write as a short call takes in all."""
+        kept = self._trained_on
+        return kept[1] if kept is not None and kept[0] is data else Packed(data)
+
+    def let_go(self) -> None:
+        """Keep no data, where a training has ended: they may be the user's own memory."""
+        with self._lock.here:
+            self._trained_on = None
 
     def _new_team(self, member: int, size: int) -> Team:
         return Team(member, size, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
@@ -787,7 +790,8 @@ class Engine:
             team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
             totals[:, 0, TOTAL_COST], totals[:, 0, TOTAL_SQUARES] = before.cost, before.squares
             shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
-            calls, keeps = [], []
+            calls, keeps, samples = [], [], self._packed(data)
+            self._trained_on = data, samples  # for the next call
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
                 own = stepper._replace(gradient=gradients[t], hyper=hyper, shrink=shrinks[t])
@@ -795,7 +799,7 @@ class Engine:
                 keeps.append(records)
                 steps, together, alone = (record.address for record in records)
                 net = places[t].packed.address
-                calls.append((net, self._packed(data), batches.address, steps, together, alone, address_of(totals[t])))
+                calls.append((net, samples.address, batches.address, steps, together, alone, address_of(totals[t])))
             kernel = self._entry("run")
             try:
                 if workers is None or threads == 1:
@@ -835,7 +839,8 @@ class Engine:
         with self._lock.here, self._settled():
             self._require(*FORWARD, *MEASURE, *_first_stages(data))
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
-            records = place.packed.address, self._packed(data), address_of(order)
+            samples = self._packed(data)
+            records = place.packed.address, samples.address, address_of(order)
             self._entry("evaluate")(*records, first, end, self._alone.address, address_of(totals))
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
 
@@ -850,7 +855,8 @@ class Engine:
             if data.blocks:
                 self._require(*_first_stages(data))
             (place,) = self._places_for(self._room(min(layout.CHUNK_ROWS, out.shape[0]), data))
-            records = place.packed.address, self._packed(data)
+            samples = self._packed(data)
+            records = place.packed.address, samples.address
             finite = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
         return bool(finite)
 
@@ -878,39 +884,44 @@ class Engine:
         (place,) = self._places_for(layout.Room(rows))
         return _Predicting(rows, place.packed, Packed(nothing), self._entry("predict"))
 
-    def gradient(self, data: Data, n: int, between: Callable[[], None] = lambda: None) -> Array:
+    def gradient(
+        self, data: Data, n: int, between: Callable[[], None] = lambda: None, totals: Array | None = None
+    ) -> Array:
         """Mean gradient over all n samples, in a buffer shaped like the parameters.
 
-        ``between`` is called before every kernel call.
+        ``between`` is called before every kernel call. Summed cost and hits are added to ``totals`` (N_TOTALS,), if
+        that is given.
         """
         order, step, first_layer = natural_order(n), self.samples_per_call, self.layers[0]
         if data.starts.size:  # what is zero is not multiplied
             zeros = first_layer.n_in - min(first_layer.n_in, data.most_entries)
             step = max(step, _samples_per_call(self.products - zeros * first_layer.n_out))
         between()
-        gradient = self._gradient_of(data, order[:step])
+        gradient = self._gradient_of(data, order[:step], totals)
         if n > step:
             gradient *= self.dtype.type(step / n)
         for first in range(step, n, step):
             between()
             rows = order[first : first + step]
-            part = self._gradient_of(data, rows)
+            part = self._gradient_of(data, rows, totals)
             part *= self.dtype.type(rows.size / n)
             gradient += part
         return gradient
 
-    def _gradient_of(self, data: Data, order: Array) -> Array:
+    def _gradient_of(self, data: Data, order: Array, totals: Array | None) -> Array:
         """The same over some samples."""
-        gradient, totals = layout.aligned_zeros(self.params.size, self.dtype), np.zeros(N_TOTALS)
+        gradient, seen = layout.aligned_zeros(self.params.size, self.dtype), np.zeros(N_TOTALS)
         with self._lock.here, self._settled():
             own = ["split_gradient"] if self._scaled else []
             self._require(*TRAINING, "whole_batch", *own, *_first_stages(data), entry="gradient")
             if data.blocks:
                 self._require("update_lists")
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
-            stepper = self._adder(gradient)
-            records = place.packed.address, self._packed(data), address_of(order)
-            self._entry("gradient")(*records, order.size, stepper.address, self._alone.address, address_of(totals))
+            stepper, samples = self._adder(gradient), self._packed(data)
+            records = place.packed.address, samples.address, address_of(order)
+            self._entry("gradient")(*records, order.size, stepper.address, self._alone.address, address_of(seen))
+        if totals is not None:
+            totals += seen
         return gradient
 
     def _adder(self, gradient: Array) -> Packed:

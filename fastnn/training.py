@@ -22,7 +22,6 @@ from fastnn.engine import (
     Engine,
     LayerStep,
     Memory,
-    Penalty,
     RandomOrders,
     Seen,
     Stepping,
@@ -97,13 +96,45 @@ class Account(Protocol):
         """Take in the latest epochs, with the squares of the weights of each; True ends training."""
 
 
+class FitArguments(NamedTuple):
+    """What ``Network.fit`` was given, where it is said what each is, but for a stream; not checked yet."""
+
+    X: Any
+    y: Any
+    epochs: Any
+    batch_size: Any
+    optimizer: Any
+    l2: Any
+    l1: Any
+    shuffle: Any
+    validation_data: Any
+    sample_weight: Any
+    max_time: Any
+    callbacks: Any
+    progress: Any
+    threads: Any
+    class_weight: Any
+    schedule: Any
+    dropout: Any
+    max_norm: Any
+    weights_rate: Any
+    biases_rate: Any
+    clip_value: Any
+    clip_norm: Any
+    weight_average: Any
+    drop_last: Any
+    validation_split: Any
+    metrics: Any
+    input_scale_rate: Any
+
+
 class FitSettings(NamedTuple):
     """How to train; checked already."""
 
     epochs: int
     batch_sizes: tuple[tuple[int, int], ...]  # (size, samples): so many samples in batches of that size, then the next
     optimizer: Any  # an Optimizer, or LBFGS
-    penalty: Penalty
+    layers: tuple[LayerStep, ...]  # how each layer is stepped
     order: Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
     max_time: float
     callbacks: tuple[Callable[..., Any], ...]
@@ -111,22 +142,21 @@ class FitSettings(NamedTuple):
     threads: int  # 0: as many as are worth it
     order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
-    layers: tuple[LayerStep, ...] = ()  # how each layer is stepped; empty: all alike
     seed: int = 0  # of dropout
     schedule: Schedule | None = None  # None: the learning rate is the optimizer's
     larger_is_better: bool = False  # of the figure that a ReduceOnPlateau monitors
-    clip_value: float = float("inf")  # the largest that a number in a gradient may be
+    clip_value: float = float("inf")  # the largest that a number in a gradient may be, after clip_norm
     average_decay: float | None = None  # of a moving average of the parameters; None: there is none
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     cut: Callable[[int], tuple[tuple[int, int], ...]] | None = None  # batch sizes of a piece of so many samples
     scale_rate: float | None = None  # factor of the learning rate for a learned scale of the inputs; None: without one
     account: Account | None = None
 
-    def stepping(self, n_layers: int) -> Stepping:
+    @property
+    def stepping(self) -> Stepping:
         """How gradients become steps."""
-        layers = self.layers or (LayerStep(self.penalty),) * n_layers
         limits = self.clip_value, self.clip_norm
-        return Stepping(self.steps.rule, layers, *limits, self.seed, self.scale_rate, self.account is not None)
+        return Stepping(self.steps.rule, self.layers, *limits, self.seed, self.scale_rate, self.account is not None)
 
     @property
     def steps(self) -> Any:
@@ -311,7 +341,7 @@ class Training:
         self._paces: dict[int, Pace] = {}  # by batch size
         self._bar = progress.open_bar(settings.progress, settings.epochs * self._n or None)
         if not isinstance(settings.optimizer, lbfgs.LBFGS):
-            self._stepping = settings.stepping(len(engine.layers))
+            self._stepping = settings.stepping
         self._first_step = 0  # how many steps the optimizer had taken before
         self._packed: Data | None = None  # the samples, where it pays to pack them
         self._spent = 0.0  # seconds on that, which are the next epoch's
@@ -361,7 +391,7 @@ class Training:
                 self._source.close()
             restore_best(self._settings.callbacks, network, history)
             self._engine.settle()
-            self._before = None  # weights, which would stay until the watch, that knows this training, is collected
+            self._engine.let_go()
             if self._bar is not None:
                 self._bar.close()
             if self._team is not None:
@@ -401,7 +431,7 @@ class Training:
         except _Stop as stop:
             stopped_by = str(stop)
         with contextlib.suppress(_Stop):
-            self._watch.finish()
+            self._watch.finish(self._check_patience)
         return stopped_by
 
     def _pays_to_pack(self) -> bool:
@@ -427,7 +457,7 @@ class Training:
         if self._plateau is not None:
             self._plateau.after_epoch(self._history.figure(self._plateau.monitor)[-1])
         self._show()
-        self._watch.after_epochs(count)
+        self._watch.after_epochs(count, self._check_patience)
         if self._is_enough(network) or ended:
             raise _Stop("callback")
 
@@ -443,12 +473,10 @@ class Training:
         """All iterations of L-BFGS; returns what ended them."""
         engine, train = self._engine, self._train
         l2 = [layer.penalty.l2 for layer in self._settings.layers]
-        look = self._check_clock
-        objective = lbfgs.Objective(engine, train.data, train.n, l2, lambda: evaluate(engine, train, look), look)
+        objective = lbfgs.Objective(engine, train.data, train.n, l2, self._check_clock)
         accepted, began = objective.read(), time.perf_counter()
         if not np.isfinite(objective.look(accepted).loss):
             raise DivergenceError("the cost is infinite or NaN before the first step: scale X and y to about unit size")
-        objective(accepted)  # which has the rest compiled
         self._deadline = time.perf_counter() + self._settings.max_time
 
         def after(vector: NDArray[Any]) -> None:

@@ -15,7 +15,7 @@ from fastnn import validation
 from fastnn.engine import shuffle_as_python
 from fastnn.history import History
 from fastnn.inputs.scaling import Scaling
-from fastnn.network import Network
+from fastnn.network import Network, complete_arguments
 from fastnn.optimizers import SGD
 
 Array = NDArray[Any]
@@ -212,22 +212,18 @@ class ColumnNetwork:
         try:
             if pixels is not None:
                 network._reader = replace(plain, scaling=Scaling.by_number(plain.n_in, 255.0))
-            request = network._request(
+            given = complete_arguments(
                 X=samples.X if pixels is None else pixels,
                 y=samples.Y,
                 epochs=epochs,
                 batch_size=batch_size,
                 optimizer=SGD(eta),
                 l2=l2,
-                l1=0.0,
                 shuffle=shuffle,
-                validation_data=None,
-                sample_weight=None,
-                max_time=None,
                 callbacks=[look],
                 progress=False,
-                threads=1,
             )
+            request = network._request(given)
         finally:
             network._reader = plain
         self._trains = True
