@@ -22,6 +22,7 @@ from fastnn.formulas.optimizers import Optimizer, Rule
 from fastnn.interrupts import held
 from fastnn.kernels.buffers import (
     ABORT,
+    BITS_PER_WORD,
     CACHE_LINE,
     HYPER_SIZE,
     N_TOTALS,
@@ -31,6 +32,7 @@ from fastnn.kernels.buffers import (
     TOTAL_BATCHES,
     TOTAL_COST,
     TOTAL_HITS,
+    TOTAL_SQUARES,
     Batches,
     Data,
     Layer,
@@ -40,7 +42,7 @@ from fastnn.kernels.buffers import (
     Stepper,
     Team,
 )
-from fastnn.kernels.host import PANEL_VECTORS, lanes_of
+from fastnn.kernels.host import CAN_EXPAND, PANEL_VECTORS, lanes_of
 from fastnn.kernels.records import Packed, address_of, pack_table
 from fastnn.notices import Compiling
 from fastnn.program import FORWARD, MEASURE, TRAINING, Program
@@ -60,6 +62,9 @@ _ROOMS_KEPT = 2  # scratch for training, and for validation in between
 _PRODUCTS_PER_CALL = 1 << 29  # multiply-adds: some hundredths of a second
 _MOST_CHUNKS_PER_CALL = 64
 _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread's waiting
+_FAR_BYTES = 8 << 20  # of samples that are more than the nearer caches hold
+_EPOCHS_TO_PACK = 4  # in which packing pays
+_PACKED_PER_CALL = 1 << 24  # numbers; some hundredths of a second
 _SHUFFLED_PER_CALL = 1 << 21  # samples in a piece of a random order: some hundredths of a second
 _AT_REST = nullcontext()
 _UNSCALED = InputScale()
@@ -87,10 +92,11 @@ class Stepping(NamedTuple):
 
     rule: Rule
     layers: tuple[LayerStep, ...]
-    clip: float = float("inf")  # the largest that a gradient of a weight may be
+    clip: float = float("inf")  # the largest that a gradient of a weight may be, after clip_norm
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     seed: int = 0  # of what is dropped
     scale_rate: float | None = None  # times the learning rate, for a learned scale of the inputs; None: there is none
+    tallied: bool = False  # whether the squares of the weights are added up
 
     @property
     def in_place(self) -> bool:
@@ -139,11 +145,15 @@ class Workers(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a kernel call saw: summed cost, hits, and completed batches."""
+    """What a kernel call saw."""
 
-    cost: float
+    cost: float  # summed over the samples
     hits: float
-    batches: int
+    batches: int  # completed ones
+    squares: float = 0.0  # of the weights before every step, times the last number of the step; where that is wanted
+
+
+NOTHING_SEEN = Seen(0.0, 0.0, 0)
 
 
 class Stretch(NamedTuple):
@@ -178,7 +188,8 @@ def _first_stages(data: Data) -> list[str]:
     """The stages that go through the first layer on these data."""
     if not data.blocks:
         return ["first_dense"]
-    return ["first_sparse", "list_scaled"] if data.pixels.size and data.factor.size else ["first_sparse"]
+    scaled = ["list_scaled"] if data.pixels.size and data.factor.size else []
+    return ["first_sparse", *scaled, *(["list_packed"] if data.bits.size else [])]
 
 
 @lru_cache
@@ -316,7 +327,8 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
     scale = divisor, numbers if shift is None else shift, numbers if factor is None else factor
     most = max(1, int(np.diff(X.starts).max())) if X.starts.size else 0
     classify = bool(targets and targets.classes)
-    return Data(pixels, *scale, features, *entries, *wanted, weights, classify, int(most > 0), most)
+    bits, blocks = _empty(UINT8), int(most > 0)
+    return Data(pixels, *scale, features, *entries, *wanted, weights, classify, blocks, most, bits, 0, _empty(_INT64))
 
 
 def _with_own_place(scratch: Scratch, member: int) -> Scratch:
@@ -399,7 +411,7 @@ class Engine:
         self._places: dict[tuple[layout.Room, bool], list[Place]] = {}  # the last ones made
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
-        self._data: tuple[Data, Packed] | None = None
+        self._trained_on: tuple[Data, Packed] | None = None  # while a training runs
         self._predicting: _Predicting | None = None
         self._alone = Packed(self._new_team(0, 1))
         self.products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
@@ -484,12 +496,15 @@ class Engine:
                 self._entries[name] = self.program.entry(name)
         return self._entries[name]
 
-    def _packed(self, data: Data) -> int:
-        """Address of the data's record; that of the last ones is kept."""
-        if self._data is not None and self._data[0] is data:
-            return self._data[1].address
-        self._data = data, Packed(data)
-        return self._data[1].address
+    def _packed(self, data: Data) -> Packed:
+        """The data's record, which takes as long to write as a short call takes in all."""
+        kept = self._trained_on
+        return kept[1] if kept is not None and kept[0] is data else Packed(data)
+
+    def let_go(self) -> None:
+        """Keep no data, where a training has ended: they may be the user's own memory."""
+        with self._lock.here:
+            self._trained_on = None
 
     def _new_team(self, member: int, size: int) -> Team:
         return Team(member, size, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
@@ -636,12 +651,40 @@ class Engine:
             layout.scale_weights(self.layers[0], self.params, self.memory.shrink)
             self.memory = self.memory._replace(shrink=1.0)
 
+    def pays_to_pack(self, data: Data, epochs: int) -> bool:
+        """Whether so many epochs are faster on ``packed`` data: dense ones, mostly zero, too many for nearer caches."""
+        dense = data.features.size > 0 and data.starts.size == 0
+        return (
+            CAN_EXPAND
+            and data.blocks > 0
+            and dense
+            and data.features.nbytes >= _FAR_BYTES
+            and epochs >= _EPOCHS_TO_PACK
+        )
+
+    def packed(self, data: Data, between: Callable[[], None]) -> Data:
+        """The same samples, packed as kernels/packing.py says; ``between`` is called before every piece."""
+        n_in, bytes_per_word = self._sizes[0], BITS_PER_WORD // 8
+        n, row_bytes = data.features.size // n_in, -(-n_in // BITS_PER_WORD) * bytes_per_word
+        bits, firsts = np.zeros(n * row_bytes, np.uint8), np.zeros(n + 1, np.int64)
+        values = np.empty(data.features.size + self.lanes, self.dtype)  # memory that is not written to is never there
+        code, step = self._entry("pack"), max(1, _PACKED_PER_CALL // n_in)
+        for first in range(0, n, step):
+            between()
+            source, target = address_of(data.features), address_of(values)
+            code(source, n_in, first, min(first + step, n), address_of(bits), row_bytes, address_of(firsts), target)
+        values.resize(firsts[-1] + self.lanes, refcheck=False)
+        return data._replace(features=values, bits=bits, row_bytes=row_bytes, firsts=firsts)
+
     # --- kernel calls ---
 
-    def prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
-        """Have everything compiled that training on these data needs."""
+    def prepare(self, data: Data, batch_size: int, stepping: Stepping, packs: bool = False) -> None:
+        """Have everything compiled that training on these data needs, or on what they become when they are packed."""
         with self._lock.here, held(), Compiling():
             self._prepare(data, batch_size, stepping)
+            if packs:
+                self._require("list_packed")
+                self._entry("pack")
             self._stepper(stepping, data, batch_size, np.ones((1, 1)))
 
     def prepare_evaluation(self, data: Data) -> None:
@@ -660,6 +703,8 @@ class Engine:
             wanted += ["drop_row", "drop_sparse"] if data.blocks and stepping.dropped[0] else ["drop_row"]
         if stepping.limited:
             wanted.append("limit_norms")
+        if stepping.tallied:
+            wanted.append("sum_squares")
         if self._scaled:
             wanted += ["split_gradient", "fold_scale"]
         self._require(*wanted, entry="run")
@@ -714,6 +759,7 @@ class Engine:
             clip_norm=stepping.clip_norm,
             whole=whole,
             limited=stepping.limited,
+            tallied=stepping.tallied,
             average=(self.memory.states - 1) * self.params.size if keeps_average(rule[0].name) else -1,
             shrink=_empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
@@ -729,11 +775,12 @@ class Engine:
         stretch: "Stretch",
         stepping: Stepping,
         workers: Workers | None = None,
-        cost: float = 0.0,
+        before: Seen = NOTHING_SEEN,
     ) -> list[Seen]:
         """Train on a stretch of batches with the optimizer whose memory this is; returns what was seen in every epoch.
 
-        ``cost`` is the sum before them: it is added up batch by batch, so that stretches do not show in it.
+        Cost and squares go on from what was seen before: they are added up batch by batch, so that stretches do not
+        show in them.
         """
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock.here:
@@ -745,9 +792,10 @@ class Engine:
             stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places))
             batches = Packed(stretch.packed(stepping.seed if stepping.dropped else 0, self.memory.steps + 1))
             team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
-            totals[:, 0, TOTAL_COST] = cost
+            totals[:, 0, TOTAL_COST], totals[:, 0, TOTAL_SQUARES] = before.cost, before.squares
             shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
-            calls, keeps = [], []
+            calls, keeps, samples = [], [], self._packed(data)
+            self._trained_on = data, samples  # for the next call
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
                 own = stepper._replace(gradient=gradients[t], hyper=hyper, shrink=shrinks[t])
@@ -755,7 +803,7 @@ class Engine:
                 keeps.append(records)
                 steps, together, alone = (record.address for record in records)
                 net = places[t].packed.address
-                calls.append((net, self._packed(data), batches.address, steps, together, alone, address_of(totals[t])))
+                calls.append((net, samples.address, batches.address, steps, together, alone, address_of(totals[t])))
             kernel = self._entry("run")
             try:
                 if workers is None or threads == 1:
@@ -766,9 +814,10 @@ class Engine:
             finally:  # Ctrl-C shows when the kernel returns, and the steps have been taken
                 done = int(totals[0, :, TOTAL_BATCHES].sum())
                 self.memory = self.memory._replace(steps=self.memory.steps + done, shrink=float(shrinks[0, 0]))
-        found = totals[0, :, TOTAL_COST], totals[:, :, TOTAL_HITS].sum(axis=0), totals[0, :, TOTAL_BATCHES]
+        hits = totals[:, :, TOTAL_HITS].sum(axis=0)
+        found = totals[0, :, TOTAL_COST], hits, totals[0, :, TOTAL_BATCHES], totals[0, :, TOTAL_SQUARES]
         rows = zip(*(column.tolist() for column in found), strict=True)
-        return [Seen(cost, hits, int(batches)) for cost, hits, batches in rows]
+        return [Seen(cost, hits, int(batches), squares) for cost, hits, batches, squares in rows]
 
     def _room_for_gradients(self, data: Data, batch_size: int, stepping: Stepping, threads: int) -> list[Array]:
         """For every thread buffers for the gradient, where this way of training keeps it in memory.
@@ -794,7 +843,8 @@ class Engine:
         with self._lock.here, self._settled():
             self._require(*FORWARD, *MEASURE, *_first_stages(data))
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
-            records = place.packed.address, self._packed(data), address_of(order)
+            samples = self._packed(data)
+            records = place.packed.address, samples.address, address_of(order)
             self._entry("evaluate")(*records, first, end, self._alone.address, address_of(totals))
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
 
@@ -809,7 +859,8 @@ class Engine:
             if data.blocks:
                 self._require(*_first_stages(data))
             (place,) = self._places_for(self._room(min(layout.CHUNK_ROWS, out.shape[0]), data))
-            records = place.packed.address, self._packed(data)
+            samples = self._packed(data)
+            records = place.packed.address, samples.address
             finite = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
         return bool(finite)
 
@@ -841,15 +892,22 @@ class Engine:
         (place,) = self._places_for(layout.Room(rows))
         return _Predicting(rows, place.packed, Packed(nothing), self._entry("predict"))
 
-    def gradient(self, data: Data, n: int, between: Callable[[], None] = lambda: None) -> Array:
+    def gradient(
+        self, data: Data, n: int, between: Callable[[], None] = lambda: None, totals: Array | None = None
+    ) -> Array:
         """Mean gradient over all n samples, in a buffer shaped like the parameters.
 
-        ``between`` is called before every kernel call.
+        ``between`` is called before every kernel call. Summed cost and hits are added to ``totals`` (N_TOTALS,), if
+        that is given.
         """
-        return self.gradient_over([(data, n)], n, between)
+        return self.gradient_over([(data, n)], n, between, totals)
 
     def gradient_over(
-        self, pieces: Iterable[tuple[Data, int]], n: int, between: Callable[[], None] = lambda: None
+        self,
+        pieces: Iterable[tuple[Data, int]],
+        n: int,
+        between: Callable[[], None] = lambda: None,
+        totals: Array | None = None,
     ) -> Array:
         """The same over pieces of data with their numbers of samples, n in all.
 
@@ -861,7 +919,7 @@ class Engine:
             for first in range(0, size, step):
                 between()
                 rows = order[first : first + step]
-                part = self._gradient_of(data, rows)
+                part = self._gradient_of(data, rows, totals)
                 if rows.size < n:
                     part *= self.dtype.type(rows.size / n)
                 gradient = part if gradient is None else np.add(gradient, part, out=gradient)
@@ -877,18 +935,20 @@ class Engine:
             step = max(step, _samples_per_call(products))
         return step
 
-    def _gradient_of(self, data: Data, order: Array) -> Array:
+    def _gradient_of(self, data: Data, order: Array, totals: Array | None) -> Array:
         """The same over some samples."""
-        gradient, totals = layout.aligned_zeros(self.params.size, self.dtype), np.zeros(N_TOTALS)
+        gradient, seen = layout.aligned_zeros(self.params.size, self.dtype), np.zeros(N_TOTALS)
         with self._lock.here, self._settled():
             own = ["split_gradient"] if self._scaled else []
             self._require(*TRAINING, "whole_batch", *own, *_first_stages(data), entry="gradient")
             if data.blocks:
                 self._require("update_lists")
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
-            stepper = self._adder(gradient)
-            records = place.packed.address, self._packed(data), address_of(order)
-            self._entry("gradient")(*records, order.size, stepper.address, self._alone.address, address_of(totals))
+            stepper, samples = self._adder(gradient), self._packed(data)
+            records = place.packed.address, samples.address, address_of(order)
+            self._entry("gradient")(*records, order.size, stepper.address, self._alone.address, address_of(seen))
+        if totals is not None:
+            totals += seen
         return gradient
 
     def _adder(self, gradient: Array) -> Packed:

@@ -77,7 +77,8 @@ class History:
         Why training ended: "epochs", "max_time", "callback", "interrupt", "divergence" or "error" (in a callback or a
         stream); of L-BFGS also "converged", and "line search" where no step brings the cost down any more.
     first_layer : str
-        Which code ran the first layer, "dense" or "sparse" (skipping zeros), and why.
+        Which code ran the first layer, "dense" or "sparse" (skipping zeros), and why; "packed" where the samples' zeros
+        were left out of a copy of them as well.
     findings : list of Finding
         What was found wrong with the training and warned of, in the order it was found.
 

@@ -19,7 +19,7 @@ CHUNK_ROWS = 128
 """A larger one in chunks of this many."""
 BLOCK_BYTES = 16 << 20
 """Of a block of an array in a file, as the network takes it."""
-_BLOCK_STEP = 16
+_BLOCK_STEP = 16  # which is BITS_PER_WORD
 
 
 class Layout(NamedTuple):

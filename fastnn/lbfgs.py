@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastnn import validation
 from fastnn.engine import Engine
-from fastnn.kernels.buffers import Data
+from fastnn.kernels.buffers import N_TOTALS, TOTAL_COST, TOTAL_HITS, Data
 
 Array = NDArray[Any]
 
@@ -69,7 +69,12 @@ class Seen(NamedTuple):
 
     cost: float  # mean over the samples, without the penalty
     hits: float  # samples
-    loss: float  # with the penalty
+    penalty: float
+
+    @property
+    def loss(self) -> float:
+        """With the penalty."""
+        return self.cost + self.penalty
 
 
 class Objective:
@@ -87,10 +92,8 @@ class Objective:
         Their number.
     l2 : sequence of float
         Strength of the penalty for every layer.
-    measure : callable
-        Gives summed cost and hits of the engine over the samples.
-    between : callable
-        Called before every kernel call of a gradient.
+    between : callable, optional
+        Called before every kernel call.
     """
 
     def __init__(
@@ -99,10 +102,9 @@ class Objective:
         data: Data,
         n: int,
         l2: Sequence[float],
-        measure: Callable[[], Any],
-        between: Callable[[], None],
+        between: Callable[[], None] = lambda: None,
     ) -> None:
-        self._engine, self._data, self._n, self._measure, self._between = engine, data, n, measure, between
+        self._engine, self._data, self._n, self._between = engine, data, n, between
         layers = range(len(engine.layers))
         self._layers = layers
         scale = engine.read_scale()
@@ -123,10 +125,13 @@ class Objective:
         parts = [*(W.T.ravel() for W in weights), *biases]
         return np.concatenate(parts if scale is None else [*parts, scale]).astype(np.float64)
 
+    def split(self, vector: Array) -> list[Array]:
+        """Views of a vector's parts, in their shapes."""
+        return [vector[part].reshape(shape) for part, shape in zip(self._parts, self.shapes, strict=True)]
+
     def write(self, vector: Array) -> None:
         """Make a vector the engine's parameters."""
-        arrays = [vector[part].reshape(shape) for part, shape in zip(self._parts, self.shapes, strict=True)]
-        count = len(self._layers)
+        arrays, count = self.split(vector), len(self._layers)
         with self._engine.alone:
             for i, W, b in zip(self._layers, arrays[:count], arrays[count : 2 * count], strict=True):
                 self._engine.write(i, W.T, b)
@@ -135,21 +140,20 @@ class Objective:
 
     def look(self, vector: Array) -> Seen:
         """What the samples say of parameters, which become the engine's."""
-        key = vector.tobytes()
-        if self._last[0] != key:
-            self.write(vector)
-            seen, weights = self._measure(), vector[: self._l2.size]
-            cost = float(seen.cost / self._n)
-            # Not a product of linear algebra, whose threads would wake up and spin beside ours.
-            loss = cost + 0.5 * float((self._l2 * weights**2).sum())
-            self._last = key, Seen(cost, float(seen.hits), loss)
+        if self._last[0] != vector.tobytes():
+            self(vector)
         return self._last[1]
 
     def __call__(self, vector: Array) -> tuple[float, Array]:
-        """Loss and gradient."""
-        seen = self.look(vector)
-        gradient = self.read(self._engine.gradient(self._data, self._n, self._between))
-        gradient[: self._l2.size] += self._l2 * vector[: self._l2.size]
+        """Loss and gradient, in one pass over the samples."""
+        self.write(vector)
+        totals, weights = np.zeros(N_TOTALS), vector[: self._l2.size]
+        gradient = self.read(self._engine.gradient(self._data, self._n, self._between, totals))
+        gradient[: weights.size] += self._l2 * weights
+        # Not a product of linear algebra, whose threads would wake up and spin beside ours.
+        penalty = 0.5 * float((self._l2 * weights**2).sum())
+        seen = Seen(float(totals[TOTAL_COST]) / self._n, float(totals[TOTAL_HITS]), penalty)
+        self._last = vector.tobytes(), seen
         return seen.loss, gradient
 
 

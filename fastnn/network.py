@@ -3,7 +3,8 @@
 from __future__ import annotations  # so that help() shows types by their short names
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from os import PathLike
@@ -33,9 +34,11 @@ from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
+from fastnn.parameters import Gradients, LayerArrays
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.splitting import alone, split_rows, weighed
 from fastnn.training import (
+    FitArguments,
     FitRequest,
     FitSettings,
     Judge,
@@ -67,64 +70,6 @@ def _overflowed(outputs: Array) -> str:
         f"X is finite, but the outputs of {len(rows)} of {len(outputs)} rows are not (rows {shown}): numbers so large "
         "that sums overflow; scale X, or clip it"
     )
-
-
-class LayerArrays(MutableSequence[Array]):
-    """The weights or the biases of all layers, as a list of arrays.
-
-    Reading gives a copy that cannot be written to; assign to change a layer: ``net.weights[0] = W``.
-    """
-
-    def __init__(self, engine: Engine, biases: bool) -> None:
-        self._engine, self._biases = engine, biases
-
-    def __len__(self) -> int:
-        return len(self._engine.layers)
-
-    def __getitem__(self, index: Any) -> Any:
-        """Layer ``index``, or a list of layers for a slice: as they are at one moment, also while a ``fit`` runs."""
-        if isinstance(index, slice):
-            with self._engine.at_rest():
-                return [self[i] for i in range(*index.indices(len(self)))]
-        array = self._engine.read(range(len(self))[index])[self._biases]
-        array.flags.writeable = False  # writing to a copy would be lost without a word
-        return array
-
-    def __iter__(self) -> Iterator[Array]:
-        """All layers as they are at one moment."""
-        return iter(self[:])
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        """Change layer ``index``; a slice takes as many arrays as it has layers."""
-        if isinstance(index, slice):
-            layers = range(*index.indices(len(self)))
-            checked = validation.check_layers(self._name, value, [self.shapes[i] for i in layers], self._engine.dtype)
-        else:
-            layers = range(len(self))[index : index + 1 or None]
-            name = f"{self._name}[{layers[0]}]" if len(layers) else self._name
-            checked = [validation.check_parameter(name, value, self.shapes[index], self._engine.dtype)]
-        with self._engine.alone:
-            for i, array in zip(layers, checked, strict=True):
-                self._engine.write(i, *((None, array) if self._biases else (array, None)))
-
-    def __delitem__(self, index: Any) -> None:
-        raise TypeError("a network's layers cannot be deleted")
-
-    def insert(self, index: int, value: Any) -> None:
-        """Not possible: the number of layers is fixed."""
-        raise TypeError("a network's layers cannot be inserted")
-
-    @property
-    def _name(self) -> str:
-        return "biases" if self._biases else "weights"
-
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """Shape of every layer's array."""
-        return [(layer.n_out,) if self._biases else (layer.n_out, layer.n_in) for layer in self._engine.layers]
-
-    def __repr__(self) -> str:
-        return f"<{self._name} of {len(self)} layers: {', '.join(map(str, self.shapes))}>"
 
 
 class Network:
@@ -470,10 +415,12 @@ class Network:
         weights_rate, biases_rate : float or sequence of float, default 1.0
             Factor of the learning rate for weights and for biases, >= 0; one for all layers, or one for each.
         clip_value : float, optional
-            Bring every number of the gradient into [-clip_value, clip_value], > 0, before penalties are added.
+            Bring every number of the gradient into [-clip_value, clip_value], > 0, before penalties are added. With
+            ``clip_norm``, too, numbers of the gradient that has been scaled down by that.
         clip_norm : float, optional
-            Scale the gradient down where its norm over all weights and biases is larger, > 0, before penalties are
-            added. The whole gradient is then kept in memory, which makes small batches slower.
+            Scale the gradient down where its norm, over all weights, biases and a learned ``input_scale``, is larger,
+            > 0, before penalties are added, and before ``clip_value``. The whole gradient is then kept in memory, which
+            makes small batches slower.
         weight_average : float, optional
             Keep an exponential moving average of weights and biases over the steps, with this decay, in (0, 1), such as
             0.999; ``averaged`` gives a network that has it. The average begins anew, as does the optimizer's memory,
@@ -560,136 +507,87 @@ class Network:
         >>> net.evaluate(Xt, yt)["accuracy"] > 0.9
         True
         """
-        request = partial(
-            self._request,
-            X,
-            y,
-            epochs,
-            batch_size,
-            optimizer,
-            l2,
-            l1,
-            shuffle,
-            validation_data,
-            sample_weight,
-            max_time,
-            callbacks,
-            progress,
-            threads,
-            class_weight,
-            schedule,
-            dropout,
-            max_norm,
-            weights_rate,
-            biases_rate,
-            clip_value,
-            clip_norm,
-            weight_average,
-            drop_last,
-            validation_split,
-            metrics,
-            input_scale_rate,
-        )
+        given = dict(locals())  # all arguments by name
+        del given["self"], given["stream"]
+        arguments = FitArguments(**given)
         if stream is None:
             validation.check_given({"X": X, "y": y})
-            return self._train(request())
-        given = {"X": X, "y": y, "sample_weight": sample_weight, "validation_split": validation_split}
-        check_alone(given)
+            return self._train(self._request(arguments))
+        check_alone({"X": X, "y": y, "sample_weight": sample_weight, "validation_split": validation_split})
         chunks = Chunks(stream, epochs, self._reader, class_weight)
         with held() as hold, chunks, hold.released():  # so that whatever comes, what is read is closed
-            return self._train(request(chunks=chunks))
+            return self._train(self._request(arguments, chunks=chunks))
 
-    def _request(
-        self,
-        X: Any,
-        y: Any,
-        epochs: Any,
-        batch_size: Any,
-        optimizer: Any,
-        l2: Any,
-        l1: Any,
-        shuffle: Any,
-        validation_data: Any,
-        sample_weight: Any,
-        max_time: Any,
-        callbacks: Any,
-        progress: Any,
-        threads: Any,
-        class_weight: Any = None,
-        schedule: Any = None,
-        dropout: Any = 0.0,
-        max_norm: Any = None,
-        weights_rate: Any = 1.0,
-        biases_rate: Any = 1.0,
-        clip_value: Any = None,
-        clip_norm: Any = None,
-        weight_average: Any = None,
-        drop_last: Any = False,
-        validation_split: Any = None,
-        metrics: Any = (),
-        input_scale_rate: Any = 1.0,
-        reader: Reader | None = None,
-        chunks: Chunks | None = None,
-    ) -> FitRequest:
+    def _request(self, given: FitArguments, reader: Reader | None = None, chunks: Chunks | None = None) -> FitRequest:
         """What ``fit`` was asked for, checked and converted; changes nothing. A ``reader`` has read X already."""
-        held_out: Samples | Blocks | None
-        source: Source | None = None
-        steps = self._check_optimizer(optimizer)
-        if chunks is not None:
-            source = chunks
-            check_plan(chunks, batch_size, steps, None if schedule is None else schedules.resolve(schedule))
-            train = packed(chunks.glimpse(), self.dtype)
-            reader = chunks.reader
-            held_out = self._held_out(reader, validation_data)
-        elif validation_split is not None:
-            if validation_data is not None:
-                raise ValueError("validation_data and validation_split cannot both be given")
-            reader, train, held_out = self._hold_out(X, y, sample_weight, class_weight, validation_split)
-        else:
-            if reader is None:
-                reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y, sample_weight)
-            whole = callable(shuffle) or steps.full_batch
-            if goes_by_blocks(X, reader) and not (whole or np.ndim(batch_size)):
-                rows = Rows(reader, X, validation.check_whole("batch_size", batch_size))
-                source = Blocks(rows, y, sample_weight, class_weight)
-                train = packed(source.glimpse(), self.dtype)
-            else:
-                train = self._samples(X, y, sample_weight, class_weight, reader)
-            held_out = self._held_out(reader, validation_data)
-        judge = self._judge(reader, held_out, metrics)
-        layers = layer_steps(Wishes(l1, l2, dropout, max_norm, weights_rate, biases_rate), len(self.sizes) - 1)
-        cut = partial(validation.check_batches, batch_size, drop_last)
-        sizes = cut(train.n)
-        if source is not None and source.sizes is not None:
-            sizes = tuple(part for n in source.sizes for part in cut(n))
-        elif source is not None:
-            sizes = ((int(batch_size), 0),)  # how many samples there are turns out when they are gone through
-        settings = FitSettings(
-            epochs=validation.check_whole("epochs", epochs, at_least=0),
-            batch_sizes=sizes,
-            cut=cut,
-            optimizer=steps,
-            penalty=layers[0].penalty,
-            layers=layers,
-            order=validation.check_shuffle(shuffle, RandomOrders(self._generator), natural_order),
-            order_is_theirs=callable(shuffle),
-            max_time=validation.check_limit("max_time", max_time),
-            callbacks=validation.check_callbacks(callbacks),
-            progress=None if progress is None else validation.check_flag("progress", progress),
-            threads=validation.check_threads(threads),
-            schedule=None if schedule is None else schedules.resolve(schedule),
-            clip_value=validation.check_limit("clip_value", clip_value),
-            clip_norm=validation.check_limit("clip_norm", clip_norm),
-            average_decay=None
-            if weight_average is None
-            else validation.check_number("weight_average", weight_average, above=0, below=1),
-            scale_rate=self._check_scale_rate(input_scale_rate),
-        )
+        steps = self._check_optimizer(given.optimizer)
+        reader, train, held_out, source = self._read(given, steps, reader, chunks)
+        judge = self._judge(reader, held_out, given.metrics)
+        settings = self._check_settings(given, steps, train.n, source)
         settings = self._check_monitors(settings, train, held_out, judge)
         self._check_method(settings, train.n)
         if isinstance(steps, LBFGS) and train.rows is not None:
             train = Samples(alone(train, self.sizes[0], self.sizes[-1]), train.n)
-        return FitRequest(train, held_out, settings, reader, judge, validation_split is not None, source)
+        return FitRequest(train, held_out, settings, reader, judge, given.validation_split is not None, source)
+
+    def _read(
+        self, given: FitArguments, steps: Optimizer | LBFGS, reader: Reader | None, chunks: Chunks | None
+    ) -> tuple[Reader, Samples, Samples | Blocks | None, Source | None]:
+        """What is known of the data, those to train on and to validate on, and where those come from in pieces."""
+        X, y, sample_weight, class_weight = given.X, given.y, given.sample_weight, given.class_weight
+        if chunks is not None:
+            schedule = None if given.schedule is None else schedules.resolve(given.schedule)
+            check_plan(chunks, given.batch_size, steps, schedule)
+            train = packed(chunks.glimpse(), self.dtype)
+            return chunks.reader, train, self._held_out(chunks.reader, given.validation_data), chunks
+        if given.validation_split is not None:
+            if given.validation_data is not None:
+                raise ValueError("validation_data and validation_split cannot both be given")
+            return *self._hold_out(X, y, sample_weight, class_weight, given.validation_split), None
+        source: Source | None = None
+        if reader is None:
+            reader = self._reader if isinstance(X, Samples) else self._reader.settled(X, y, sample_weight)
+        whole = callable(given.shuffle) or steps.full_batch
+        if goes_by_blocks(X, reader) and not (whole or np.ndim(given.batch_size)):
+            rows = Rows(reader, X, validation.check_whole("batch_size", given.batch_size))
+            source = Blocks(rows, y, sample_weight, class_weight)
+            train = packed(source.glimpse(), self.dtype)
+        else:
+            train = self._samples(X, y, sample_weight, class_weight, reader)
+        return reader, train, self._held_out(reader, given.validation_data), source
+
+    def _check_settings(
+        self, given: FitArguments, steps: Optimizer | LBFGS, n: int, source: Source | None
+    ) -> FitSettings:
+        """How to train on n samples, or on those of a source."""
+        wishes = Wishes(given.l1, given.l2, given.dropout, given.max_norm, given.weights_rate, given.biases_rate)
+        layers = layer_steps(wishes, len(self.sizes) - 1)
+        cut = partial(validation.check_batches, given.batch_size, given.drop_last)
+        sizes, average, progress = cut(n), given.weight_average, given.progress
+        if source is not None and source.sizes is not None:
+            sizes = tuple(part for size in source.sizes for part in cut(size))
+        elif source is not None:
+            sizes = ((int(given.batch_size), 0),)  # how many samples there are turns out when they are gone through
+        if average is not None:
+            average = validation.check_number("weight_average", average, above=0, below=1)
+        return FitSettings(
+            epochs=validation.check_whole("epochs", given.epochs, at_least=0),
+            batch_sizes=sizes,
+            cut=cut,
+            optimizer=steps,
+            layers=layers,
+            order=validation.check_shuffle(given.shuffle, RandomOrders(self._generator), natural_order),
+            order_is_theirs=callable(given.shuffle),
+            max_time=validation.check_limit("max_time", given.max_time),
+            callbacks=validation.check_callbacks(given.callbacks),
+            progress=None if progress is None else validation.check_flag("progress", progress),
+            threads=validation.check_threads(given.threads),
+            schedule=None if given.schedule is None else schedules.resolve(given.schedule),
+            clip_value=validation.check_limit("clip_value", given.clip_value),
+            clip_norm=validation.check_limit("clip_norm", given.clip_norm),
+            average_decay=average,
+            scale_rate=self._check_scale_rate(given.input_scale_rate),
+        )
 
     def _hold_out(
         self, X: Any, y: Any, sample_weight: Any, class_weight: Any, share: Any
@@ -845,7 +743,7 @@ class Network:
         by_rate = not isinstance(settings.optimizer, LBFGS)  # else there is no learning rate to advise on
         advised = settings.optimizer if by_rate else default_optimizer(self.activations[-1])
         self._settings = diagnostics.Settings.of(
-            advised, settings.batch_sizes[0][0], settings.penalty.l2, settings.callbacks
+            advised, settings.batch_sizes[0][0], settings.layers[0].penalty.l2, settings.callbacks
         )
         company, budget = settings.company, self._budget
         if company is not None and not company.looks:
@@ -1108,9 +1006,7 @@ class Network:
             result["accuracy"] = float(seen.hits / given.n)
         return result
 
-    def gradients(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> tuple[list[Array], list[Array]]:
+    def gradients(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Gradients:
         """Gradient of the mean cost over all the samples, without l1 and l2.
 
         Parameters
@@ -1120,8 +1016,10 @@ class Network:
 
         Returns
         -------
-        list of array, list of array
-            For every layer dC/dW (n_out, n_in) and dC/db (n_out,).
+        Gradients
+            A pair ``dW, db`` of lists: for every layer dC/dW (n_out, n_in) and dC/db (n_out,), also called ``weights``
+            and ``biases``. Its attribute ``input_scale`` is the gradient (n_in,) by a learned scale of the inputs, or
+            None. All in the network's dtype.
 
         Raises
         ------
@@ -1132,12 +1030,20 @@ class Network:
         --------
         >>> import fastnn
         >>> net = fastnn.Network([1, 1], output="identity", cost="quadratic", initializer=([[[2.0]]], [[0.0]]))
-        >>> net.gradients([[3.0]], [5.0])
+        >>> dW, db = net.gradients([[3.0]], [5.0])
+        >>> dW, db
         ([array([[3.]], dtype=float32)], [array([1.], dtype=float32)])
+        >>> start = [[[2.0]]], [[0.0]]
+        >>> net = fastnn.Network([1, 1], output="identity", cost="quadratic", initializer=start, input_scale=True)
+        >>> net.gradients([[3.0]], [5.0]).input_scale
+        array([6.], dtype=float32)
         """
         given = self._given(X, y, sample_weight, self._reader)
         engine = self._engine_for(given.n)
-        return engine.read_all(gradient_of(engine, given))
+        buffer = gradient_of(engine, given)
+        found = Gradients(*engine.read_all(buffer))
+        found.input_scale = engine.read_scale(buffer)
+        return found
 
     def diagnose(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Findings:
         """Say what is wrong with the network on these data, where, how that shows, and what to change.
@@ -1347,6 +1253,18 @@ class Network:
             f"Network({list(self.sizes)}, activation={hidden}, output={output!r}, cost={self.cost!r}, "
             f"dtype={self.dtype.name!r}): {self.n_parameters:,} parameters"
         )
+
+
+_DATA = ("self", "X", "y", "stream")
+FIT_DEFAULTS = {
+    name: part.default for name, part in inspect.signature(Network.fit).parameters.items() if name not in _DATA
+}
+"""Of the arguments of ``fit`` but the samples."""
+
+
+def complete_arguments(**given: Any) -> FitArguments:
+    """What ``fit`` is given in a call with these arguments."""
+    return FitArguments(**{**FIT_DEFAULTS, **given})
 
 
 def load(path: str | PathLike[str]) -> Network:

@@ -8,7 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,10 @@ from fastnn.callbacks import restore_best
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
 from fastnn.engine import (
+    NOTHING_SEEN,
     Engine,
     LayerStep,
     Memory,
-    Penalty,
     RandomOrders,
     Seen,
     Stepping,
@@ -93,13 +93,55 @@ class Company(NamedTuple):
     looks: bool  # whether a network's first training is looked at whatever that costs, as it is alone
 
 
+class Account(Protocol):
+    """Who follows a training epoch by epoch, and may end it."""
+
+    def quiet(self) -> float:
+        """For how many epochs to come, at least 1, it asks for nothing: training goes on as it does until the last."""
+
+    def after_epochs(self, network: Any, history: History, squares: list[float]) -> bool:
+        """Take in the latest epochs, with the squares of the weights of each; True ends training."""
+
+
+class FitArguments(NamedTuple):
+    """What ``Network.fit`` was given, where it is said what each is, but for a stream; not checked yet."""
+
+    X: Any
+    y: Any
+    epochs: Any
+    batch_size: Any
+    optimizer: Any
+    l2: Any
+    l1: Any
+    shuffle: Any
+    validation_data: Any
+    sample_weight: Any
+    max_time: Any
+    callbacks: Any
+    progress: Any
+    threads: Any
+    class_weight: Any
+    schedule: Any
+    dropout: Any
+    max_norm: Any
+    weights_rate: Any
+    biases_rate: Any
+    clip_value: Any
+    clip_norm: Any
+    weight_average: Any
+    drop_last: Any
+    validation_split: Any
+    metrics: Any
+    input_scale_rate: Any
+
+
 class FitSettings(NamedTuple):
     """How to train; checked already."""
 
     epochs: int
     batch_sizes: tuple[tuple[int, int], ...]  # (size, samples): so many samples in batches of that size, then the next
     optimizer: Any  # an Optimizer, or LBFGS
-    penalty: Penalty
+    layers: tuple[LayerStep, ...]  # how each layer is stepped
     order: Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
     max_time: float
     callbacks: tuple[Callable[..., Any], ...]
@@ -107,20 +149,21 @@ class FitSettings(NamedTuple):
     threads: int  # 0: as many as are worth it
     order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
-    layers: tuple[LayerStep, ...] = ()  # how each layer is stepped; empty: all alike
     seed: int = 0  # of dropout
     schedule: Schedule | None = None  # None: the learning rate is the optimizer's
     larger_is_better: bool = False  # of the figure that a ReduceOnPlateau monitors
-    clip_value: float = float("inf")  # the largest that a number in a gradient may be
+    clip_value: float = float("inf")  # the largest that a number in a gradient may be, after clip_norm
     average_decay: float | None = None  # of a moving average of the parameters; None: there is none
     clip_norm: float = float("inf")  # the largest norm of the whole gradient
     cut: Callable[[int], tuple[tuple[int, int], ...]] | None = None  # batch sizes of a piece of so many samples
     scale_rate: float | None = None  # factor of the learning rate for a learned scale of the inputs; None: without one
+    account: Account | None = None
 
-    def stepping(self, n_layers: int) -> Stepping:
+    @property
+    def stepping(self) -> Stepping:
         """How gradients become steps."""
-        layers = self.layers or (LayerStep(self.penalty),) * n_layers
-        return Stepping(self.steps.rule, layers, self.clip_value, self.clip_norm, self.seed, self.scale_rate)
+        limits = self.clip_value, self.clip_norm
+        return Stepping(self.steps.rule, self.layers, *limits, self.seed, self.scale_rate, self.account is not None)
 
     @property
     def steps(self) -> Any:
@@ -204,6 +247,7 @@ class _Tally(NamedTuple):
     samples: int = 0
     weight: float = 0.0  # of all the samples
     rate: float = 0.0  # of the last step
+    squares: float = 0.0  # see ``Seen``
 
 
 class _Stop(Exception):  # noqa: N818  (not an error)
@@ -323,8 +367,11 @@ class Training:
         self._paces: dict[int, Pace] = {}  # by batch size
         self._bar = progress.open_bar(settings.progress, settings.epochs * self._n or None)
         if not isinstance(settings.optimizer, lbfgs.LBFGS):
-            self._stepping = settings.stepping(len(engine.layers))
+            self._stepping = settings.stepping
         self._first_step = 0  # how many steps the optimizer had taken before
+        self._packed: Data | None = None  # the samples, where it pays to pack them
+        self._spent = 0.0  # seconds on that, which are the next epoch's
+        self._squares: list[float] = []  # of the epochs that the account has not seen
         self._own_rate: float | None = None  # that a callback has set in place of the optimizer's
         schedule, rises = settings.schedule, settings.larger_is_better
         self._plateau = schedule.begin(rises) if isinstance(schedule, ReduceOnPlateau) else None
@@ -373,7 +420,7 @@ class Training:
                 self._source.close()
             restore_best(self._settings.callbacks, network, history)
             self._engine.settle()
-            self._before = None  # weights, which would stay until the watch, that knows this training, is collected
+            self._engine.let_go()
             if self._bar is not None:
                 self._bar.close()
             if self._team is not None:
@@ -386,8 +433,9 @@ class Training:
                 return self._descend(network, self._settings.optimizer)
             except _Stop as stop:  # before the first iteration
                 return str(stop)
+        packs = self._pays_to_pack()
         # Compile or load the kernels, which is no part of the first epoch.
-        self._engine.prepare(self._train.data, self._largest_batch, self._stepping)
+        self._engine.prepare(self._train.data, self._largest_batch, self._stepping, packs)
         if self._copies_once:
             self._engine.prepare_evaluation(self._train.data)
         if self._validation is not None:
@@ -397,6 +445,8 @@ class Training:
         stopped_by = "epochs"
         try:
             self._watch.begin(self._check_patience)
+            if packs:
+                self._pack()
             left = self._settings.epochs
             while left > 0:
                 self._check_clock()
@@ -404,7 +454,7 @@ class Training:
                 if self._source is not None:
                     self._run_pieces(self._source)
                 elif together > 1:
-                    self._run_epochs_together(together)
+                    self._run_epochs_together(network, together)
                 else:
                     self._run_epoch(self._next_order())
                 self._after_epochs(network, together)
@@ -412,29 +462,52 @@ class Training:
         except _Stop as stop:
             stopped_by = str(stop)
         with contextlib.suppress(_Stop):
-            self._watch.finish()
+            self._watch.finish(self._check_patience)
         return stopped_by
+
+    def _pays_to_pack(self) -> bool:
+        """Whether many epochs will read samples that are mostly zero, and nobody else has a copy of them as well."""
+        alone = self._settings.company is None and self._train.rows is None and self._source is None
+        return alone and self._engine.pays_to_pack(self._train.data, self._settings.epochs)
+
+    def _pack(self) -> None:
+        began = time.perf_counter()
+        self._packed = self._engine.packed(self._train.data, self._check_clock)
+        self._history.first_layer += ", packed"
+        self._spent = time.perf_counter() - began
+
+    @property
+    def _data(self) -> Data:
+        """What the kernels that train read."""
+        return self._packed or self._train.data
 
     def _after_epochs(self, network: Any, count: int = 1) -> None:
         """Measure, show and ask whether to go on."""
         self._measure_validation()
+        ended = self._tell_account(network)
         if self._plateau is not None:
             self._plateau.after_epoch(self._history.figure(self._plateau.monitor)[-1])
         self._show()
-        self._watch.after_epochs(count)
-        if self._is_enough(network):
+        self._watch.after_epochs(count, self._check_patience)
+        if self._is_enough(network) or ended:
             raise _Stop("callback")
+
+    def _tell_account(self, network: Any) -> bool:
+        """Whether the account says that it is enough."""
+        account, squares, self._squares = self._settings.account, self._squares, []
+        if account is None or not squares:
+            return False
+        with self._hold.released():
+            return account.after_epochs(network, self._history, squares)
 
     def _descend(self, network: Any, method: lbfgs.LBFGS) -> str:
         """All iterations of L-BFGS; returns what ended them."""
         engine, train = self._engine, self._train
         l2 = [layer.penalty.l2 for layer in self._settings.layers]
-        look = self._check_clock
-        objective = lbfgs.Objective(engine, train.data, train.n, l2, lambda: evaluate(engine, train, look), look)
+        objective = lbfgs.Objective(engine, train.data, train.n, l2, self._check_clock)
         accepted, began = objective.read(), time.perf_counter()
         if not np.isfinite(objective.look(accepted).loss):
             raise DivergenceError("the cost is infinite or NaN before the first step: scale X and y to about unit size")
-        objective(accepted)  # which has the rest compiled
         self._deadline = time.perf_counter() + self._settings.max_time
 
         def after(vector: NDArray[Any]) -> None:
@@ -572,9 +645,10 @@ class Training:
             return 1
         ((size, _),) = settings.batch_sizes
         _, batches = self._pace(size).next_call()
-        return max(1, batches // settings.steps_per_epoch)
+        most = max(1, batches // settings.steps_per_epoch)
+        return most if settings.account is None else int(min(most, settings.account.quiet()))
 
-    def _run_epochs_together(self, epochs: int) -> None:
+    def _run_epochs_together(self, network: Any, epochs: int) -> None:
         """Several whole epochs in one kernel call; should they go wrong, once more one by one, to find out where."""
         orders = self._next_orders(epochs)
         ((size, samples),) = self._settings.batch_sizes
@@ -584,7 +658,7 @@ class Training:
         stretch = self._with_numbers(Stretch(order, size, 0, count, numbers, epochs))
         with self._engine.alone:  # nobody sees what is taken back
             saved, began = self._begin(stretch, 0), time.perf_counter()
-            seen = self._call(stretch, self._train.data, 1, 0.0)
+            seen = self._call(stretch, self._data, 1)
             seconds = time.perf_counter() - began
             good = sum(epoch.batches for epoch in seen) == count and self._is_finite()
             if not good:
@@ -592,18 +666,21 @@ class Training:
         if not good:
             for own in orders:
                 self._run_epoch(own)
+                self._tell_account(network)
             return
         self._pace(size).record(1, count, seconds)
         self._before = saved
         rates = np.broadcast_to(stretch.steps[:, 0], count)[count // epochs - 1 :: count // epochs]
         costs, accuracies = [epoch.cost / self._n for epoch in seen], [epoch.hits / self._n for epoch in seen]
         self._record_epochs(costs, accuracies, rates.tolist(), [seconds / epochs] * epochs)
+        self._squares += [epoch.squares for epoch in seen]
 
     # --- an epoch ---
 
     def _run_epoch(self, order: NDArray[np.int64]) -> None:
         began = time.perf_counter()
         tally = self._run_batches(order, self._settings.batch_sizes, _Tally())
+        self._squares.append(tally.squares)
         self._record(tally.cost / self._n, tally.hits / self._n, tally.rate, time.perf_counter() - began)
 
     def _run_pieces(self, source: Source) -> None:
@@ -625,7 +702,6 @@ class Training:
     def _run_batches(self, order: NDArray[np.int64], batch_sizes: tuple[tuple[int, int], ...], tally: _Tally) -> _Tally:
         """All batches of the data at hand, in this order, after what was seen before them."""
         n = sum(samples for _, samples in batch_sizes)
-        cost, hits, batches = tally.cost, tally.hits, tally.batches
         done = 0
         for size, samples in batch_sizes:
             numbers = self._numbers(np.array([self._engine.memory.steps + 1]))  # of its first step
@@ -635,19 +711,19 @@ class Training:
                 threads, count = pace.next_call()
                 stretch = self._with_numbers(part._replace(last=min(part.first + count, part.last)))
                 call_began = time.perf_counter()
-                seen = self._run_stretch(stretch, threads, cost, batches)
+                seen = self._run_stretch(stretch, threads, tally)
                 pace.record(threads, stretch.last - stretch.first, time.perf_counter() - call_began)
-                cost, hits = seen.cost, hits + seen.hits
+                tally = tally._replace(cost=seen.cost, hits=tally.hits + seen.hits, squares=seen.squares)
                 if self._bar is not None:
                     self._bar.update(min(stretch.last * size, samples) - stretch.first * size)
                 part = part._replace(first=stretch.last)
                 if done + stretch.last * size < n:
                     self._check_clock()
-            done, batches = done + samples, batches + part.last
+            done, tally = done + samples, tally._replace(batches=tally.batches + part.last)
         weight, weights = float(n), self._train.data.sample_weight
         if weights.size and self._source is not None and not self._source.mean_is_one:
             weight = float(weights[order[:n]].sum(dtype=np.float64))
-        return _Tally(cost, hits, batches, tally.samples + n, tally.weight + weight, stretch.steps[-1, 0])
+        return tally._replace(samples=tally.samples + n, weight=tally.weight + weight, rate=stretch.steps[-1, 0])
 
     def _record(self, cost: float, accuracy: float, rate: float, seconds: float) -> None:
         """Take an epoch down in the history."""
@@ -658,6 +734,7 @@ class Training:
     ) -> None:
         """Take epochs down in the history."""
         history = self._history
+        seconds, self._spent = [seconds[0] + self._spent, *seconds[1:]], 0.0
         with self._engine.alone:  # copies that others make have all of it or nothing
             history.train_cost += costs
             history.train_accuracy += accuracies if self._train.data.classify else [float("nan")] * len(costs)
@@ -672,25 +749,24 @@ class Training:
             steps=self._numbers(self._engine.memory.steps + np.arange(1, stretch.last - stretch.first + 1))
         )
 
-    def _run_stretch(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
+    def _run_stretch(self, stretch: Stretch, threads: int, tally: _Tally) -> Seen:
         """Some batches in one kernel call, taken back to the last good weights if they go wrong.
 
-        ``cost`` is the sum over the epoch before them, ``earlier`` the number of batches of other sizes. What is
-        taken back nobody else sees.
+        The tally is of the epoch before them, its batches those of other sizes. What is taken back nobody else sees.
         """
         with self._engine.alone:
-            return self._run_alone(stretch, threads, cost, earlier)
+            return self._run_alone(stretch, threads, tally)
 
-    def _run_alone(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
-        saved = self._begin(stretch, earlier)
-        (seen,) = self._call(stretch, saved.data, threads, cost)
+    def _run_alone(self, stretch: Stretch, threads: int, tally: _Tally) -> Seen:
+        saved = self._begin(stretch, tally.batches)
+        (seen,) = self._call(stretch, saved.data, threads, Seen(tally.cost, 0.0, 0, tally.squares))
         count = stretch.last - stretch.first
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
             self._take_back(saved if seen.batches > 0 else self._before, seen.batches)
             # Batch numbers count from 1: that of the first cost that is not finite, or of the step that broke a weight.
             batch = stretch.first + seen.batches + (seen.batches < count)
-            raise DivergenceError(self._explain(earlier + batch))
+            raise DivergenceError(self._explain(tally.batches + batch))
         self._before = saved
         return seen
 
@@ -701,11 +777,11 @@ class Training:
         it began with is kept, too; but where two copies are much memory, that batch is looked at first, and one copy
         takes the place of the other.
         """
-        before, data = self._before, self._train.data
+        before, data = self._before, self._data
         if before is None or not self._copies_once:
             return _Saved(self._engine.snapshot(), stretch, data)
         first, end = stretch.first * stretch.size, stretch.order.size // stretch.epochs
-        seen = self._engine.evaluate(data, stretch.order, first, min(first + stretch.size, end))
+        seen = self._engine.evaluate(self._train.data, stretch.order, first, min(first + stretch.size, end))
         if not np.isfinite(seen.cost):
             self._take_back(before, 0)
             raise DivergenceError(self._explain(earlier + stretch.first + 1))
@@ -731,14 +807,14 @@ class Training:
         stretch = saved.stretch
         for i in range(steps):
             batch, numbers = stretch.first + i, stretch.steps[i : i + 1] if self._varies else stretch.steps
-            self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), saved.data, 1, 0.0)
+            self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), saved.data, 1)
             if not self._is_finite():
                 return i
         return steps
 
-    def _call(self, stretch: Stretch, data: Data, threads: int, cost: float) -> list[Seen]:
+    def _call(self, stretch: Stretch, data: Data, threads: int, before: Seen = NOTHING_SEEN) -> list[Seen]:
         workers = None if self._team is None else Workers(self._team, self._threads, threads)
-        return self._engine.run(data, stretch, self._stepping, workers, cost)
+        return self._engine.run(data, stretch, self._stepping, workers, before)
 
     def _explain(self, batch: int) -> str:
         data = self._train.data

@@ -9,6 +9,7 @@ not be measured.
 
 import argparse
 import math
+import shutil
 import statistics
 import subprocess
 import sys
@@ -56,23 +57,29 @@ class Change(NamedTuple):
 
 
 @contextmanager
-def checkouts(*sources: str) -> Iterator[list[Path]]:
-    """The folder of each source: itself if it is one, otherwise a temporary worktree of that commit."""
+def checkouts(*sources: str, copied: bool = False) -> Iterator[list[Path]]:
+    """The folder of each source: itself if it is one, otherwise a temporary worktree of that commit.
+
+    With ``copied`` a folder's package in a temporary place instead, which may be changed.
+    """
     folders: list[Path] = []
+    worktrees: list[Path] = []
     with TemporaryDirectory(prefix="fastnn-") as temporary:
         try:
             for i, source in enumerate(sources):
-                if (Path(source) / "fastnn").is_dir():
-                    folders.append(Path(source).resolve())
-                    continue
                 folder = Path(temporary).resolve() / str(i)
-                _git("worktree", "add", "--quiet", "--detach", str(folder), f"{source}^{{commit}}")
+                if not (Path(source) / "fastnn").is_dir():
+                    _git("worktree", "add", "--quiet", "--detach", str(folder), f"{source}^{{commit}}")
+                    worktrees.append(folder)
+                elif copied:
+                    shutil.copytree(Path(source) / "fastnn", folder / "fastnn")
+                else:
+                    folder = Path(source).resolve()
                 folders.append(folder)
             yield folders
         finally:
-            for folder in folders:
-                if folder.is_relative_to(Path(temporary).resolve()):
-                    _git("worktree", "remove", "--force", str(folder))
+            for folder in worktrees:
+                _git("worktree", "remove", "--force", str(folder))
 
 
 def _git(*arguments: str) -> None:
@@ -185,7 +192,7 @@ def self_test(commit: str, cases: list[str], repeats: int, threshold: float) -> 
     """
     status = 0
     for case in cases:
-        with checkouts(commit, commit) as folders:
+        with checkouts(commit, commit, copied=True) as folders:
             print(f"{commit} against itself, case {case}:", flush=True)
             same = compare_all([case], folders, repeats, threshold)
             batches = -(-CASES[case].samples // CASES[case].batch)

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 
 import interrupting
 import numpy as np
@@ -905,3 +906,38 @@ def test_a_copy_made_during_training_can_be_trained():
     copies = []
     network().fit(X, y, epochs=1, callbacks=[lambda net, _: copies.append(net.copy())])
     assert_usable(copies[0])
+
+
+def use_once(optimizer, is_sparse, threads):
+    """All that takes data, called with data of its own; returns references to these."""
+    rng = np.random.default_rng(0)
+    samples, weight = rng.random((300, 100), dtype=np.float32), np.ones(300, np.float32)
+    labels = rng.integers(0, 3, 300)
+    held = [weakref.ref(array) for array in (samples, labels, weight)]
+    if is_sparse:
+        samples = sparse.csr_matrix(samples * (samples < 0.1))
+        held += [weakref.ref(array) for array in (samples, samples.data, samples.indices)]
+    net = Network([100, 9, 3], "tanh", seed=1)
+    settings = {"epochs": 3, "batch_size": 300, "optimizer": optimizer, "threads": threads}
+    net.fit(samples, labels, sample_weight=weight, validation_data=(samples, labels), **settings)
+    net.evaluate(samples, labels)
+    net.gradients(samples, labels)
+    net.predict(samples)
+    net.diagnose(samples, labels)
+    return net, held
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "lbfgs"])
+def test_no_data_are_kept_when_a_call_has_ended(optimizer, is_sparse, threads):
+    """Not even until garbage is collected: they may be most of a machine's memory."""
+    use_once(optimizer, is_sparse, threads)  # while Numba compiles it makes garbage that knows its callers
+    gc.collect()
+    gc.disable()
+    try:
+        net, held = use_once(optimizer, is_sparse, threads)
+        assert net.history.epochs
+        assert all(reference() is None for reference in held)
+    finally:
+        gc.enable()

@@ -380,7 +380,7 @@ def test_looking_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         return net
 
     watched = trained()
-    monkeypatch.setattr(diagnostics.Watch, "look", lambda self: None)
+    monkeypatch.setattr(diagnostics.Watch, "look", lambda self, between: None)
     monkeypatch.setattr(diagnostics.Watch, "begin", lambda self, between: None)
     for one, other in zip(watched.weights, trained().weights, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -19,9 +19,9 @@ def together(monkeypatch):
     found = []
     run = Training._run_epochs_together
 
-    def noted(self, epochs):
+    def noted(self, network, epochs):
         found.append(epochs)
-        run(self, epochs)
+        run(self, network, epochs)
 
     monkeypatch.setattr(Training, "_run_epochs_together", noted)
     return found
@@ -136,3 +136,75 @@ def test_a_call_is_no_longer_than_it_should_be(together, monkeypatch):
 def test_looks_are_paid_for_by_all_epochs(together):
     found = network(activation="relu", initializer="normal").fit(300 * X, y, epochs=200, optimizer=SGD(1e-9)).findings
     assert "inputs far from unit scale" in [finding.name for finding in found]
+
+
+# --- estimators, which follow every epoch, and know how long nothing can happen ---
+
+ASKED = {"callbacks": [lambda network, history: None]}
+FOLLOWED = ("n_iter_", "t_", "loss_", "best_loss_", "loss_curve_", "stopped_", "_no_improvement_count")
+
+
+def estimators(**parameters):
+    """Two that differ in whether they are asked after every epoch."""
+    sklearn = pytest.importorskip("fastnn.sklearn", exc_type=ImportError)
+    given = {"hidden_layer_sizes": (9,), "batch_size": 40, "random_state": 0, "max_iter": 60, **parameters}
+    return sklearn.MLPClassifier(**given), sklearn.MLPClassifier(**given, **ASKED)
+
+
+def followed(estimator):
+    layers = [layer.tobytes() for layer in (*estimator.coefs_, *estimator.intercepts_)]
+    return [getattr(estimator, name) for name in FOLLOWED], layers
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.1, "tol": 0.05, "n_iter_no_change": 2},
+        {"solver": "sgd", "learning_rate_init": 0.2, "tol": 0.05, "n_iter_no_change": 3},
+        {"solver": "sgd", "momentum": 0.0, "n_iter_no_change": np.inf, "alpha": 1.0},
+        {"tol": 0.2, "warm_start": True},
+        {"dropout": 0.2, "shuffle": False},
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_estimator_ends_where_it_would(together, parameters, dtype):
+    grouped, alone = estimators(**parameters, dtype=dtype)
+    for _ in range(2):
+        grouped.fit(X, y)
+        assert sum(together) > 0.5 * grouped.n_iter_ - 1
+        together.clear()
+        alone.fit(X, y)
+        assert not together
+        assert followed(grouped) == followed(alone)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "parameters",
+    [{"solver": "sgd", "learning_rate": "invscaling"}, {"early_stopping": True, "batch_size": 30}],
+)
+def test_an_estimator_with_something_to_do_between_epochs_is_asked(together, parameters):
+    estimator, _ = estimators(**parameters)
+    estimator.set_params(max_iter=20).fit(X, y)
+    assert not together
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_weights_of_samples_are_another_matter_in_every_epoch(together):
+    estimator, _ = estimators(max_iter=20)
+    estimator.fit(X, y, sample_weight=np.linspace(0.1, 2, 150))
+    assert not together
+
+
+def test_an_estimator_that_diverges_has_followed_until_then(together):
+    diverging = {"solver": "sgd", "learning_rate_init": 0.2, "n_iter_no_change": 1000, "max_iter": 1000}
+    sklearn = pytest.importorskip("fastnn.sklearn", exc_type=ImportError)
+    given = {"hidden_layer_sizes": (9,), "batch_size": 150, "random_state": 0, "activation": "identity", **diverging}
+    grouped, alone = sklearn.MLPRegressor(**given), sklearn.MLPRegressor(**given, **ASKED)
+    for estimator in (grouped, alone):
+        with pytest.raises(ValueError, match="non-finite"):
+            estimator.fit(100 * X, y)
+    assert grouped.loss_curve_ == alone.loss_curve_
+    assert grouped.n_iter_ == alone.n_iter_

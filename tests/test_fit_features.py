@@ -42,8 +42,8 @@ def assert_close(net, expected, tolerance=1e-10):
 class Steps:
     """The reference: every step in NumPy, from the engine's gradients of one batch."""
 
-    def __init__(self, net, optimizer, clip=np.inf):
-        self.net, self.optimizer, self.clip = net.copy(), optimizer, clip
+    def __init__(self, net, optimizer, clip=np.inf, clip_norm=np.inf):
+        self.net, self.optimizer, self.clip, self.clip_norm = net.copy(), optimizer, clip, clip_norm
         self.parameters = [np.array(layer) for layer in layers(net)]
         self.states = [[np.full_like(p, value) for value in optimizer.start] for p in self.parameters]
         self.passed = []
@@ -54,12 +54,14 @@ class Steps:
         by_weights, by_biases = self.net.gradients(X[batch], y[batch])
         rule, step = self.optimizer.rule, len(self.passed) + 1
         (numbers,) = self.optimizer.numbers([step], None if rate is None else [rate])
-        for i, g in enumerate([*by_weights, *by_biases]):
+        gradients = [*by_weights, *by_biases]
+        factor = min(1.0, self.clip_norm / np.sqrt(sum(np.square(g).sum() for g in gradients)))
+        for i, g in enumerate(gradients):
             own = [
                 0.0 if i >= count and name in rule.weights_only else number
                 for name, number in zip(rule.numbers, numbers, strict=True)
             ]
-            g = np.clip(g, -self.clip, self.clip)  # noqa: PLW2901
+            g = np.clip(factor * g, -self.clip, self.clip)  # noqa: PLW2901
             self.parameters[i], *self.states[i] = optimizers.step(rule, g, self.parameters[i], self.states[i], own)
         self.passed.append([p.copy() for p in self.parameters])
 
@@ -310,6 +312,20 @@ def test_every_number_of_the_gradient_is_clipped(optimizer, size):
     assert min(abs(g).max() for g in [*by_weights, *by_biases]) > clip
     expected = Steps(net, optimizer, clip).run(2, size)
     net.fit(X, y, epochs=2, batch_size=size, optimizer=optimizer, shuffle=False, clip_value=clip)
+    assert_close(net, expected)
+
+
+@pytest.mark.parametrize("optimizer", [fastnn.SGD(0.5, momentum=0.5), fastnn.Adam(0.01)], ids=["sgd", "adam"])
+@pytest.mark.parametrize("size", [50, 203])
+def test_the_norm_is_clipped_before_the_numbers(optimizer, size):
+    net, clip, norm = network(), 0.003, 0.05
+    gradients = np.concatenate([g.ravel() for part in net.gradients(X[:size], y[:size]) for g in part])
+    length, largest = np.linalg.norm(gradients), abs(gradients).max()
+    # Both have work to do, and the other order would give something else.
+    assert length > np.linalg.norm(np.clip(gradients, -clip, clip)) > norm
+    assert largest * norm / length > clip
+    expected = Steps(net, optimizer, clip, norm).run(2, size)
+    net.fit(X, y, epochs=2, batch_size=size, optimizer=optimizer, shuffle=False, clip_value=clip, clip_norm=norm)
     assert_close(net, expected)
 
 

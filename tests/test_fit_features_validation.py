@@ -11,6 +11,7 @@ from states import same, state
 
 import fastnn
 from fastnn import DivergenceError, EarlyStopping, History, Metric, Network
+from fastnn.network import complete_arguments
 
 metrics = pytest.importorskip("sklearn.metrics")
 
@@ -63,9 +64,7 @@ def held_rows(net, share, labels=y):
     found = []
     marked = np.zeros((n, 64))
     marked[:, 0] = np.arange(n)
-    request = net._request(
-        marked, labels, 1, 10, "adam", 0.0, 0.0, True, None, None, None, (), None, 1, validation_split=share
-    )
+    request = net._request(complete_arguments(X=marked, y=labels, optimizer="adam", validation_split=share))
     found = request.held_out.data.features.reshape(-1, 64)[:, 0].astype(int)
     assert sorted([*found, *request.train.rows]) == list(range(n))
     return found

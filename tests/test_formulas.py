@@ -18,6 +18,7 @@ import pytest
 import scipy.special
 from hypothesis import strategies as st
 
+import fastnn
 from fastnn.formulas import (
     FormulaError,
     activations,
@@ -170,6 +171,76 @@ def test_powers(exponent):
     np.testing.assert_allclose(ops.power(x, exponent), x**exponent, rtol=1e-15)
 
 
+NEVER_NEGATIVE = {
+    "abs": (abs, np.abs),
+    "square": (lambda z: z * z, np.square),
+    "relu": (lambda z: ops.maximum(z, 0), lambda z: np.maximum(z, 0)),
+    "zero first": (lambda z: ops.maximum(0, z), lambda z: np.maximum(z, 0)),
+    "sum": (lambda z: 3 * abs(z) + z**4 / 2, lambda z: 3 * np.abs(z) + z**4 / 2),
+    "least": (lambda z: ops.minimum(ops.sqrt(abs(z)) ** 2 * abs(z), 7), lambda z: np.minimum(z * z, 7)),
+    "where": (lambda z: ops.where(z > 0, z * z, abs(z)), lambda z: np.where(z > 0, z * z, np.abs(z))),
+    "quotient": (lambda z: abs(z) / (1 + abs(z)), lambda z: np.abs(z) / (1 + np.abs(z))),
+    "underflow": (lambda z: ops.exp(-1e6 * z * z), lambda z: np.exp(-1e6 * z * z)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("exponent", [1.25, 1.5, 2.5, 3.7])
+@pytest.mark.parametrize("base", NEVER_NEGATIVE)
+def test_powers_of_what_is_never_negative_are_flat_at_0(base, exponent, dtype):
+    make, numpy_twin = NEVER_NEGATIVE[base]
+    traced = trace(lambda z: make(z) ** exponent, ["z"])
+    x = np.array([-3, -1.3, -0.5, -1e-3, -0.0, 0.0, 1e-3, 0.4, 1.2, 2.5], dtype)
+    values, slopes = ops.compute([traced, derivative(traced, "z")], {"z": x})
+    wide = x.astype(np.float64)
+    tolerance = {np.float32: 2e-4, np.float64: 1e-12}[dtype]
+    np.testing.assert_allclose(values, numpy_twin(wide) ** exponent, rtol=tolerance, atol=1e-30)
+    h = 1e-7
+    wanted = (numpy_twin(wide + h) ** exponent - numpy_twin(wide - h) ** exponent) / (2 * h)
+    if base != "least":  # whose root has no slope at 0 itself
+        at_0 = numpy_twin(x) == 0
+        assert (slopes[at_0] == 0).all()
+        np.testing.assert_allclose(slopes[~at_0], wanted[~at_0], rtol=1e-3, atol=1e-4)
+    (values,) = ops.compute([traced], {"z": np.array([np.nan], dtype)})
+    assert np.isnan(values).all()
+
+
+def test_powers_of_what_may_be_negative_or_never_0_are_as_they_were():
+    for base in (variable("z"), variable("z") - 1, ops.maximum(variable("z"), 1e-30), 1 + abs(variable("z"))):
+        assert base**1.5 is ops.exp(1.5 * ops.log(base))
+    assert (ops.maximum(z, 1e200) ** 4) ** 1.5 is not None  # a bound that overflows says nothing
+    (value,) = ops.compute([variable("z") ** 1.5], {"z": -1.0})
+    assert np.isnan(value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_networks_train_with_a_power_that_is_0_at_0(dtype):
+    own = activations.activation("three_halves", lambda z: ops.sign(z) * abs(z) ** 1.5)
+    error = costs.cost("between", lambda a, t: abs(a - t) ** 1.5 / 1.5, outputs="identity")
+    X = np.random.default_rng(0).normal(size=(40, 7))
+    X[::4] = 0  # with biases of 0 all units are at 0 there, and the outputs at their targets
+    y = X[:, :2].sum(axis=1, keepdims=True) * [1, -1]
+    net = fastnn.Network([7, 9, 2], own, "identity", error, dtype=dtype, seed=3)
+    for layer in range(2):
+        net.biases[layer] = np.zeros(net.biases[layer].shape)
+    at_0 = [g for part in net.gradients(X[::4], y[::4]) for g in part]
+    assert all((g == 0).all() for g in at_0)
+    net.biases[0] = np.linspace(-1, 1, 9)
+    before, step = net.weights[0], {"float32": 1e-2, "float64": 1e-6}[dtype]
+    wanted, got = np.empty(9), net.gradients(X, y)[0][0][:, 1]
+    for i in range(9):
+        ends = []
+        for side in (step, -step):
+            moved = before.copy()
+            moved[i, 1] += side
+            net.weights[0] = moved
+            ends.append(net.evaluate(X, y)["cost"])
+        wanted[i] = (ends[0] - ends[1]) / (2 * step)
+    np.testing.assert_allclose(got, wanted, atol={"float32": 5e-3, "float64": 1e-7}[dtype])
+    history = net.fit(X, y, epochs=30, optimizer="adam")
+    assert history.train_cost[-1] < history.train_cost[0]
+
+
 def test_a_number_to_the_power_of_a_variable():
     (values,) = ops.compute([trace(lambda z: 0.9**z, ["z"])], {"z": np.arange(5.0)})
     np.testing.assert_allclose(values, 0.9 ** np.arange(5), rtol=1e-14)
@@ -187,6 +258,7 @@ def test_equal_expressions_are_one_object():
 
 
 def test_expressions_that_nobody_holds_go():
+    gc.collect()  # what earlier tests have left
     before = len(expressions._nodes)
     made = ops.tanh(z * 123.456) + 77.7
     assert len(expressions._nodes) > before

@@ -107,10 +107,38 @@ def test_outputs_and_gradients_are_those_of_scaled_inputs(sizes: list[int], kind
     given, found = as_given(X, kind), parts(net)
     outputs = naive.forward(found[0], found[1], net.activations, X * found[2])[1][-1]
     np.testing.assert_allclose(net.forward(given), outputs, atol=TOLERANCE[dtype])
-    dW, db, _ = reference_gradients(net, found, X, T)
+    dW, db, ds = reference_gradients(net, found, X, T)
     got = net.gradients(given, T)
-    for one, other in zip([*got[0], *got[1]], [*dW, *db], strict=True):
+    assert got.input_scale is not None
+    assert got.input_scale.dtype == dtype
+    for one, other in zip([*got.weights, *got.biases, got.input_scale], [*dW, *db, ds], strict=True):
         np.testing.assert_allclose(one, other, atol=TOLERANCE[dtype])
+
+
+def test_the_gradient_of_the_scale_is_that_of_the_cost_by_central_differences() -> None:
+    net, (X, T), step = network("float64"), data(300, "float64"), 1e-5  # more samples than one chunk has
+    weight = np.random.default_rng(1).random(300)
+    got, scale = net.gradients(X, T, weight).input_scale, scale_of(net)
+    assert got is not None
+    for i in range(len(scale)):
+        costs = []
+        for side in (step, -step):
+            moved = scale.copy()
+            moved[i] += side
+            net.input_scale = moved
+            costs.append(net.evaluate(X, T, weight)["cost"])
+        assert (costs[0] - costs[1]) / (2 * step) == pytest.approx(got[i], abs=1e-8)
+
+
+def test_gradients_are_a_pair_that_can_be_copied_and_knows_of_a_scale_where_there_is_one() -> None:
+    X, T = data(19, "float32")
+    found = network("float32").gradients(X, T)
+    dW, db = found
+    assert found == (dW, db)
+    for again in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        np.testing.assert_array_equal(again.input_scale, found.input_scale)
+        np.testing.assert_array_equal(again.weights[0], dW[0])
+    assert fastnn.Network(SIZES, "tanh", "identity", "quadratic").gradients(X, T).input_scale is None
 
 
 def test_the_reference_is_right_by_central_differences() -> None:

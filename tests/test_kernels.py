@@ -383,7 +383,9 @@ def test_an_entry_that_allocates_does_not_compile(function: Callable[..., Any]) 
 
 
 @pytest.mark.parametrize("n_in", [1, 7, 16, 100, 784])
-@pytest.mark.parametrize(("dtype", "kind"), [("u1", "bytes"), ("f4", "numbers"), ("f8", "numbers"), ("f4", "CSR")])
+@pytest.mark.parametrize(
+    ("dtype", "kind"), [("u1", "bytes"), ("f4", "numbers"), ("f8", "numbers"), ("f4", "CSR"), ("f4", "packed")]
+)
 def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind: str) -> None:
     """A line left out shows in nothing but the time: it is a miss for every sample."""
 
@@ -396,10 +398,14 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
     values, start, end = np.zeros(n * n_in, dtype), n_in // 3, n_in - n_in // 4
     bytes_, floats, integers, offsets = (np.empty(0, kind) for kind in ("u1", "f4", "i4", "i8"))
     labels = np.zeros(n, np.int64)
-    data = Data(bytes_, 255.0, floats, floats, floats, integers, offsets, labels, floats, floats, True, 1, 0)
+    packed = bytes_, 0, offsets
+    data = Data(bytes_, 255.0, floats, floats, floats, integers, offsets, labels, floats, floats, True, 1, 0, *packed)
     data = data._replace(pixels=values) if kind == "bytes" else data._replace(features=values)
     if kind == "CSR":  # all of a sample's entries, whichever inputs are asked for
         data = data._replace(columns=np.zeros(n * n_in, "i4"), starts=n_in * np.arange(n + 1))
+        start, end = 0, n_in
+    if kind == "packed":  # likewise
+        data = data._replace(bits=np.zeros(n * 98, "u1"), row_bytes=98, firsts=n_in * np.arange(n + 1))
         start, end = 0, n_in
     record, code = Packed(data), find.code(types.float64 if dtype == "f8" else types.float32)
     for sample in range(n):
@@ -469,7 +475,7 @@ def test_address_of_is_what_numpy_says(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_divisions_and_roots_of_steps_are_right_to_a_unit_in_the_last_place(dtype):
+def test_divisions_and_roots_of_steps_are_right_to_two_units_in_the_last_place(dtype):
     from fastnn.formulas import ops
     from fastnn.formulas.expressions import variable
     from fastnn.kernels import parts, steps
@@ -492,7 +498,7 @@ def test_divisions_and_roots_of_steps_are_right_to_a_unit_in_the_last_place(dtyp
         (params, above.astype(np.longdouble) / below),
         (states, np.sqrt(below.astype(np.longdouble))),
     ):
-        assert (abs(found - wanted) <= np.spacing(abs(wanted).astype(dtype))).all()
+        assert (abs(found - wanted) <= 2 * np.spacing(abs(wanted).astype(dtype))).all()
     params[:], states[:] = 0, 1
     step(n // lanes, lanes, p_at, g_at, 1, 0, s_at, 0, h_at)
     assert not states.any()  # the root of 0 is 0

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -179,3 +180,22 @@ def test_commits_are_not_compared_by_nothing(scripts, monkeypatch, capsys):
     here = str(SCRIPTS.parent)
     assert compare_commits.main([here, here, "--cases", "A"]) == 2
     assert "no, not today" in capsys.readouterr().out
+
+
+def test_a_slowdown_is_planted_in_a_copy_of_a_folder(scripts, monkeypatch, tmp_path):
+    compare_commits, timing = scripts("compare_commits"), scripts("peers.measure").Timing([1.0])
+    shutil.copytree(SCRIPTS.parent / "fastnn", tmp_path / "fastnn")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.py")}
+    differ = []
+
+    def compare_all(cases, folders, *_):
+        old, new = ((folder / "fastnn" / "kernels" / "compile.py").read_text() for folder in folders)
+        differ.append(old != new)
+        return int(old != new)
+
+    monkeypatch.setattr(compare_commits, "compare_all", compare_all)
+    monkeypatch.setattr(compare_commits, "time_both", lambda *_: compare_commits.Change(timing, timing))
+    monkeypatch.setattr(compare_commits, "seconds_per_turn", lambda: 1e-9)
+    assert compare_commits.main(["--self-test", str(tmp_path)]) == 0
+    assert differ == [False, True]
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.py")} == before

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from children import run_python
 
 import fastnn
 from fastnn import engine, layout, training
 from fastnn.diagnostics import TrainingWarning, look, rules
+from fastnn.kernels.buffers import N_TOTALS, TOTAL_COST, TOTAL_HITS
 from fastnn.training import Training, _Stop
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{TrainingWarning.__module__}.{TrainingWarning.__name__}")
@@ -94,14 +96,39 @@ def test_a_gradient_in_pieces(n):
         net._engine.gradient(data, n, Clock(clock.looks))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("share", [1.0, 0.1], ids=["dense", "sparse"])
+def test_a_gradient_knows_what_it_saw(share, dtype):
+    given = X if share == 1 else scipy.sparse.csr_matrix(X * np.less(X, share))
+    net = network(dtype=dtype)
+    net.fit(given, Y, epochs=1)
+    net._engine.samples_per_call = 128
+    samples, totals = net._samples(given, Y), np.zeros(N_TOTALS)
+    net._engine.gradient(samples.data, samples.n, totals=totals)
+    wanted = training.evaluate(net._engine, samples)
+    assert totals[TOTAL_COST] == pytest.approx(wanted.cost, rel=1e-14)
+    assert totals[TOTAL_HITS] == wanted.hits > 0
+
+
+def test_lbfgs_goes_over_the_samples_once_for_cost_and_gradient(monkeypatch):
+    pytest.importorskip("scipy")
+    monkeypatch.setattr(engine.Engine, "evaluate", pytest.fail)
+    net = network(dtype="float64")
+    before, history = net.copy(), net.fit(X, Y, 5, len(X), "lbfgs", l2=1e-3)
+    monkeypatch.undo()
+    assert history.train_cost[-1] < before.evaluate(X, Y)["cost"]
+    found = net.evaluate(X, Y)
+    assert (history.train_cost[-1], history.train_accuracy[-1]) == (pytest.approx(found["cost"]), found["accuracy"])
+
+
 def test_lbfgs_looks_at_the_clock_in_a_gradient(monkeypatch):
     pytest.importorskip("scipy")
     net, clock, gradient = network(), Clock(), engine.Engine.gradient
 
-    def counted(self, data, n, between):
+    def counted(self, data, n, between, totals):
         before = clock.looks
         try:
-            return gradient(self, data, n, between)
+            return gradient(self, data, n, between, totals)
         finally:
             assert clock.looks - before == 6
 

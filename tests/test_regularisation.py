@@ -9,6 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 import fastnn
+from fastnn.network import complete_arguments
 from fastnn.regularisation import Wishes, layer_steps
 
 Array = NDArray[Any]
@@ -39,13 +40,11 @@ def mask(step: int, layer: int, places: Array, units: int, dropout: float) -> Ar
 
 def fit(net: fastnn.Network, X: Any, y: Array, wishes: Wishes, **options: Any) -> fastnn.Network:
     """Train in natural order with the engine's settings as they are."""
-    arguments = {"epochs": 1, "batch_size": 10, "optimizer": fastnn.SGD(0.1), "threads": 1, **options}
-    epochs, batch_size, optimizer, threads = (arguments[k] for k in ("epochs", "batch_size", "optimizer", "threads"))
-    request = net._request(
-        X, y, epochs, batch_size, optimizer, 0.0, 0.0, False, None, None, None, (), False, threads
-    )  # fmt: skip
+    more = options.pop("settings", {})
+    given = {"X": X, "y": y, "epochs": 1, "optimizer": fastnn.SGD(0.1), "shuffle": False, "progress": False, **options}
+    request = net._request(complete_arguments(**given))
     layers = layer_steps(wishes, len(net.sizes) - 1)
-    settings = request.settings._replace(layers=layers, seed=SEED, **options.get("settings", {}))
+    settings = request.settings._replace(layers=layers, seed=SEED, **more)
     net._train(request._replace(settings=settings))
     return net
 

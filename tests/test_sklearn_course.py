@@ -249,3 +249,15 @@ def test_nothing_improves_in_the_last_epoch():
         exactly.fit(_X, _CLASSES)
     with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
         exactly.set_params(max_iter=stopped.n_iter_ - 1).fit(_X, _CLASSES)
+
+
+@pytest.mark.parametrize("hidden", [(1,), (3, 17), (31, 33), (100, 1, 65)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-13)])  # of sums of so few squares
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_loss_counts_the_squares_of_all_weights(hidden, dtype, tolerance, threads):
+    """In an epoch of three batches that changes no weight: alpha / (2 n) times three times ||W||^2."""
+    still = {"solver": "sgd", "momentum": 0.0, "learning_rate_init": 1e-35, "batch_size": 32, "max_iter": 1}
+    given = {"hidden_layer_sizes": hidden, "dtype": dtype, "random_state": 0, "threads": threads}
+    plain, penalised = (ours.MLPRegressor(**still, **given, alpha=a).fit(_X, _NUMBERS) for a in (0, 1e9))
+    squares = sum(np.square(W.astype(np.float64)).sum() for W in penalised.coefs_)
+    np.testing.assert_allclose(penalised.loss_ - plain.loss_, 0.5e9 / _N * 3 * squares, rtol=tolerance)

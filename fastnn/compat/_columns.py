@@ -16,7 +16,7 @@ from fastnn.engine import shuffle_as_python
 from fastnn.history import History
 from fastnn.inputs.features import as_is
 from fastnn.inputs.scaling import Scaling
-from fastnn.network import Network
+from fastnn.network import Network, complete_arguments
 from fastnn.optimizers import SGD
 from fastnn.training import packed
 
@@ -215,22 +215,18 @@ class ColumnNetwork:
             features = as_is(samples.X)  # looked at when the pairs were read
         else:
             features = replace(reader, scaling=Scaling.by_number(reader.n_in, 255.0)).features("X", pixels)
-        request = network._request(
+        given = complete_arguments(
             X=packed(reader.answered(features, samples.Y), network.dtype),
             y=None,
             epochs=epochs,
             batch_size=batch_size,
             optimizer=SGD(eta),
             l2=l2,
-            l1=0.0,
             shuffle=shuffle,
-            validation_data=None,
-            sample_weight=None,
-            max_time=None,
             callbacks=[look],
             progress=False,
-            threads=1,
         )
+        request = network._request(given)
         self._trains = True
         try:  # not settled on what Y is: that may change from one call to the next
             network._train(request._replace(reader=None))

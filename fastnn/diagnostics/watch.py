@@ -94,47 +94,47 @@ class Watch:
         self._start: Array | list[Array] = []  # parameters, or weights as a look sees them
         self.has_looked = False
         self._looked = 0  # epochs before the latest look
-        self._between: Callable[[], None] = lambda: None
+
+    # ``between`` is called before every piece of a look, and may raise to end it.
 
     def begin(self, between: Callable[[], None] = lambda: None) -> None:
-        """Note where training starts; ``between`` is called before every piece of a look, and may raise to end it."""
-        self._between = between
+        """Note where training starts."""
         if self._judges and is_wide(self._model, self._data):
             # What is to be seen of the first layer is a small part of it; the sample, which tells which, costs little.
             self._sample = draw(self._model, self._data, self._n, self._among)
-            self._start = self._weights(None)
+            self._start = self._weights(None, between)
         elif self._judges:
             self._start = self._model.engine.params.copy()
         if self._fresh:
-            self.look()
+            self.look(between)
 
-    def after_epochs(self, count: int) -> None:
+    def after_epochs(self, count: int, between: Callable[[], None] = lambda: None) -> None:
         """Look, if training has paid for it, with that of the latest epochs."""
         self.budget.balance += _SHARE_OF_TIME * sum(self._history.seconds[-count:])
         if self._judges and self.budget.balance >= self.budget.price:
-            self.look()
+            self.look(between)
 
-    def finish(self) -> None:
+    def finish(self, between: Callable[[], None] = lambda: None) -> None:
         """Look at what training came to."""
         if self._fresh and self._looked < len(self._history.train_cost):
-            self.look()
+            self.look(between)
 
-    def _weights(self, params: Array | None) -> list[Array]:
+    def _weights(self, params: Array | None, between: Callable[[], None]) -> list[Array]:
         """The layers' weights as a look sees them, now or in a copy of the parameters."""
         columns = self._sample.columns if self._sample else None
-        return self._model.engine.read_all(params, self._between, columns)[0]
+        return self._model.engine.read_all(params, between, columns)[0]
 
-    def look(self) -> None:
+    def look(self, between: Callable[[], None] = lambda: None) -> None:
         """Look and warn, whatever it costs."""
         began, epochs, kinds = time.perf_counter(), len(self._history.train_cost), ["state", "course"]
         self._sample = self._sample or draw(self._model, self._data, self._n, self._among)
         if not self.has_looked:
             self.has_looked = True
             kinds += ["data"] + ["start"] * (epochs == 0 and self._untrained)
-        state = looking.look(self._model, self._sample, self._between)
-        start = self._start if isinstance(self._start, list) else self._weights(self._start)
+        state = looking.look(self._model, self._sample, between)
+        start = self._start if isinstance(self._start, list) else self._weights(self._start, between)
         evidence = Evidence(self._model, self._settings, self._sample, state, start, epochs, self._history)
-        found = judge(evidence, kinds, self._history.findings, self._between)
+        found = judge(evidence, kinds, self._history.findings, between)
         took = time.perf_counter() - began
         self.budget.balance -= took
         self.budget.price = min(took, self.budget.price)

@@ -278,16 +278,7 @@ def resolve(spec: str | Activation, argument: str = "activation") -> Activation:
     >>> activations.resolve("leaky_relu(slope=0.01)").spec
     'leaky_relu'
     """
-    if isinstance(spec, Activation):
-        return spec
-    if not isinstance(spec, str):
-        raise TypeError(
-            f"{argument} must be one of {list(ROWS)} or an object of fastnn.activation(...), "
-            f"got {type(spec).__name__} {spec!r}"
-        )
-    name, given = specs.parse(argument, spec)
-    validation.check_name(argument, name, ROWS)
-    return _bound(name, specs.bind(argument, name, ROWS[name].parameters, given))
+    return spec if isinstance(spec, Activation) else _bound(*specs.named(argument, spec, ROWS, "activation"))
 
 
 def resolve_hidden(given: Any, layers: int) -> tuple[Activation, ...]:

@@ -413,16 +413,7 @@ def resolve(spec: str | Cost, argument: str = "cost") -> Cost:
     >>> costs.resolve("pinball(quantiles=[0.1, 0.9])").units
     (0.1, 0.9)
     """
-    if isinstance(spec, Cost):
-        return spec
-    if not isinstance(spec, str):
-        raise TypeError(
-            f"{argument} must be one of {list(ROWS)} or an object of fastnn.cost(...), "
-            f"got {type(spec).__name__} {spec!r}"
-        )
-    name, given = specs.parse(argument, spec)
-    validation.check_name(argument, name, ROWS)
-    return _bound(name, specs.bind(argument, name, ROWS[name].parameters, given))
+    return spec if isinstance(spec, Cost) else _bound(*specs.named(argument, spec, ROWS, "cost"))
 
 
 def check_pair(cost: Cost, output: Activation, n_out: int) -> None:

@@ -276,8 +276,37 @@ def apply(name: str, *arguments: Any) -> Expression:
     return _node(name, nodes) if simple is None else simple
 
 
+_LOWEST: dict[str, Callable[..., float]] = {
+    "add": lambda x, y: x + y,
+    "multiply": lambda x, y: x * y if min(x, y) >= 0 else -math.inf,
+    "divide": lambda x, y: 0.0 if min(x, y) >= 0 else -math.inf,
+    "maximum": max,
+    "minimum": min,
+    "where": lambda mask, x, y: min(x, y),
+    "absolute": lambda x: max(x, 0.0),
+    "square": lambda x: max(x, 0.0) * max(x, 0.0),
+    "sqrt": lambda x: math.sqrt(max(x, 0.0)),
+    **dict.fromkeys(("exp", "sigmoid", "softplus"), lambda x: 0.0),
+}
+"""Below what an operation's value never is, by the same of its arguments; the others' may be anything."""
+
+
+def _lowest(expression: Expression) -> float:
+    """Below what its value never is, as far as that is plain to see; minus infinity if it is not."""
+    found: dict[Expression, float] = {}
+    for node in in_order([expression]):
+        if node.operation in _LOWEST:
+            found[node] = _LOWEST[node.operation](*(found[argument] for argument in node.arguments))
+        else:
+            found[node] = node.value if node.operation == "number" else -math.inf
+    return found[expression]
+
+
 def power(base: Expression, exponent: float) -> Expression:
-    """``base ** exponent`` for a number; with an exponent that is not whole for ``base >= 0``."""
+    """``base ** exponent`` for a number; with an exponent that is not whole for ``base >= 0``.
+
+    Where the base can be seen to be 0 at the lowest, the power is 0 there, and so is its derivative if that is finite.
+    """
     if isinstance(exponent, (Expression, bool)) or not isinstance(exponent, numbers.Real):
         _unknown("a power whose exponent is no number (ops.exp(y * ops.log(x)) is x ** y for x > 0)")
     if exponent < 0:
@@ -289,7 +318,12 @@ def power(base: Expression, exponent: float) -> Expression:
             rest >>= 1
             square = apply("square", square) if rest else square
         return result
-    return apply("sqrt", base) if exponent == 0.5 else apply("exp", exponent * apply("log", base))
+    if exponent == 0.5:
+        return apply("sqrt", base)
+    result = apply("exp", exponent * apply("log", base))
+    if exponent > 1 and _lowest(base) == 0:  # at 0 the derivative of that is 0 times infinity
+        return apply("where", base > 0, result, apply("square", base))  # which is flat, too, and lets NaN through
+    return result
 
 
 def in_order(expressions: Iterable[Expression]) -> list[Expression]:

@@ -234,6 +234,9 @@ erf: Callable[..., Any] = _function("erf")
 def power(x: Any, exponent: float) -> Any:
     """``x ** exponent`` for a number ``exponent``; with one that is not whole for x >= 0.
 
+    In a formula x may also become 0 with an exponent above 1 if x is plainly never negative, such as
+    ``abs(z) ** 1.5``. Below 1 the derivative at 0 is infinite: keep x away from it, by ``ops.maximum(x, 1e-6)``.
+
     Parameters
     ----------
     x : Expression, number or array

@@ -83,6 +83,18 @@ def bind(argument: str, name: str, known: Mapping[str, Parameter], given: Mappin
     )
 
 
+def named(argument: str, spec: Any, rows: Mapping[str, Any], maker: str) -> tuple[str, Parameters]:
+    """The row that a spec names, with all its parameters, checked; ``maker`` is what makes such rows for users."""
+    if not isinstance(spec, str):
+        raise TypeError(
+            f"{argument} must be one of {list(rows)} or an object of fastnn.{maker}(...), "
+            f"got {type(spec).__name__} {spec!r}"
+        )
+    name, given = parse(argument, spec)
+    validation.check_name(argument, name, rows)
+    return name, bind(argument, name, rows[name].parameters, given)
+
+
 def _shown(value: Value) -> str:
     return f"[{', '.join(map(repr, value))}]" if isinstance(value, tuple) else repr(value)
 

@@ -74,6 +74,7 @@ class Lists(NamedTuple):
 
 
 SAMPLES_PER_LIST = 2  # at most
+BITS_PER_WORD = 16  # of packed samples; blocks of inputs begin with a word
 LIST_TAIL = 8  # entries that add nothing, at the end of a list
 LIST_SLACK = 16 + LIST_TAIL  # room behind a block's list for a register of rubbish and the tail
 
@@ -92,10 +93,12 @@ class Code(NamedTuple):
     update_lists: int
     drop_sparse: int
     list_scaled: int
+    list_packed: int
     whole_batch: int
     limit_norms: int
     split_gradient: int
     fold_scale: int
+    sum_squares: int
 
 
 class Net(NamedTuple):
@@ -136,6 +139,10 @@ class Data(NamedTuple):
     classify: int  # whether argmax hits are worth counting
     blocks: int  # into which the inputs are cut where zeros are skipped, see lists.py; 0 where they are not
     most_entries: int  # that a sample of a CSR matrix has; 0 for dense data
+    # Samples that are packed have their numbers that are not zero in ``features``, see packing.py.
+    bits: Bytes  # flat (n * row_bytes): which inputs are not zero, the first one in the lowest bit
+    row_bytes: int
+    firsts: Int64s  # (n + 1,): where a sample's numbers begin
 
 
 class Batches(NamedTuple):
@@ -179,6 +186,7 @@ class Stepper(NamedTuple):
     clip_norm: float  # the largest norm of the whole gradient
     whole: int  # whether the gradient is kept in memory, and stepped by when it is complete
     limited: int  # whether some layer has a ``max_norm``
+    tallied: int  # whether the squares of all weights before every step are wanted
     average: int  # where in ``state`` a mean of the weights over the steps begins; negative where there is none
     shrink: Float64s  # (1,) factor between a sparse first layer's weights and what is stored, see epoch.run
     in_place: int  # whether a sparse first layer's gradient goes straight into the weights
@@ -217,4 +225,5 @@ PARTS = 4
 TOTAL_COST = 0  # over samples
 TOTAL_HITS = 1  # samples whose largest output is the target's
 TOTAL_BATCHES = 2  # batches completed
+TOTAL_SQUARES = 3  # of the weights before every step, each step's times the last of its numbers; where that is wanted
 N_TOTALS = 32  # four cache lines: every thread has ``totals`` of its own

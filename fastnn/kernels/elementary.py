@@ -117,10 +117,35 @@ def general_log1p(x: Vector) -> Vector:
     return where(x.equal(math.inf), math.inf, where(x > -1.0, found, natural_log(u)))
 
 
+def _reciprocal(y: Vector) -> Vector | None:
+    """``1 / y`` by AVX-512's estimate, right to 14 bits, and a step of Newton's method; None where there is none."""
+    r = estimate("rcp14", y)
+    return None if r is None else fma(r, fma(-y, r, y.lift(1.0)), r)
+
+
+def quotient(x: Vector, y: Vector) -> Vector:
+    """``x / y``, right to a unit in the last place where y and 1/y are normal numbers; NaN where y is 0 or infinite.
+
+    With AVX-512, whose division of 16 numbers keeps its unit busy for 16 cycles, by 1/y, and the product corrected by
+    what it leaves.
+    """
+    r = _reciprocal(y)
+    if r is None:
+        return x / y
+    q = x * r
+    return fma(fma(-y, q, x), r, q)
+
+
+def near_quotient(x: Vector, y: Vector) -> Vector:
+    """The same without the correction, right to two units."""
+    r = _reciprocal(y)
+    return x / y if r is None else x * r
+
+
 def sigmoid(z: Vector) -> Vector:
     """``1 / (1 + exp(-z))``."""
     e = exp_nonpositive(-abs(z))
-    return where(z > 0.0, 1.0, e) / (e + 1.0)
+    return quotient(where(z > 0.0, 1.0, e), e + 1.0)
 
 
 def tanh(z: Vector) -> Vector:
@@ -131,8 +156,8 @@ def tanh(z: Vector) -> Vector:
     taylor, scale = _taylor_expm1(r), power_of_two(n)
     less_one = fma(taylor, scale, scale - 1.0)  # E - 1
     large = x < -2.0
-    quotient = where(large, 2.0 * (taylor * scale + scale), -less_one) / (less_one + 2.0)
-    return where(large, 1.0 - quotient, quotient).call("copysign", z)
+    share = quotient(where(large, 2.0 * (taylor * scale + scale), -less_one), less_one + 2.0)
+    return where(large, 1.0 - share, share).call("copysign", z)
 
 
 def softplus(z: Vector) -> Vector:
@@ -209,33 +234,20 @@ def minimum(x: Vector, y: Vector) -> Vector:
     return where(x.builder.fcmp_unordered("<", x.value, y.value), x, y)
 
 
-def quotient(x: Vector, y: Vector) -> Vector:
-    """``x / y``, right to a unit in the last place where y and 1/y are normal numbers; NaN where y is 0 or infinite.
-
-    With AVX-512, whose division of 16 numbers keeps its unit busy for 16 cycles, by an estimate of 1/y that is right to
-    14 bits: one step of Newton's method, and the product corrected by what it leaves.
-    """
-    r = estimate("rcp14", y)
-    if r is None:
-        return x / y
-    r = fma(r, fma(-y, r, y.lift(1.0)), r)
-    q = x * r
-    return fma(fma(-y, q, x), r, q)
-
-
 def root(x: Vector) -> Vector:
-    """``sqrt(x)``, right to a unit in the last place for normal x; NaN where x is infinite or below 0.
+    """``sqrt(x)``, right to two units in the last place for normal x, 0 for 0; NaN where x is infinite or below 0.
 
-    With AVX-512 by an estimate of 1/sqrt(x), as ``quotient``: x / sqrt(x) and 1/(2 sqrt(x)) by one step of Newton's
-    method, and the root corrected by what its square leaves.
+    With AVX-512 by an estimate y of 1/sqrt(x), and a step of Newton's method for ``g = x y``.
     """
     y = estimate("rsqrt14", x)
     if y is None:
         return x.call("sqrt")
-    g, h = x * y, y * 0.5
-    left = fma(-g, h, x.lift(0.5))
-    g, h = fma(g, left, g), fma(h, left, h)
-    return where(x.equal(0.0), x, fma(fma(-g, g, x), h, g))
+    y = where(y > _LARGEST_ESTIMATE, _LARGEST_ESTIMATE, y)  # of 0, infinite
+    g = x * y
+    return fma(g, fma(-g, y * 0.5, x.lift(0.5)), g)
+
+
+_LARGEST_ESTIMATE = 1e19  # 1/sqrt(x) of the smallest normal number of float32 is below
 
 
 class _Product(Vector):
@@ -291,7 +303,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 """Code for every operation of ``fastnn.formulas.operations``."""
 
-STEP_OPERATIONS = {**OPERATIONS, "divide": quotient, "sqrt": root}
+STEP_OPERATIONS = {**OPERATIONS, "divide": near_quotient, "sqrt": root}
 """The same for optimizers, which divide and take roots for every parameter, and of numbers that are no extremes."""
 
 

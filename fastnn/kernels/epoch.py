@@ -35,6 +35,7 @@ from fastnn.kernels.buffers import (
     N_TOTALS,
     TOTAL_BATCHES,
     TOTAL_COST,
+    TOTAL_SQUARES,
     Batches,
     Data,
     Net,
@@ -56,6 +57,7 @@ from fastnn.kernels.forward import (
 from fastnn.kernels.input_scale import fold_scale, split_gradient
 from fastnn.kernels.lists import Inputs, group_of, list_inputs, list_scaled
 from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure, softmax_block
+from fastnn.kernels.packing import list_packed, pack
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
 from fastnn.kernels.rows import gather_input, sample_at
@@ -63,7 +65,7 @@ from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
 from fastnn.kernels.sparse import join_sums, my_blocks, scale_weights, sum_lists, update_sparse
 from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
-from fastnn.kernels.update import limit_columns, step_layer, update_layer
+from fastnn.kernels.update import layer_squares, limit_columns, step_layer, update_layer
 
 PREDICT, EVALUATE, TRAIN = range(3)
 SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before they lose range
@@ -349,6 +351,18 @@ def limit_norms(net: Net, stepper: Stepper, share: float, team: Team) -> None:
 call_limit_norms = caller(limit_norms)
 
 
+@stage
+def sum_squares(net: Net) -> float:
+    """``||W||^2`` over all layers."""
+    total = 0.0
+    for index in range(net.depth):
+        total += layer_squares(net, net.layers[index])
+    return total
+
+
+call_sum_squares = caller(sum_squares)
+
+
 @inlined
 def key_of(batches, batch):
     """The key of a batch's dropout; 0 where nothing is dropped."""
@@ -422,6 +436,9 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
     for batch in range(batches.first, batches.last):
         samples = min(batches.size, batches.epoch - first)
         prepare_step(batches, batch, stepper)
+        squares = 0.0
+        if stepper.tallied and team.member == 0:
+            squares = call_sum_squares(net.code.sum_squares, net)
         if not stepper.whole:
             cost = run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals)
         else:
@@ -441,6 +458,8 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
             wait_for_all(team)
         totals[TOTAL_COST] += cost
         totals[TOTAL_BATCHES] += 1
+        if stepper.tallied:
+            totals[TOTAL_SQUARES] += squares * numbers_of(batches, batch)[batches.numbers - 1]
         first += samples
         if first == batches.epoch:
             write_out_shrink(net, stepper, team)
@@ -541,9 +560,9 @@ def apply_cost(net: Net, samples: int, out: Float64s) -> None:
 PIECES = {
     piece.name: piece
     for piece in (
-        *(first_dense, list_scaled, drop_sparse, first_sparse, by_rows, update_dense, update_lists),
-        *(whole_batch, split_gradient, fold_scale, limit_norms),
-        *(run, gradient, evaluate, predict, apply_softmax, apply_cost),
+        *(first_dense, list_scaled, list_packed, drop_sparse, first_sparse, by_rows, update_dense, update_lists),
+        *(whole_batch, split_gradient, fold_scale, limit_norms, sum_squares),
+        *(run, gradient, evaluate, predict, apply_softmax, apply_cost, pack),
     )
 }
 """All that is compiled by itself, by name."""

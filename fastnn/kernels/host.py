@@ -64,6 +64,9 @@ WIDTH = _chosen_width()
 REGISTERS = 32 if WIDTH == 16 or ARM else 16
 """Vector registers."""
 
+CAN_EXPAND = WIDTH == 16
+"""Whether packed numbers are put back to their lanes in one instruction."""
+
 PANEL_VECTORS = 2
 """Registers side by side in one row of a tile, and so the width of a weight panel."""
 

@@ -79,7 +79,7 @@ def count_at(lists, row, block):
     return block * lists.count_stride + row
 
 
-def _append(builder, keep, columns):
+def append_kept(builder, keep, columns):
     """Write the lanes under the mask ``keep`` of every ``(vector, pointer)`` to the front of the pointer's list.
 
     Returns how many. Whole registers are written; what lies past the count is rubbish.
@@ -106,7 +106,7 @@ def _compress(builder, data, keep):
     return builder.call(function, [data, ir.Constant(data.type, None), keep])
 
 
-def _count_from(builder, first, lanes, step=1):
+def numbers_from(builder, first, lanes, step=1):
     """``step * (first, first + 1, ...)``, one 32-bit number per lane."""
     numbers = ir.VectorType(_I32, lanes)
     empty = ir.Constant(numbers, ir.Undefined)
@@ -151,11 +151,11 @@ def append_nonzero(_, values, factor, sources, i, number, work, indices, place, 
         for row in rows[1:]:
             keep = builder.or_(keep, builder.fcmp_unordered("!=", row.value, zero))
         index_pointer = element_pointer(builder, kinds[6], args[6], builder.add(numbers, args[8]))
-        columns = [(_count_from(builder, args[4], vector.lanes), index_pointer)]
+        columns = [(numbers_from(builder, args[4], vector.lanes), index_pointer)]
         for k, row in enumerate(rows):
             target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[8])
             columns.append((row.value, element_pointer(builder, kinds[5], args[5], target)))
-        return _append(builder, keep, columns)
+        return append_kept(builder, keep, columns)
 
     return types.int64(values, factor, sources, i, number, work, indices, place, types.int64), codegen
 
@@ -183,7 +183,7 @@ def append_nonzero_bytes(_, pixels, sources, i, number, indices, at):
         wide = ir.VectorType(_I32, WIDTH)
         pointers = _elements(builder, signature.args[0], args[0], args[1], args[2])
         bits = _BYTE * len(pointers)
-        entry, seen = _count_from(builder, args[3], WIDTH, 1 << bits), wide([0] * WIDTH)
+        entry, seen = numbers_from(builder, args[3], WIDTH, 1 << bits), wide([0] * WIDTH)
         for k, pointer in enumerate(pointers):
             packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, WIDTH).as_pointer()))
             packed.align = 1
@@ -191,7 +191,7 @@ def append_nonzero_bytes(_, pixels, sources, i, number, indices, at):
             seen = builder.or_(seen, value)
             entry = builder.or_(entry, builder.shl(value, wide([_BYTE * k] * WIDTH)))
         keep = builder.icmp_unsigned("!=", seen, wide([0] * WIDTH))
-        return _append(builder, keep, [(entry, element_pointer(builder, signature.args[4], *args[4:]))])
+        return append_kept(builder, keep, [(entry, element_pointer(builder, signature.args[4], *args[4:]))])
 
     return types.int64(pixels, sources, i, number, indices, types.int64), codegen
 
@@ -279,7 +279,7 @@ def list_scaled(
     return list_numbers(data.pixels, data.factor, (sample * n_in, other * n_in), inputs, work, indices, place)
 
 
-call_list_scaled = caller(list_scaled)
+call_list_stage = caller(list_scaled)
 
 
 @kernel
@@ -373,10 +373,10 @@ def list_pair(data, sample, other, samples, row, layer, net, blocks):
     lists, n_in, work, indices = net.lists, layer.n_in, net.work, net.lists.indices
     for block in range(blocks.first, blocks.end):
         inputs, place = block_inputs(lists, block, n_in), list_place(lists, layer, row, block)
-        if data.factor:
-            count = call_list_scaled(
-                net.code.list_scaled, net, data, sample, other, samples, inputs.first, inputs.end, place.numbers,
-                place.at, place.stride,
+        if data.factor or data.bits:
+            code = net.code.list_packed if data.bits else net.code.list_scaled
+            count = call_list_stage(
+                code, net, data, sample, other, samples, inputs.first, inputs.end, place.numbers, place.at, place.stride
             )  # fmt: skip
         elif samples == 1:
             count = list_dense(data, (sample * n_in,), inputs, work, indices, place)

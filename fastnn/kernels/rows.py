@@ -113,12 +113,17 @@ def fetch_lines(stretch, first):
 
 @kernel
 def stretch_of(data, sample, n_in, inputs):
-    """Where some inputs of a sample lie, or all entries of a CSR matrix's: to be fetched, line by line.
+    """Where some inputs of a sample lie, or all entries of a sparse or packed one: to be fetched, line by line.
 
     The rest of it is fetched here.
     """
     fetch_label(data, sample)
     start, end = sample * n_in + inputs.first, sample * n_in + inputs.end
+    if data.bits:
+        start, end = data.firsts[sample], data.firsts[sample + 1]
+        for byte in range(sample * data.row_bytes, (sample + 1) * data.row_bytes, CACHE_LINE):
+            prefetch(data.bits, byte)
+        prefetch(data.bits, (sample + 1) * data.row_bytes - 1)
     if data.starts:
         start, end = data.starts[sample], data.starts[sample + 1]
         for i in range(start, end, CACHE_LINE // 4):

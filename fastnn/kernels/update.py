@@ -1,5 +1,7 @@
 """Stepping a layer: by the gradient of a batch, fused with the step, or by a gradient in memory."""
 
+import numpy as np
+
 from fastnn.kernels.buffers import HYPER_SIZE
 from fastnn.kernels.compile import kernel
 from fastnn.kernels.elementary import if_larger
@@ -112,3 +114,20 @@ def limit_columns(net, layer, column, stepper, share):
                 mean = load(stepper.state, stepper.average + i)
                 change = w * factor - w
                 store(stepper.state, stepper.average + i, multiply_add(splat(params, share), change, mean))
+
+
+@kernel
+def layer_squares(net, layer):
+    """``||W||^2`` of one layer without its biases; every second register goes to a sum of its own."""
+    params, lanes, total = net.params, lane_count(net.params), 0.0
+    for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
+        at, size = weights_at(layer, lanes, 0, column), layer.n_in * panel_width(layer, lanes, column)
+        even = odd = splat(params, 0)
+        for i in range(at, at + size - lanes, 2 * lanes):
+            w, following = load(params, i), load(params, i + lanes)
+            even, odd = multiply_add(w, w, even), multiply_add(following, following, odd)
+        if size % (2 * lanes) != 0:
+            w = load(params, at + size - lanes)
+            even = multiply_add(w, w, even)
+        total += np.float64(lane_sum(even + odd))
+    return total

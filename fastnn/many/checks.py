@@ -1,7 +1,6 @@
 """Checks of what is passed in for several networks at once."""
 
 import copy
-import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,16 +9,12 @@ from numpy.typing import NDArray
 
 from fastnn import validation
 from fastnn.callbacks import EarlyStopping
-from fastnn.network import Network
+from fastnn.network import FIT_DEFAULTS, Network
 
 OWN_ARGUMENTS = ("X", "y", "max_time", "progress")
 """Arguments of ``fit`` that concern all networks together."""
 DATA_ARGUMENTS = ("sample_weight", "class_weight", "validation_data")
 """Arguments of ``fit`` that are data, too."""
-_DATA = ("self", "X", "y", "stream")
-FIT_DEFAULTS = {
-    name: part.default for name, part in inspect.signature(Network.fit).parameters.items() if name not in _DATA
-}
 
 
 class Each(tuple[Any, ...]):

@@ -23,7 +23,7 @@ from fastnn.history import History
 from fastnn.inputs.reader import Reader
 from fastnn.many import checks
 from fastnn.many.clients import check_client, is_dask_client, scatter
-from fastnn.network import Network
+from fastnn.network import FIT_DEFAULTS, Network, complete_arguments
 from fastnn.training import Company, DivergenceError, Samples
 
 _TRIES = 3
@@ -31,7 +31,7 @@ _TRIES = 3
 _ABOUT_ALL = {"sample_weight", "class_weight", "threads", "progress", "schedule", "drop_last"}
 _ABOUT_ALL |= {"validation_split", "metrics"}
 
-_PASSED_ON = [name for name in checks.FIT_DEFAULTS if name not in _ABOUT_ALL]
+_PASSED_ON = [name for name in FIT_DEFAULTS if name not in _ABOUT_ALL]
 
 
 class _Stretch(NamedTuple):
@@ -78,7 +78,7 @@ def _train(samples: Samples, network: Network, stretch: _Stretch) -> _Copy:
     rows: NDArray[np.int64] = np.array_split(order, stretch.slices)[stretch.number].astype(np.int64)
     data = Samples(samples.data, len(rows), rows)
     own = {"X": data, "y": None, "epochs": 1, "shuffle": False, "progress": False}
-    request = network._request(**{**checks.FIT_DEFAULTS, **stretch.arguments, **own})
+    request = network._request(complete_arguments(**{**stretch.arguments, **own}))
     company = Company(threading.Event(), cores=1, looks=False)
     history = network._train(request._replace(settings=request.settings._replace(company=company)))
     return _Copy(network._to_record(), len(rows), history.train_cost[0], history.train_accuracy[0])

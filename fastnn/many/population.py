@@ -16,7 +16,7 @@ from fastnn.inputs.reader import Reader
 from fastnn.inputs.tables import count_samples, cut_samples
 from fastnn.kernels.buffers import Data
 from fastnn.many import checks
-from fastnn.network import Network
+from fastnn.network import Network, complete_arguments
 from fastnn.splitting import weighed
 from fastnn.training import Company, FitRequest, Samples
 
@@ -55,7 +55,8 @@ class Member(NamedTuple):
         data = dict.fromkeys(checks.DATA_ARGUMENTS)
         own = {"X": self.train.samples(datasets), "validation_data": held_out, "max_time": None, "progress": False}
         own["validation_split"] = None
-        request = self.network._request(**{**self.arguments, **data, "y": None, **own}, reader=self.reader)
+        given = complete_arguments(**{**self.arguments, **data, "y": None, **own})
+        request = self.network._request(given, reader=self.reader)
         settings = request.settings._replace(max_time=seconds, company=company)
         return request._replace(settings=settings, split=self.arguments["validation_split"] is not None)
 

@@ -18,7 +18,7 @@ from fastnn.inputs.tables import count_samples
 from fastnn.many import checks
 from fastnn.many.ensemble import Ensemble
 from fastnn.many.fit import fit_many
-from fastnn.network import Network
+from fastnn.network import FIT_DEFAULTS, Network
 
 Rows = NDArray[np.int64]
 
@@ -390,7 +390,7 @@ def _draw(space: Mapping[str, Any], generator: np.random.Generator) -> dict[str,
 
 def _built(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What is for ``make_network``."""
-    return {name: value for name, value in settings.items() if name not in checks.FIT_DEFAULTS}
+    return {name: value for name, value in settings.items() if name not in FIT_DEFAULTS}
 
 
 class _Race:
@@ -426,7 +426,7 @@ class _Race:
         return sorted(self._trials, key=place)
 
     def _train(self, trials: Sequence[Trial], epochs: int, max_time: float | None) -> None:
-        names = [name for name in trials[0].settings if name in checks.FIT_DEFAULTS]
+        names = [name for name in trials[0].settings if name in FIT_DEFAULTS]
         own: dict[str, Any] = {name: checks.each(trial.settings[name] for trial in trials) for name in names}
         results = fit_many(
             [trial.network for trial in trials],

@@ -30,7 +30,7 @@ from fastnn.formulas.schedules import Schedule
 from fastnn.network import Network
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.sklearn import _lbfgs
-from fastnn.sklearn._engine import Dataset, FullBatch, Order, Plan, forget_steps, train
+from fastnn.sklearn._engine import Dataset, Order, Plan, forget_steps, full_batch, train
 from fastnn.sklearn._epochs import Curve, EpochEnd, SameShuffle
 from fastnn.sklearn._mirror import Mirror, Shape
 from fastnn.sklearn._names import SOLVERS, Loss, draws_narrowly, engine_output, hidden_activations, known_activations
@@ -269,15 +269,15 @@ class BaseMLP(BaseEstimator):
 
     def _fit_lbfgs(self, checked: Checked) -> None:
         # In float64 whatever the data are, as SciPy works in it.
-        coefs, intercepts = ([a.astype(np.float64) for a in layers] for layers in (self.coefs_, self.intercepts_))
-        self.coefs_, self.intercepts_ = coefs, intercepts
+        self.coefs_ = [W.astype(np.float64) for W in self.coefs_]
+        self.intercepts_ = [b.astype(np.float64) for b in self.intercepts_]
         data = _emphasised(checked.data, checked.emphasis)
-        batch = FullBatch(self._network(), data)
         left_out = self._left_out(data)
         constant = 0.0 if left_out is None else float(np.average(left_out, weights=data.sample_weight))
-        objective = _lbfgs.Objective(batch, self._sizes(), self.alpha, self._cost_share, constant)
+        mean = full_batch(self._network(), data, self.alpha)
+        objective = _lbfgs.Objective(mean, data.n / data.weight, self._cost_share, constant)
         limits = _lbfgs.Limits(self.max_iter, self.max_fun, self.tol)
-        found = _lbfgs.minimize(objective, coefs, intercepts, limits)
+        found = _lbfgs.minimize(objective, limits)
         self._mirror = Mirror()
         self.coefs_, self.intercepts_, self.loss_, self.n_iter_ = found
 
@@ -306,7 +306,8 @@ class BaseMLP(BaseEstimator):
             steps=self._optimizer,
             order=order,
             max_time=self.max_time,
-            callbacks=(end, *self.callbacks),
+            account=end,
+            callbacks=self.callbacks,
             threads=self.threads,
             schedule=self.learning_rate if isinstance(self.learning_rate, Schedule) else None,
             dropout=self.dropout,

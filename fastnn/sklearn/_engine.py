@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import diagnostics, training, validation
-from fastnn.engine import Penalty, pack_data
+from fastnn import diagnostics, lbfgs, validation
+from fastnn.engine import pack_data
 from fastnn.formulas.schedules import Schedule
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.sklearn._steps import Epoch, Steps
-from fastnn.training import FitRequest, FitSettings, Samples
+from fastnn.training import Account, FitRequest, FitSettings, Samples
 from fastnn.validation import Targets
 
 Array = NDArray[Any]
@@ -32,6 +32,11 @@ class Dataset(NamedTuple):
         """Number of samples."""
         return int(self.X.shape[0])
 
+    @property
+    def weight(self) -> float:
+        """Of all samples."""
+        return float(self.n if self.sample_weight is None else self.sample_weight.sum())
+
 
 class Plan(NamedTuple):
     """How to train."""
@@ -42,6 +47,7 @@ class Plan(NamedTuple):
     steps: Steps
     order: "Order"
     max_time: float | None
+    account: Account
     callbacks: tuple[Callable[[Network, History], Any], ...]
     threads: Any
     schedule: Schedule | None
@@ -82,6 +88,11 @@ class Order:
         self.weights: Array | None = None
 
     @property
+    def is_alike(self) -> bool:
+        """Whether batches weigh the same in every epoch."""
+        return self._given is None
+
+    @property
     def shares(self) -> Array:
         """How often a batch's weighted mean counts for each of its weights."""
         return self._samples / self.sums
@@ -106,14 +117,6 @@ class Order:
 def forget_steps(network: Network, steps: Steps) -> None:
     """Begin with an optimizer that remembers nothing."""
     network._engine.memory = network._engine.fresh_memory(steps.kernel, steps.start)
-
-
-def take_squares(network: Network) -> float:
-    """The sum of ``share ||W||^2`` over the steps since the last time, each with the weights before it."""
-    squares = network._engine.state_buffers()[-1]
-    total = float(squares.sum(dtype=np.float64))
-    squares[:] = 0
-    return total
 
 
 def _pack(network: Network, data: Dataset) -> Samples:
@@ -149,15 +152,16 @@ def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan)
         epochs=plan.epochs,
         batch_sizes=validation.check_batch_size(plan.batch_size, data.n),
         optimizer=steps,
-        penalty=Penalty(0.0, 0.0),  # the steps have one of their own for every batch
         order=order,
         max_time=math.inf if plan.max_time is None else plan.max_time,
         callbacks=plan.callbacks,
         progress=False,
         threads=validation.check_threads(plan.threads),
+        # Without a penalty: the steps have one of their own for every batch.
         layers=layer_steps(Wishes(dropout=plan.dropout), len(network.sizes) - 1),
         schedule=plan.schedule,
         seed=plan.seed,
+        account=plan.account,
     )
     settings = network._check_monitors(settings, samples, held, None)
     network._budget = diagnostics.Budget(-math.inf)  # which no look can be paid from, and so nothing warns
@@ -167,34 +171,7 @@ def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan)
         network._settings = diagnostics.Settings.of(steps.to_engine(), plan.batch_size, plan.alpha / plan.batch_size)
 
 
-class FullBatch:
-    """Cost and gradient over all samples, for methods that want nothing else.
-
-    Parameters
-    ----------
-    network : Network
-        Its parameters are set again and again.
-    data : Dataset
-        The samples.
-    """
-
-    def __init__(self, network: Network, data: Dataset) -> None:
-        self._engine = network._engine
-        self._samples = _pack(network, data)
-        self.weight = float(data.n if data.sample_weight is None else data.sample_weight.sum())  # of all samples
-        self._share = data.n / self.weight
-
-    def measure(self, coefs: list[Array], intercepts: list[Array]) -> tuple[float, list[tuple[Array, Array]]]:
-        """Weighted mean of the cost, and its gradient by coefs (n_in, n_out) and intercepts for every layer."""
-        engine = self._engine
-        for i, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
-            engine.write(i, W.T, b)
-        cost = training.evaluate(engine, self._samples).cost / self._samples.n
-        buffer = engine.gradient(self._samples.data, self._samples.n)
-        layers = zip(*engine.read_all(buffer), strict=True)
-        return cost * self._share, [(dW.T * self._share, db * self._share) for dW, db in layers]
-
-
-def sum_of_squares(coefs: list[Array]) -> float:
-    """``||W||^2`` over all layers."""
-    return float(sum(np.square(W).sum() for W in coefs))  # np.vdot would wake up threads beside ours
+def full_batch(network: Network, data: Dataset, alpha: float) -> lbfgs.Objective:
+    """Mean over all n samples of weight times cost, plus ``alpha / (2 n) ||W||^2``, of the network's parameters."""
+    samples = _pack(network, data)
+    return lbfgs.Objective(network._engine, samples.data, samples.n, [alpha / samples.n] * (len(network.sizes) - 1))

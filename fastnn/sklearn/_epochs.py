@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fastnn.history import History
 from fastnn.network import Network
-from fastnn.sklearn._engine import Order, take_squares
+from fastnn.sklearn._engine import Order
 from fastnn.sklearn._steps import Steps
 
 Array = NDArray[Any]
@@ -45,11 +45,11 @@ class Curve(NamedTuple):
     constants: Array | None  # (n,) what the cost of a sample leaves out
     held_out_constant: float
 
-    def loss(self, network: Network, history: History) -> float:
-        """Of the latest epoch; to be asked once for each."""
-        penalty = 0.5 * self.alpha * take_squares(network) / self.order.size
+    def loss(self, cost: float, squares: float) -> float:
+        """Of an epoch with the engine's mean cost; ``squares`` is the sum of ``share ||W||^2`` over its steps."""
+        penalty = 0.5 * self.alpha * squares / self.order.size
         constant = 0.0 if self.constants is None else self.order.mean(self.constants)
-        return self.cost_share * history.train_cost[-1] + constant + penalty
+        return self.cost_share * cost + constant + penalty
 
     def validation_loss(self, history: History) -> float | None:
         """Of the latest epoch, without the penalty; None where nothing is held out."""
@@ -57,7 +57,7 @@ class Curve(NamedTuple):
 
 
 class EpochEnd:
-    """The callback that keeps an estimator's account.
+    """Keeps an estimator's account.
 
     Parameters
     ----------
@@ -75,13 +75,28 @@ class EpochEnd:
         self._estimator, self._steps, self._curve, self._score = estimator, steps, curve, score
         self.stopped = False
 
-    def __call__(self, network: Network, history: History) -> bool:
-        """Look at the latest epoch; True stops training."""
+    def quiet(self) -> float:
+        """For how many epochs to come, at least 1, nobody has to look in between: nothing can happen before the last.
+
+        Training ends, or goes on with a smaller learning rate, after more than ``n_iter_no_change`` epochs in vain.
+        """
+        if self._score is not None or not (self._steps.is_steady and self._curve.order.is_alike):
+            return 1
+        left: float = self._estimator.n_iter_no_change + 1 - self._estimator._no_improvement_count
+        return max(1, left)
+
+    def after_epochs(self, network: Network, history: History, squares: list[float]) -> bool:
+        """Look at the latest epochs; True stops training."""
+        for cost, each in zip(history.train_cost[-len(squares) :], squares, strict=True):
+            self._after_epoch(network, history, self._curve.loss(cost, each))
+        return self.stopped
+
+    def _after_epoch(self, network: Network, history: History, loss: float) -> None:
         estimator = self._estimator
         estimator.n_iter_ += 1
         estimator.t_ += self._curve.order.size
-        estimator.loss_ = self._curve.loss(network, history)
-        estimator.loss_curve_.append(estimator.loss_)
+        estimator.loss_ = loss
+        estimator.loss_curve_.append(loss)
         validation_loss = self._curve.validation_loss(history)
         if validation_loss is not None:
             estimator.validation_loss_curve_.append(validation_loss)
@@ -93,7 +108,6 @@ class EpochEnd:
         self._steps.end_epoch(estimator.t_)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
             self._stagnate()
-        return self.stopped
 
     def _say(self, text: str) -> None:
         if self._estimator.verbose:

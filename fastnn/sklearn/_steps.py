@@ -56,24 +56,23 @@ def _rule(name: str) -> Rule:
 
 @cache
 def _penalised(rule: Rule) -> Rule:
-    """The same with ``decay p`` added to the gradient of weights, and one more state for the loss curve.
+    """The same with ``decay p`` added to the gradient of weights, and a last number that no equation has.
 
-    That is the sum over the steps of ``share p^2`` before the step.
+    By that share the squares of the weights before the step count in the loss curve.
     """
-    p, decay, share = (expressions.variable(name) for name in ("p", "decay", "share"))
-    g = expressions.variable("g") + decay * p
+    g = expressions.variable("g") + expressions.variable("decay") * expressions.variable("p")
     stepped = (expressions.substitute(expression, {"g": g}) for expression in rule.expressions)
     return Rule(
         f"{rule.name}_penalised",
-        (*rule.states, "squares"),
+        rule.states,
         (*rule.numbers, "decay", "share"),
         (*rule.weights_only, "decay", "share"),
-        (*stepped, expressions.variable("squares") + share * ops.square(p)),
+        tuple(stepped),
     )
 
 
 class Epoch(NamedTuple):
-    """What the steps of an epoch go by."""
+    """What the steps of an epoch go by, or of several that are alike."""
 
     first: int  # steps taken before it
     shares: Array  # how often the squares of every batch count
@@ -83,8 +82,8 @@ class Epoch(NamedTuple):
 class Steps(Optimizer):
     """What the engine reads of an optimizer, with numbers that may change from epoch to epoch.
 
-    The penalty of a batch depends on what it weighs, and the loss curve has it, with the weights before every step. So
-    both are part of the equations.
+    The penalty of a batch depends on what it weighs, so it is part of the equations. The loss curve has it too, with
+    the weights before every step.
 
     Attributes
     ----------
@@ -93,7 +92,7 @@ class Steps(Optimizer):
     """
 
     def __init__(self, rule: Rule, start: tuple[float, ...], learning_rate: float) -> None:
-        self._rule, self._start, self.learning_rate = _penalised(rule), (*start, 0.0), float(learning_rate)
+        self._rule, self._start, self.learning_rate = _penalised(rule), start, float(learning_rate)
         self._epoch = Epoch(0, np.zeros(1), np.zeros(1))
 
     @property
@@ -126,7 +125,7 @@ class Steps(Optimizer):
         table = np.empty((t.size, len(self.rule.numbers)))
         table[:, :-2] = self._own_numbers(t, np.full(t.size, self.learning_rate if rates is None else rates))
         first, shares, decays = self._epoch
-        batch = np.minimum(t.astype(int) - 1 - first, len(shares) - 1)  # asked for once more when all are done
+        batch = (t.astype(int) - 1 - first) % len(shares)  # in any of several epochs that are alike
         table[:, -2], table[:, -1] = decays[batch], shares[batch]
         return table
 
@@ -137,6 +136,11 @@ class Steps(Optimizer):
     def to_engine(self) -> Optimizer:
         """The engine's own optimizer that comes nearest, for whoever looks at the network."""
         raise NotImplementedError
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the end of an epoch changes nothing by itself."""
+        return True
 
     def end_epoch(self, samples: int) -> None:
         """Go on after so many samples in all."""
@@ -164,9 +168,14 @@ class SGDSteps(Steps):
             return SGD(self.learning_rate)
         return SGD(self.learning_rate, self._momentum, self._name == "nesterov")
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether the end of an epoch changes nothing by itself."""
+        return self._course != "invscaling"
+
     def end_epoch(self, samples: int) -> None:
         """Go on after so many samples in all."""
-        if self._course == "invscaling":
+        if not self.is_steady:
             self.learning_rate = self._initial / (samples + 1) ** self._power_t
 
     def stagnate(self) -> tuple[bool, str]:

@@ -15,7 +15,7 @@ _LEAST_BUSY = 0.9  # a sample that got less of one processor had to wait for it
 _ROUNDS_PER_REPEAT = 3
 ENOUGH = 5  # undisturbed samples that make a number
 _PAUSE = 1.0  # seconds between two looks at a busy machine
-_STEADY_SECONDS = 0.2  # what is timed at a time lasts at least so long
+_STEADY_SECONDS = 0.5  # what is timed at a time lasts at least so long
 
 
 class WorkerError(Exception):

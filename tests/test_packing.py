@@ -1,0 +1,112 @@
+"""Samples that are mostly zero are packed for many epochs: other memory, the same bits."""
+
+import numpy as np
+import pytest
+from states import state
+
+from fastnn import SGD, Adam, Network, engine, training
+from fastnn.kernels.host import CAN_EXPAND
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning"),
+    pytest.mark.skipif(not CAN_EXPAND, reason="this processor, or width, has no instruction for it"),
+]
+
+
+def samples(n_in, dtype="float32", n=41, share=0.2):
+    """Mostly zeros: some negative, some samples without anything, and one with everything."""
+    rng = np.random.default_rng(n_in)
+    X = (rng.normal(size=(n, n_in)) * (rng.random((n, n_in)) < share)).astype(dtype)
+    X[3], X[7] = 0, rng.normal(size=n_in)
+    X[5, ::2] *= -0.0
+    return X, rng.integers(0, 3, n)
+
+
+@pytest.fixture
+def fitted(monkeypatch):
+    """Trains a network, packed or not; gives its state, its course, and how it went through the first layer."""
+
+    def fit(packed, X, y, threads=1, **arguments):
+        monkeypatch.setattr(engine, "_FAR_BYTES", 0 if packed else 1 << 60)
+        network = Network([X.shape[1], 9, 3], dtype=X.dtype, seed=1)
+        given = {"epochs": 4, "batch_size": 8, "optimizer": SGD(0.3), "threads": threads, **arguments}
+        history = network.fit(X, y, **given)
+        return state(network), history.train_cost, history.first_layer
+
+    return fit
+
+
+@pytest.mark.parametrize("n_in", [64, 65, 79, 80, 97, 784, 1800])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_bits(fitted, n_in, dtype, threads):
+    X, y = samples(n_in, dtype)
+    *packed, how = fitted(True, X, y, threads)
+    assert how.endswith(", packed")
+    *plain, how = fitted(False, X, y)
+    assert not how.endswith(", packed")
+    assert packed == plain
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"batch_size": 1},
+        {"batch_size": 41},
+        {"batch_size": 500},
+        {"optimizer": Adam(), "l2": 1e-3},
+        {"dropout": [0.3, 0.0]},
+        {"l2": 0.1, "sample_weight": np.linspace(0.5, 2, 41)},
+        {"clip_norm": 0.1},
+        {"validation_split": 0.2},
+        {"batch_size": 8, "drop_last": True, "schedule": "cosine"},
+    ],
+)
+def test_whatever_else_is_wanted(fitted, arguments):
+    X, y = samples(131)
+    assert fitted(True, X, y, **arguments)[:2] == fitted(False, X, y, **arguments)[:2]
+
+
+def test_memory_is_what_is_not_zero(monkeypatch):
+    found = []
+    packed = engine.Engine.packed
+    monkeypatch.setattr(engine, "_FAR_BYTES", 0)
+    monkeypatch.setattr(engine.Engine, "packed", lambda *given: found.append(packed(*given)) or found[-1])
+    X, y = samples(784)
+    Network([784, 3], seed=0).fit(X, y, epochs=4)
+    (data,) = found
+    lanes = data.features.size - np.count_nonzero(X)
+    assert 0 < lanes <= 16
+    assert data.bits.size == len(X) * 784 // 8
+    bits = np.unpackbits(data.bits, bitorder="little").reshape(len(X), -1)
+    np.testing.assert_array_equal(bits, X != 0)
+    np.testing.assert_array_equal(data.features[: -lanes or None], X[X != 0])
+    assert data.features.base is None  # no view of all that might have been
+
+
+@pytest.mark.parametrize("case", ["few epochs", "near", "bytes", "dense", "several networks"])
+def test_nobody_packs_in_vain(monkeypatch, case):
+    monkeypatch.setattr(engine, "_FAR_BYTES", 1 << 60 if case == "near" else 0)
+    monkeypatch.setattr(engine.Engine, "packed", lambda *given: pytest.fail("packed"))
+    X, y = samples(70, share=0.9 if case == "dense" else 0.2)
+    if case == "bytes":
+        X = (X != 0).astype(np.uint8)
+    network = Network([70, 3], seed=0)
+    if case == "several networks":
+        import fastnn
+
+        fastnn.fit_many([network, Network([70, 3], seed=1)], X, y, epochs=5)
+    else:
+        network.fit(X, y, epochs=3 if case == "few epochs" else 9)
+
+
+def test_the_clock_runs(monkeypatch):
+    """Packing is a part of the training: of its time, and of what max_time and Ctrl-C can end."""
+    monkeypatch.setattr(engine, "_FAR_BYTES", 0)
+    monkeypatch.setattr(engine, "_PACKED_PER_CALL", 1)
+    looks = []
+    look = training.Training._check_clock
+    monkeypatch.setattr(training.Training, "_check_clock", lambda self: looks.append(1) or look(self))
+    X, y = samples(70)
+    Network([70, 3], seed=0).fit(X, y, epochs=4)
+    assert len(looks) > len(X)
