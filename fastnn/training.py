@@ -615,16 +615,16 @@ class Training:
         """The learning rates of steps, which are numbered as the optimizer does, from 1."""
         assert self._schedule is not None
         per_epoch = self._settings.steps_per_epoch
-        total = per_epoch * self._settings.epochs
-        # A stream may be cut into more batches than its sizes say: those go on at the last rate.
-        done = np.minimum(steps - 1 - self._first_step, max(total - 1, 0))
-        return self._schedule.rate(base, done, per_epoch, total)
+        done = steps - 1 - self._first_step
+        return self._schedule.rate(base, done, per_epoch, per_epoch * self._settings.epochs)
 
     def _numbers(self, steps: NDArray[Any]) -> NDArray[np.float64]:
         """The table of the steps' numbers."""
         rates: Any = None
         if self._schedule is not None:
-            rates = self._scheduled(self._base_rate, steps)
+            # A stream may be cut into more batches than its sizes say: those go on at the last rate.
+            last = self._first_step + self._settings.steps_per_epoch * self._settings.epochs
+            rates = self._scheduled(self._base_rate, np.minimum(steps, last))
         elif self._own_rate is not None or self._plateau is not None:
             rates = self._base_rate
         table: NDArray[np.float64] = self._steps.numbers(steps, rates)
