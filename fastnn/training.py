@@ -399,7 +399,7 @@ class Training:
         engine, train = self._engine, self._train
         l2 = [layer.penalty.l2 for layer in self._settings.layers]
         look = self._check_clock
-        objective = lbfgs.Objective(engine, train.data, train.n, l2, lambda: evaluate(engine, train, look), look)
+        objective = lbfgs.Objective(engine, train.data, train.n, l2, lambda trial: evaluate(trial, train, look), look)
         accepted, began = objective.read(), time.perf_counter()
         if not np.isfinite(objective.look(accepted).loss):
             raise DivergenceError("the cost is infinite or NaN before the first step: scale X and y to about unit size")
@@ -410,8 +410,9 @@ class Training:
             nonlocal accepted, began
             accepted, seen = vector, objective.look(vector)
             with engine.alone:
+                objective.write(vector)
                 engine.memory = engine.memory._replace(steps=engine.memory.steps + 1)
-            self._record(seen.cost, seen.hits / train.n, float("nan"), time.perf_counter() - began)
+                self._record(seen.cost, seen.hits / train.n, float("nan"), time.perf_counter() - began)
             if self._bar is not None:
                 self._bar.update(train.n)
             try:

@@ -8,7 +8,7 @@ import pytest
 import states
 
 import fastnn
-from fastnn import layout, pacing
+from fastnn import layout, lbfgs, pacing
 from fastnn.diagnostics import TrainingWarning
 from fastnn.training import Training
 
@@ -133,6 +133,30 @@ def test_what_is_saved_is_one_step(optimizer, threads, between, monkeypatch, tmp
     thread.join()
     assert len({steps for steps, _ in found}) > 2
     assert all(one in recorded for one in found)
+
+
+def test_what_a_line_search_tries_nobody_sees(monkeypatch):
+    """L-BFGS looks at points of which most are no step of the training."""
+    pytest.importorskip("scipy")
+    net, tried, found = network(), lbfgs.Objective.look, []
+    accepted = [(*parts(net), 0)]
+
+    def now():
+        copied = net.copy()
+        return *parts(copied), len(copied.history.train_cost)
+
+    def look(objective, vector):
+        seen = tried(objective, vector)
+        found.append(elsewhere(now))
+        return seen
+
+    monkeypatch.setattr(lbfgs.Objective, "look", look)
+    callback = lambda *_: accepted.append(now())  # noqa: E731
+    net.fit(DENSE, Y, 10, len(Y), fastnn.LBFGS(), l2=1e-3, callbacks=[callback])
+    assert len(accepted) == 11
+    assert all(one in accepted for one in found)
+    assert {steps for steps, *_ in found} == set(range(10))
+    assert parts(net) == accepted[-1][:2]
 
 
 def test_a_list_of_all_layers_is_of_one_step(monkeypatch):
