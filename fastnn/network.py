@@ -1111,7 +1111,7 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            If an argument is wrong.
+            If an argument is wrong, or holds numbers so large that sums overflow.
 
         Examples
         --------
@@ -1122,7 +1122,11 @@ class Network:
         """
         samples = self._samples(X, y, sample_weight)
         engine = self._engine_for(samples.n)
-        return engine.read_all(engine.gradient(samples.data, samples.n))
+        weights, biases = engine.read_all(engine.gradient(samples.data, samples.n))
+        if not all(np.isfinite(array).all() for array in (*weights, *biases)):
+            self.forward(X)  # names the rows, if it is their outputs
+            raise ValueError("the gradient of finite data is not finite: sums overflow; scale X and y")
+        return weights, biases
 
     def diagnose(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Findings:
         """Say what is wrong with the network on these data, where, how that shows, and what to change.
