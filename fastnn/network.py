@@ -435,7 +435,8 @@ class Network:
             batch's cost is the mean of weight times cost. So a weight of 2 is the same as the sample twice, on average
             over batches, and a sample of weight 0 is left out. Accuracy counts every other sample once.
         max_time : float, optional
-            Stop after so many seconds, also in the middle of an epoch, but not of the validation after it.
+            Stop after so many seconds, also in the middle of an epoch, but not of the validation after it. A batch that
+            takes long is broken off, as if it had not begun.
         callbacks : sequence of callables, default ()
             Each is called as ``callback(network, history)`` after every epoch; one that returns True stops training.
         progress : bool, optional

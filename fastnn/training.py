@@ -44,6 +44,7 @@ _LARGE = 100  # inputs or targets beyond this are named before the learning rate
 _JUDGED = 256  # samples by which the engine plans the first layer
 _PATIENCE = 0.1  # seconds that a look may take after the time is up
 _ROWS_TOGETHER = 1 << 21  # looked up without a look at the clock
+_NUMBERS_TOGETHER = 1 << 18
 
 
 class DivergenceError(ArithmeticError):
@@ -251,6 +252,12 @@ def evaluate_blocks(engine: Engine, blocks: Blocks) -> Seen:
 def packed(batch: Batch, dtype: np.dtype[Any]) -> Samples:
     """Checked and converted data as the kernels take them."""
     return Samples(pack_data(*batch, dtype), batch.X.n)
+
+
+def _are_finite(numbers: NDArray[Any]) -> bool:
+    """Whether all numbers of a flat array are; what a look makes of them stays in the cache."""
+    pieces = (numbers[first : first + _NUMBERS_TOGETHER] for first in range(0, numbers.size, _NUMBERS_TOGETHER))
+    return all(bool(np.isfinite(piece).all()) for piece in pieces)
 
 
 class Training:
@@ -650,8 +657,8 @@ class Training:
             return self._run_alone(stretch, threads, cost, earlier)
 
     def _run_alone(self, stretch: Stretch, threads: int, cost: float, earlier: int) -> Seen:
-        saved = _Saved(self._engine.snapshot(), stretch, self._train.data)
-        (seen,) = self._call(stretch, saved.data, threads, cost)
+        saved = _Saved(self._engine.snapshot(self._check_clock), stretch, self._train.data)
+        (seen,) = self._call(stretch, saved.data, threads, cost, self._check_clock)
         count = stretch.last - stretch.first
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
@@ -664,7 +671,7 @@ class Training:
 
     def _is_finite(self) -> bool:
         """Whether weights and the optimizer's memory are: what is saved can then be loaded."""
-        return bool(np.isfinite(self._engine.params).all() and np.isfinite(self._engine.memory.state).all())
+        return _are_finite(self._engine.params) and _are_finite(self._engine.memory.state)
 
     def _take_back(self, saved: "_Saved | None", done: int) -> None:
         """Go to the weights before the step that broke, by taking the good steps once more, one by one."""
@@ -681,9 +688,16 @@ class Training:
                 self._engine.restore(before)
                 return
 
-    def _call(self, stretch: Stretch, data: Data, threads: int, cost: float) -> list[Seen]:
+    def _call(
+        self,
+        stretch: Stretch,
+        data: Data,
+        threads: int,
+        cost: float,
+        between: Callable[[], None] = lambda: None,
+    ) -> list[Seen]:
         workers = None if self._team is None else Workers(self._team, self._threads, threads)
-        return self._engine.run(data, stretch, self._stepping, workers, cost)
+        return self._engine.run(data, stretch, self._stepping, workers, cost, between)
 
     def _explain(self, batch: int) -> str:
         data = self._train.data
