@@ -757,15 +757,18 @@ class Engine:
             self._prepare(data, stretch.size, stepping)
             apart = stepping.keeps_gradient(stretch.size)
             room = self._room(layout.rows_for(stretch.size), data)._replace(threads=most, dropped=stepping.dropped)
-            places = self._places_for(room, apart)
+            spans = self._parts(stretch, apart, threads)
+            # Between parts a handler of Ctrl-C may use the network: with other scratch than the batch stands in.
+            places = self._places_for(room, apart or (most == 1 and len(spans) > 1))
             gradients = self._room_for_gradients(data, stretch.size, stepping, most)
             stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places))
             seed, step = stepping.seed if stepping.dropped else 0, self.memory.steps + 1
-            parts = [Packed(stretch.packed(seed, step, part)) for part in self._parts(stretch, apart, threads)]
+            parts = [Packed(stretch.packed(seed, step, span)) for span in spans]
             team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
             totals[:, 0, TOTAL_COST] = cost
             shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
-            nets, calls, keeps = [], [], []
+            nets, calls, samples = [], [], self._packed(data)
+            keeps: list[Any] = [self._data]  # whose record would not outlive another one's
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
                 own = stepper._replace(gradient=gradients[t], hyper=hyper, shrink=shrinks[t])
@@ -774,7 +777,7 @@ class Engine:
                 steps, together, alone = (record.address for record in records)
                 net = places[t].packed.address
                 calls.append((steps, together, alone, address_of(totals[t])))
-                nets.append((net, self._packed(data)))
+                nets.append((net, samples))
             kernel = self._entry("run")
             try:
                 for part in parts:

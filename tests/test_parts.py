@@ -73,6 +73,27 @@ def test_the_bits_are_the_same_with_a_learned_scale(in_parts, monkeypatch):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("batch_size", [50, 128, 300])
+@pytest.mark.parametrize("X", INPUTS.values(), ids=INPUTS)
+def test_a_handler_that_uses_the_network_disturbs_nothing(X, batch_size, threads, in_parts, monkeypatch):
+    """Ctrl-C may mean to somebody that they want to know how far it is."""
+    net = fastnn.Network([100, 40, 10])
+    settings = {"epochs": 1, "batch_size": batch_size, "l2": 0.1}
+
+    def use():
+        net.forward(X[:batch_size])
+        net.evaluate(X, Y)
+        net.gradients(X[:batch_size], Y[:batch_size])
+
+    in_parts.append(use)
+    net.fit(X, Y, **settings, threads=threads)
+    monkeypatch.undo()
+    undisturbed = fastnn.Network([100, 40, 10])
+    undisturbed.fit(X, Y, **settings)
+    assert states.progress(net) == states.progress(undisturbed)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("batch_size", [200, 700])
 @pytest.mark.parametrize("X", INPUTS.values(), ids=INPUTS)
 def test_a_batch_that_is_broken_off_has_not_begun(X, batch_size, threads, in_parts):
