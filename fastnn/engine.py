@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from fastnn.formulas.optimizers import Optimizer, Rule
 from fastnn.interrupts import held
 from fastnn.kernels.buffers import (
     ABORT,
+    ALL,
     BITS_PER_WORD,
     CACHE_LINE,
     HYPER_SIZE,
@@ -61,11 +63,14 @@ _MOST_BLOCK_INPUTS = 1 << 15  # while a list of bytes is made, an input's number
 _ROOMS_KEPT = 2  # scratch for training, and for validation in between
 _PRODUCTS_PER_CALL = 1 << 29  # multiply-adds: some hundredths of a second
 _MOST_CHUNKS_PER_CALL = 64
+_PRODUCTS_OF_A_PART = 1 << 31  # forward, of a batch's part in a call: with the way back some tenths of a second
+_FEWEST_ROWS = 64  # in such a part: all weights are read for them
 _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread's waiting
 _FAR_BYTES = 8 << 20  # of samples that are more than the nearer caches hold
 _EPOCHS_TO_PACK = 4  # in which packing pays
 _PACKED_PER_CALL = 1 << 24  # numbers; some hundredths of a second
 _SHUFFLED_PER_CALL = 1 << 21  # samples in a piece of a random order: some hundredths of a second
+_COPIED_TOGETHER = 1 << 24  # numbers: some hundredths of a second
 _AT_REST = nullcontext()
 _UNSCALED = InputScale()
 
@@ -166,8 +171,8 @@ class Stretch(NamedTuple):
     steps: Array  # (last - first, k) float64 with the numbers of every batch's step, or (1, k) where all are the same
     epochs: int = 1
 
-    def packed(self, seed: int, step: int) -> Batches:
-        """As the kernels see it, with the seed of dropout and the number of the first step."""
+    def packed(self, seed: int, step: int, part: range) -> Batches:
+        """As the kernels see it, with the seed of dropout, the number of the first step, and the part of a batch."""
         rows, columns = self.steps.shape
         return Batches(
             order=self.order,
@@ -181,6 +186,8 @@ class Stretch(NamedTuple):
             numbers=columns,
             seed=seed,
             step=step,
+            begin=part.start,
+            end=part.stop,
         )
 
 
@@ -292,6 +299,17 @@ def _as_read(data: Data, values: Array, columns: Any = slice(None)) -> Array:
     shifted = values - data.shift[columns] if data.shift.size else values
     result: Array = shifted * data.factor[columns]
     return result
+
+
+def _copied(array: Array, between: Callable[[], None], copy: Array | None = None) -> Array:
+    """A copy of a flat array, in ``copy`` if that is given; ``between`` is called before every piece of a large one."""
+    if copy is None:
+        copy = np.empty_like(array)
+    for first in range(0, array.size, _COPIED_TOGETHER):
+        if first > 0:
+            between()
+        copy[first : first + _COPIED_TOGETHER] = array[first : first + _COPIED_TOGETHER]
+    return copy
 
 
 def natural_order(n: int) -> Array:
@@ -626,13 +644,17 @@ class Engine:
         size = self.params.size
         return [self.memory.state[i * size : (i + 1) * size] for i in range(self.memory.states)]
 
-    def snapshot(self, into: tuple[Array, Memory] | None = None) -> tuple[Array, Memory]:
-        """Copies of parameters and optimizer memory; ``into`` is an earlier one to take the place of."""
+    def snapshot(
+        self, between: Callable[[], None] = lambda: None, into: tuple[Array, Memory] | None = None
+    ) -> tuple[Array, Memory]:
+        """Copies of parameters and optimizer memory; ``between`` is called before every piece of large ones.
+
+        ``into`` is an earlier one to take the place of.
+        """
         with self._lock.here:
-            params, state = (self.params.copy(), self.memory.state.copy()) if into is None else (into[0], into[1].state)
-            if into is not None:
-                params[:], state[:] = self.params, self.memory.state
-            return params, self.memory._replace(state=state)
+            params, state = (None, None) if into is None else (into[0], into[1].state)
+            copies = _copied(self.params, between, params), _copied(self.memory.state, between, state)
+            return copies[0], self.memory._replace(state=copies[1])
 
     def restore(self, saved: tuple[Array, Memory]) -> None:
         """Back to a snapshot."""
@@ -776,26 +798,32 @@ class Engine:
         stepping: Stepping,
         workers: Workers | None = None,
         before: Seen = NOTHING_SEEN,
+        between: Callable[[], None] = lambda: None,
     ) -> list[Seen]:
         """Train on a stretch of batches with the optimizer whose memory this is; returns what was seen in every epoch.
 
         Cost and squares go on from what was seen before: they are added up batch by batch, so that stretches do not
-        show in them.
+        show in them. A single batch that takes long is taken in several calls, before each of which ``between`` is
+        called. If that raises, it is as if the batch had not begun: the step is made by the last call.
         """
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock.here:
             self._prepare(data, stretch.size, stepping)
             apart = stepping.keeps_gradient(stretch.size)
             room = self._room(layout.rows_for(stretch.size), data)._replace(threads=most, dropped=stepping.dropped)
-            places = self._places_for(room, apart)
+            spans = self._parts(stretch, apart, threads)
+            # Between parts a handler of Ctrl-C may use the network: with other scratch than the batch stands in.
+            places = self._places_for(room, apart or (most == 1 and len(spans) > 1))
             gradients = self._room_for_gradients(data, stretch.size, stepping, most)
             stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places))
-            batches = Packed(stretch.packed(stepping.seed if stepping.dropped else 0, self.memory.steps + 1))
+            seed, step = stepping.seed if stepping.dropped else 0, self.memory.steps + 1
+            parts = [Packed(stretch.packed(seed, step, span)) for span in spans]
             team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
             totals[:, 0, TOTAL_COST], totals[:, 0, TOTAL_SQUARES] = before.cost, before.squares
             shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
-            calls, keeps, samples = [], [], self._packed(data)
+            nets, calls, samples = [], [], self._packed(data)
             self._trained_on = data, samples  # for the next call
+            keeps: list[Any] = [samples]
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
                 own = stepper._replace(gradient=gradients[t], hyper=hyper, shrink=shrinks[t])
@@ -803,14 +831,19 @@ class Engine:
                 keeps.append(records)
                 steps, together, alone = (record.address for record in records)
                 net = places[t].packed.address
-                calls.append((net, samples.address, batches.address, steps, together, alone, address_of(totals[t])))
+                calls.append((steps, together, alone, address_of(totals[t])))
+                nets.append((net, samples.address))
             kernel = self._entry("run")
             try:
-                if workers is None or threads == 1:
-                    kernel(*calls[0])
-                else:
-                    # Nobody waits for those that never come: there may be no more threads to be had.
-                    workers.team.run([(kernel, call) for call in calls], lambda: team.sync.__setitem__(ABORT, 1))
+                for part in parts:
+                    if len(parts) > 1:
+                        between()
+                    work = [(kernel, (*net, part.address, *call)) for net, call in zip(nets, calls, strict=True)]
+                    if workers is None or threads == 1:
+                        kernel(*work[0][1])
+                    else:
+                        # Nobody waits for those that never come: there may be no more threads to be had.
+                        workers.team.run(work, lambda: team.sync.__setitem__(ABORT, 1))
             finally:  # Ctrl-C shows when the kernel returns, and the steps have been taken
                 done = int(totals[0, :, TOTAL_BATCHES].sum())
                 self.memory = self.memory._replace(steps=self.memory.steps + done, shrink=float(shrinks[0, 0]))
@@ -818,6 +851,27 @@ class Engine:
         found = totals[0, :, TOTAL_COST], hits, totals[0, :, TOTAL_BATCHES], totals[0, :, TOTAL_SQUARES]
         rows = zip(*(column.tolist() for column in found), strict=True)
         return [Seen(cost, hits, int(batches), squares) for cost, hits, batches, squares in rows]
+
+    def _parts(self, stretch: Stretch, apart: bool, threads: int) -> list[range]:
+        """What every thread does in each call for a stretch: a part of a batch that takes long, else all there is.
+
+        Of a batch whose gradient is added up ``apart`` from the weights chunks of rows, of another one rows, and then
+        the step.
+        """
+        samples = min(stretch.size, stretch.order.size - stretch.first * stretch.size)
+        if stretch.last - stretch.first != 1 or samples * self.products <= _PRODUCTS_OF_A_PART * threads:
+            return [range(ALL)]
+        rows = max(_FEWEST_ROWS, _PRODUCTS_OF_A_PART // self.products)
+        if apart:
+            chunk = layout.rows_for(stretch.size)
+            chunks = -(-samples // chunk)
+            parts = min(PARTS, -(-stretch.size // chunk))
+            share, step = -(-parts // threads) * -(-chunks // parts), max(1, rows // chunk)
+            begins = [*range(0, share, step)]
+        else:
+            share = -(-samples // threads)
+            begins = [*range(0, share, rows), share]
+        return [range(begin, end) for begin, end in pairwise([*begins, ALL])]
 
     def _room_for_gradients(self, data: Data, batch_size: int, stepping: Stepping, threads: int) -> list[Array]:
         """For every thread buffers for the gradient, where this way of training keeps it in memory.
@@ -929,6 +983,8 @@ class Engine:
     def _samples_in_gradient(self, data: Data) -> int:
         """Samples whose gradient is added up in one kernel call."""
         step, first_layer = self.samples_in_call(data), self.layers[0]
+        if step * self.products > _PRODUCTS_OF_A_PART:
+            step = _FEWEST_ROWS
         if data.starts.size:  # what is zero is not multiplied
             zeros = first_layer.n_in - min(first_layer.n_in, data.most_entries)
             products = self.products - zeros * first_layer.n_out

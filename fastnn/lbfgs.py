@@ -85,7 +85,7 @@ class Objective:
     Parameters
     ----------
     engine : Engine
-        Its parameters are set again and again.
+        Where the accepted parameters are. What a line search tries goes into a twin: others may be reading these.
     data : Data
         The n samples, all of them.
     n : int
@@ -104,7 +104,8 @@ class Objective:
         l2: Sequence[float],
         between: Callable[[], None] = lambda: None,
     ) -> None:
-        self._engine, self._data, self._n, self._between = engine, data, n, between
+        self._engine, self._trial = engine, engine.twin()
+        self._data, self._n, self._between = data, n, between
         layers = range(len(engine.layers))
         self._layers = layers
         scale = engine.read_scale()
@@ -117,11 +118,19 @@ class Objective:
         self._l2 = np.repeat(l2, [part.stop - part.start for part in self._parts[: len(layers)]])
         self._last: tuple[bytes, Seen] = b"", Seen(0, 0, 0)
 
-    def read(self, buffer: Array | None = None) -> Array:
-        """The engine's parameters, or a buffer shaped like them, as a vector."""
-        with self._engine.at_rest():
-            weights, biases = self._engine.read_all(buffer)
-            scale = self._engine.read_scale(buffer)
+    def read(self) -> Array:
+        """The accepted parameters as a vector."""
+        return self._read(self._engine)
+
+    def write(self, vector: Array) -> None:
+        """Accept parameters."""
+        self._write(self._engine, vector)
+
+    def _read(self, engine: Engine, buffer: Array | None = None) -> Array:
+        """An engine's parameters, or a buffer shaped like them, as a vector."""
+        with engine.at_rest():
+            weights, biases = engine.read_all(buffer)
+            scale = engine.read_scale(buffer)
         parts = [*(W.T.ravel() for W in weights), *biases]
         return np.concatenate(parts if scale is None else [*parts, scale]).astype(np.float64)
 
@@ -129,26 +138,26 @@ class Objective:
         """Views of a vector's parts, in their shapes."""
         return [vector[part].reshape(shape) for part, shape in zip(self._parts, self.shapes, strict=True)]
 
-    def write(self, vector: Array) -> None:
-        """Make a vector the engine's parameters."""
+    def _write(self, engine: Engine, vector: Array) -> None:
+        """Make a vector an engine's parameters."""
         arrays, count = self.split(vector), len(self._layers)
-        with self._engine.alone:
+        with engine.alone:
             for i, W, b in zip(self._layers, arrays[:count], arrays[count : 2 * count], strict=True):
-                self._engine.write(i, W.T, b)
+                engine.write(i, W.T, b)
             for scale in arrays[2 * count :]:
-                self._engine.write_scale(scale)
+                engine.write_scale(scale)
 
     def look(self, vector: Array) -> Seen:
-        """What the samples say of parameters, which become the engine's."""
+        """What the samples say of parameters, which are tried."""
         if self._last[0] != vector.tobytes():
             self(vector)
         return self._last[1]
 
     def __call__(self, vector: Array) -> tuple[float, Array]:
         """Loss and gradient, in one pass over the samples."""
-        self.write(vector)
+        self._write(self._trial, vector)
         totals, weights = np.zeros(N_TOTALS), vector[: self._l2.size]
-        gradient = self.read(self._engine.gradient(self._data, self._n, self._between, totals))
+        gradient = self._read(self._trial, self._trial.gradient(self._data, self._n, self._between, totals))
         gradient[: weights.size] += self._l2 * weights
         # Not a product of linear algebra, whose threads would wake up and spin beside ours.
         penalty = 0.5 * float((self._l2 * weights**2).sum())

@@ -389,7 +389,8 @@ class Network:
             batch's cost is the mean of weight times cost. So a weight of 2 is the same as the sample twice, on average
             over batches, and a sample of weight 0 is left out. Accuracy counts every other sample once.
         max_time : float, optional
-            Stop after so many seconds, also in the middle of an epoch, but not of the validation after it.
+            Stop after so many seconds, also in the middle of an epoch, but not of the validation after it. A batch that
+            takes long is broken off, as if it had not begun.
         callbacks : sequence of callables, default ()
             Each is called as ``callback(network, history)`` after every epoch; one that returns True stops training.
         progress : bool, optional
@@ -1024,7 +1025,7 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            If an argument is wrong.
+            If an argument is wrong, or holds numbers so large that sums overflow.
 
         Examples
         --------
@@ -1043,6 +1044,10 @@ class Network:
         buffer = gradient_of(engine, given)
         found = Gradients(*engine.read_all(buffer))
         found.input_scale = engine.read_scale(buffer)
+        scale = () if found.input_scale is None else (found.input_scale,)
+        if not all(np.isfinite(array).all() for array in (*found.weights, *found.biases, *scale)):
+            self.forward(X)  # names the rows, if it is their outputs
+            raise ValueError("the gradient of finite data is not finite: sums overflow; scale X and y")
         return found
 
     def diagnose(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Findings:

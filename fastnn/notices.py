@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import ClassVar
 
@@ -14,6 +15,19 @@ _PATIENCE = 1.0  # seconds that pass without a word
 def is_open() -> bool:
     """Whether there is a standard error: a service may have none, or have closed it."""
     return sys.stderr is not None and not getattr(sys.stderr, "closed", False)
+
+
+@contextlib.contextmanager
+def unless_closed() -> Iterator[None]:
+    """A context for warnings: Python writes them to a standard error that is closed, and that is an error.
+
+    Where there is none at all, it does not write them.
+    """
+    try:
+        yield
+    except ValueError:
+        if is_open():  # a warning that somebody has made an error
+            raise
 
 
 def is_terminal() -> bool:

@@ -46,6 +46,7 @@ _JUDGED = 256  # samples by which the engine plans the first layer
 _PATIENCE = 0.1  # seconds that a look may take after the time is up
 _ROWS_TOGETHER = 1 << 21  # looked up without a look at the clock
 _LARGE_STATE = 32 << 20  # bytes of weights and what an optimizer keeps for them, of which two copies are too many
+_NUMBERS_TOGETHER = 1 << 18
 
 
 class DivergenceError(ArithmeticError):
@@ -320,6 +321,12 @@ def answers_in(given: Samples | Blocks, dtype: np.dtype[Any]) -> Data:
     return pack_data(nothing, given.answers.targets, given.answers.weights, dtype)
 
 
+def _are_finite(numbers: NDArray[Any]) -> bool:
+    """Whether all numbers of a flat array are; what a look makes of them stays in the cache."""
+    pieces = (numbers[first : first + _NUMBERS_TOGETHER] for first in range(0, numbers.size, _NUMBERS_TOGETHER))
+    return all(bool(np.isfinite(piece).all()) for piece in pieces)
+
+
 class Training:
     """One run of ``fit``.
 
@@ -514,8 +521,9 @@ class Training:
             nonlocal accepted, began
             accepted, seen = vector, objective.look(vector)
             with engine.alone:
+                objective.write(vector)
                 engine.memory = engine.memory._replace(steps=engine.memory.steps + 1)
-            self._record(seen.cost, seen.hits / train.n, float("nan"), time.perf_counter() - began)
+                self._record(seen.cost, seen.hits / train.n, float("nan"), time.perf_counter() - began)
             if self._bar is not None:
                 self._bar.update(train.n)
             try:
@@ -759,7 +767,8 @@ class Training:
 
     def _run_alone(self, stretch: Stretch, threads: int, tally: _Tally) -> Seen:
         saved = self._begin(stretch, tally.batches)
-        (seen,) = self._call(stretch, saved.data, threads, Seen(tally.cost, 0.0, 0, tally.squares))
+        before = Seen(tally.cost, 0.0, 0, tally.squares)
+        (seen,) = self._call(stretch, saved.data, threads, before, self._check_clock)
         count = stretch.last - stretch.first
         if seen.batches < count or not self._is_finite():
             # If the first batch found an infinite cost, it was the step before it that broke.
@@ -779,18 +788,18 @@ class Training:
         """
         before, data = self._before, self._data
         if before is None or not self._copies_once:
-            return _Saved(self._engine.snapshot(), stretch, data)
+            return _Saved(self._engine.snapshot(self._check_clock), stretch, data)
         first, end = stretch.first * stretch.size, stretch.order.size // stretch.epochs
-        seen = self._engine.evaluate(self._train.data, stretch.order, first, min(first + stretch.size, end))
-        if not np.isfinite(seen.cost):
+        rows = stretch.order[first : min(first + stretch.size, end)]
+        if not np.isfinite(evaluate(self._engine, Samples(self._train.data, rows.size, rows), self._check_clock).cost):
             self._take_back(before, 0)
             raise DivergenceError(self._explain(earlier + stretch.first + 1))
         self._before = None
-        return _Saved(self._engine.snapshot(before.state), stretch, data)
+        return _Saved(self._engine.snapshot(self._check_clock, before.state), stretch, data)
 
     def _is_finite(self) -> bool:
         """Whether weights and the optimizer's memory are: what is saved can then be loaded."""
-        return bool(np.isfinite(self._engine.params).all() and np.isfinite(self._engine.memory.state).all())
+        return _are_finite(self._engine.params) and _are_finite(self._engine.memory.state)
 
     def _take_back(self, saved: "_Saved | None", done: int) -> None:
         """Go to the weights before the step that broke, by taking the good steps once more, one by one."""
@@ -812,9 +821,16 @@ class Training:
                 return i
         return steps
 
-    def _call(self, stretch: Stretch, data: Data, threads: int, before: Seen = NOTHING_SEEN) -> list[Seen]:
+    def _call(
+        self,
+        stretch: Stretch,
+        data: Data,
+        threads: int,
+        before: Seen = NOTHING_SEEN,
+        between: Callable[[], None] = lambda: None,
+    ) -> list[Seen]:
         workers = None if self._team is None else Workers(self._team, self._threads, threads)
-        return self._engine.run(data, stretch, self._stepping, workers, before)
+        return self._engine.run(data, stretch, self._stepping, workers, before, between)
 
     def _explain(self, batch: int) -> str:
         data = self._train.data

@@ -23,3 +23,9 @@ def state(net: fastnn.Network) -> tuple[str, dict[str, bytes]]:
     """All that training depends on: weights, the optimizer's memory, the generator."""
     header, arrays = net._to_record()
     return json.dumps(header, sort_keys=True), {name: array.tobytes() for name, array in arrays.items()}
+
+
+def progress(net: fastnn.Network) -> tuple[int, dict[str, bytes]]:
+    """Steps taken, and the bytes of weights and memory after them."""
+    header, arrays = net._to_record()
+    return header["steps"], {name: array.tobytes() for name, array in arrays.items()}

@@ -1,5 +1,7 @@
 """The campaign notices what it is there for: failures, deaths and hangs of what it attacks."""
 
+import importlib
+import signal
 import sys
 from pathlib import Path
 
@@ -42,6 +44,26 @@ def test_deaths_hangs_and_failures_are_told_and_the_rest_goes_on(base, tmp_path,
         "3: hangs for 3 s",
     ]
     assert str(result).startswith("3 words, 3 failed\n  FAILED attacked 1: it is wrong\n")
+
+
+def test_what_a_shell_starts_in_the_background_can_be_interrupted_too(base, monkeypatch):
+    """Such a shell has it ignored, which children inherit: no interrupt would come, and none would be missed."""
+    stress = importlib.import_module("stress")
+    code = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    said = []
+
+    def attack(limits):
+        said.append(base.last_words(base.start(code), 60.0))
+        return base.Result()
+
+    monkeypatch.setattr(stress, "PARTS", {"saves": stress.Part(attack, base.Limits(1, 1), base.Limits(1, 1), "")})
+    monkeypatch.setattr(sys, "argv", ["stress.py", "--parts", "saves"])
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert stress.main() == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert said == [("True\n", None)]
 
 
 def test_a_part_ends_in_time(base):

@@ -73,9 +73,10 @@ def test_a_matrix_with_columns_out_of_order_is_not_changed():
 
 
 def test_a_warning_without_a_stream_to_warn_on():
-    """A finding must not end a training in a service."""
+    """A finding must not end a training in a service; nor one that Python has been told to show again."""
     code = (
-        "import sys, fastnn; X, y, _, _ = fastnn.datasets.load_digits()\n"
+        "import sys, warnings, fastnn; X, y, _, _ = fastnn.datasets.load_digits()\n"
+        "warnings.simplefilter('always')\n"
         "for stream in None, sys.stderr:\n"
         "    sys.stderr = stream\n"
         "    if stream: stream.close()\n"

@@ -35,6 +35,15 @@ def test_a_cost_that_is_no_number_is_refused():
         wide().evaluate(X, np.zeros(3))
 
 
+@pytest.mark.parametrize(("size", "said"), [(1e30, "the gradient of finite data is not finite"), (3e38, "rows 2")])
+def test_a_gradient_that_is_no_number_is_refused(size, said):
+    """Also where outputs are: it is their product with the inputs."""
+    X = np.ones((3, 2), np.float32)
+    X[2] = size
+    with pytest.raises(ValueError, match=said):
+        wide().gradients(X, np.zeros(3))
+
+
 @pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
 def test_validation_that_overflows_ends_training():
     X, y = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32), np.zeros(50)

@@ -123,6 +123,7 @@ def test_lbfgs_goes_over_the_samples_once_for_cost_and_gradient(monkeypatch):
 
 def test_lbfgs_looks_at_the_clock_in_a_gradient(monkeypatch):
     pytest.importorskip("scipy")
+    monkeypatch.setattr(engine, "_samples_per_call", lambda products: 128)
     net, clock, gradient = network(), Clock(), engine.Engine.gradient
 
     def counted(self, data, n, between, totals):
@@ -132,7 +133,6 @@ def test_lbfgs_looks_at_the_clock_in_a_gradient(monkeypatch):
         finally:
             assert clock.looks - before == 6
 
-    net._engine.samples_per_call = 128
     monkeypatch.setattr(Training, "_check_clock", lambda self: clock())
     monkeypatch.setattr(engine.Engine, "gradient", counted)
     net.fit(X, Y, epochs=2, batch_size=700, optimizer=fastnn.LBFGS())
@@ -230,3 +230,31 @@ def test_threads_of_linear_algebra_sleep():
     if run.stdout.startswith("False") or "No such file" in run.stderr:
         pytest.skip("NumPy's linear algebra has no threads here, or the system does not say what they do")
     assert (run.stdout, run.stderr) == ("True\nTrue\n", "")
+
+
+def test_pieces_of_a_gradient_through_a_large_network_are_small(monkeypatch):
+    monkeypatch.setattr(engine, "_PRODUCTS_OF_A_PART", 1)
+    net, clock = network(), Clock()
+    data = net._samples(X, Y).data
+    net._engine.gradient(data, 700, clock)
+    assert clock.looks == 11  # of 64 samples
+
+
+def test_a_large_snapshot_is_made_in_pieces(monkeypatch):
+    monkeypatch.setattr(engine, "_COPIED_TOGETHER", 1000)
+    net, clock = network(), Clock()
+    net.fit(X, Y, epochs=1, optimizer="adam")
+    params, memory = net._engine.snapshot(clock)
+    assert clock.looks == -(-params.size // 1000) + -(-memory.state.size // 1000)
+    assert (params == net._engine.params).all()
+    assert (memory.state == net._engine.memory.state).all()
+    with pytest.raises(Ends):
+        net._engine.snapshot(Clock(clock.looks))
+
+
+@pytest.mark.parametrize("place", [0, 1 << 18, -1])
+def test_finiteness_is_looked_at_everywhere(place):
+    numbers = np.zeros((1 << 18) + 100, np.float32)
+    assert training._are_finite(numbers)
+    numbers[place] = np.inf
+    assert not training._are_finite(numbers)

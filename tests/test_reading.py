@@ -8,7 +8,7 @@ import pytest
 import states
 
 import fastnn
-from fastnn import layout, pacing
+from fastnn import layout, lbfgs, pacing
 from fastnn.diagnostics import TrainingWarning
 from fastnn.training import Training
 
@@ -102,37 +102,61 @@ def test_what_is_read_is_the_network(between):
             assert (one == other).all()
 
 
-def parts(net):
-    """Steps taken, and the bytes of weights and memory after them."""
-    record = net._to_record()
-    return record.header["steps"], {name: array.tobytes() for name, array in record.arrays.items()}
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("optimizer", RULES.values(), ids=RULES)
 def test_what_is_saved_is_one_step(optimizer, threads, between, monkeypatch, tmp_path):
     recorded, told = [], network()
-    recorded.append(parts(told))  # and of step 0 with a fresh memory, before the first kernel call
-    between.append(lambda: recorded.append(parts(told)))
+    recorded.append(states.progress(told))  # and of step 0 with a fresh memory, before the first kernel call
+    between.append(lambda: recorded.append(states.progress(told)))
     train(told, optimizer=optimizer, threads=threads)
-    recorded.append(parts(told))
+    recorded.append(states.progress(told))
     between.clear()
-    net, read, found = network(), layout.read_layer, []
+    net, read, found, entered = network(), layout.read_layer, [], threading.Event()
 
     def slowly(*arguments):
+        entered.set()
         threading.Event().wait(1e-3)  # time enough for a step between two layers
         return read(*arguments)
 
     monkeypatch.setattr(layout, "read_layer", slowly)
     thread = threading.Thread(target=lambda: train(net, optimizer=optimizer, threads=threads))
-    between.append(lambda: threading.Event().wait(2e-3))  # or nobody else would have the lock before the end
+    # Or nobody else would have the lock before the end.
+    between.append(lambda: (entered.clear(), entered.wait(10)))
     thread.start()
     while thread.is_alive():
         net.save(tmp_path / "net.npz")
-        found += [parts(fastnn.load(tmp_path / "net.npz")), parts(net.copy()), parts(pickle.loads(pickle.dumps(net)))]
+        found += [
+            states.progress(fastnn.load(tmp_path / "net.npz")),
+            states.progress(net.copy()),
+            states.progress(pickle.loads(pickle.dumps(net))),
+        ]
     thread.join()
     assert len({steps for steps, _ in found}) > 2
     assert all(one in recorded for one in found)
+
+
+def test_what_a_line_search_tries_nobody_sees(monkeypatch):
+    """L-BFGS looks at points of which most are no step of the training."""
+    pytest.importorskip("scipy")
+    net, tried, found = network(), lbfgs.Objective.look, []
+    accepted = [(*states.progress(net), 0)]
+
+    def now():
+        copied = net.copy()
+        return *states.progress(copied), len(copied.history.train_cost)
+
+    def look(objective, vector):
+        seen = tried(objective, vector)
+        found.append(elsewhere(now))
+        return seen
+
+    monkeypatch.setattr(lbfgs.Objective, "look", look)
+    callback = lambda *_: accepted.append(now())  # noqa: E731
+    net.fit(DENSE, Y, 10, len(Y), fastnn.LBFGS(), l2=1e-3, callbacks=[callback])
+    assert len(accepted) == 11
+    assert all(one in accepted for one in found)
+    assert {steps for steps, *_ in found} == set(range(10))
+    assert states.progress(net) == accepted[-1][:2]
 
 
 def test_a_list_of_all_layers_is_of_one_step(monkeypatch):

@@ -61,10 +61,28 @@ def test_a_bad_width_is_refused(bad: str, monkeypatch: pytest.MonkeyPatch) -> No
         host._chosen_width()
 
 
-def test_a_bad_width_is_refused_on_import() -> None:
-    done = run_python({"FASTNN_SIMD_WIDTH": "5"}, "-c", "import fastnn")
-    assert done.returncode == 1
+@pytest.mark.parametrize("use", ["Network([3, 2])", "functions.softmax([0.0, 1.0])", "functions.sigmoid(0.5)"])
+def test_a_bad_width_is_refused_at_first_use(use: str) -> None:
+    done = run_python({"FASTNN_SIMD_WIDTH": "5"}, "-c", f"import fastnn; print('imported'); fastnn.{use}")
+    assert (done.returncode, done.stdout) == (1, "imported\n")
     assert done.stderr.endswith("ValueError: FASTNN_SIMD_WIDTH must be one of (16, 8, 4), got '5'\n")
+
+
+COMMANDS = {"train": ["--data", "digits"], "info": [], "warmup": []}
+
+
+JUNK = {
+    "FASTNN_SIMD_WIDTH": "one of (16, 8, 4)",
+    "NUMBA_CPU_FEATURES": "names with + or - before each, like '+avx2,-fma'",  # LLVM would end the process
+}
+
+
+@pytest.mark.parametrize("variable", JUNK)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_refuses_junk_in_one_line(command: str, variable: str) -> None:
+    done = run_python({variable: "junk"}, "-m", "fastnn", command, *COMMANDS[command])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"fastnn: error: {variable} must be {JUNK[variable]}, got 'junk'\n"
 
 
 # --- what Numba is told to compile for ---

@@ -199,12 +199,13 @@ def run_warmup(args: argparse.Namespace) -> None:
 
 
 def run_info(args: argparse.Namespace) -> None:
-    from fastnn.kernels.host import WIDTH
+    from fastnn.kernels.host import lanes_of
     from fastnn.kernels.store import cache_folder
 
+    width = lanes_of(4)
     rows = {
         "fastnn": __version__,
-        "vector width": f"{WIDTH} float32 or {WIDTH // 2} float64 numbers ({WIDTH * 32} bits)",
+        "vector width": f"{width} float32 or {width // 2} float64 numbers ({width * 32} bits)",
         "kernel cache": str(cache_folder()),
     }
     if args.model is not None:

@@ -15,6 +15,7 @@ from fastnn.diagnostics.look import FEW, Model, Sample, draw, is_wide
 from fastnn.diagnostics.rules import RULES, Evidence, Findings, Settings, judge
 from fastnn.history import History
 from fastnn.kernels.buffers import Data
+from fastnn.notices import unless_closed
 
 Array = NDArray[Any]
 
@@ -150,4 +151,5 @@ def warn(text: str) -> None:
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _LIBRARY:
         level, frame = level + 1, frame.f_back
-    warnings.warn(text, TrainingWarning, stacklevel=level)
+    with unless_closed():
+        warnings.warn(text, TrainingWarning, stacklevel=level)

@@ -159,6 +159,14 @@ class Batches(NamedTuple):
     numbers: int  # in a row
     seed: int  # of dropout
     step: int  # number of the first batch's step, from 1
+    # Where a single batch takes long: which rows, or chunks of them, of every thread's share this call is for. The step
+    # comes with those that end at ALL.
+    begin: int
+    end: int
+
+
+ALL = 1 << 40
+"""Where the last part of a batch ends."""
 
 
 class Rows(NamedTuple):

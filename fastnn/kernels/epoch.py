@@ -20,11 +20,13 @@ add up in memory, the threads wait for each other, and one step follows.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from fastnn.kernels.backward import recur
 from fastnn.kernels.buffers import (
+    ALL,
     CLIP,
     FACTOR_L1,
     FACTOR_L2,
@@ -68,6 +70,15 @@ from fastnn.kernels.tiles import Matrix
 from fastnn.kernels.update import layer_squares, limit_columns, step_layer, update_layer
 
 PREDICT, EVALUATE, TRAIN = range(3)
+
+
+class Span(NamedTuple):
+    """Some rows, or chunks of them, of a thread's share: see ``Batches.begin``."""
+
+    begin: int
+    end: int
+
+
 SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before they lose range
 
 
@@ -169,17 +180,21 @@ def batch_at(order, n, start, samples):
 
 
 @kernel
-def pass_over(net, data, order, start, samples, scale, shrink, key, team, totals):
+def pass_over(net, data, order, start, samples, scale, shrink, key, part, team, totals):
     """Everything that goes sample by sample: forward, cost, and the deltas of all layers; returns the summed cost.
 
-    Every thread takes some rows. The cost of a team that was called off is NaN.
+    Every thread takes some rows, of which this is for a ``part``. The cost of a team that was called off is NaN.
     """
     share = share_out(samples, team.size)
     first, end = part_start(share, team.member), part_start(share, team.member + 1)
-    if not forward_first(net, data, order, start, samples, first, end, shrink, key, team):
+    begin, stop = min(first + part.begin, end), min(first + part.end, end)
+    # What is not zero is listed once for all rows.
+    if not data.blocks:
+        forward_first(net, data, order, start, samples, begin, stop, shrink, key, team)
+    elif part.begin == 0 and not forward_first(net, data, order, start, samples, first, end, shrink, key, team):
         return np.nan
-    call_by_rows(net.code.by_rows, net, data, order, start, samples, first, end, scale, TRAIN, key, totals)
-    if not wait_for_all(team):
+    call_by_rows(net.code.by_rows, net, data, order, start, samples, begin, stop, scale, TRAIN, key, totals)
+    if not wait_for_all(team) or part.end < ALL:
         return np.nan
     return sum_costs(net, samples, team.member, team.size)
 
@@ -247,12 +262,12 @@ def clip_gradient(net, stepper):
 
 
 @kernel
-def accumulate_gradient(net, data, order, n, first, samples, key, stepper, team, alone, totals):
+def accumulate_gradient(net, data, order, n, first, samples, key, wanted, stepper, team, alone, totals):
     """Set ``stepper.gradient`` to the mean gradient of the samples; returns their summed cost.
 
     The samples are cut into chunks that fit into ``work``, and the chunks into as many parts as there are buffers. Of
     these a thread takes some for itself, with a ``work`` of its own: which sample goes to which buffer does not depend
-    on the number of threads. ``alone`` is a team of one.
+    on the number of threads. ``alone`` is a team of one. Of a thread's chunks this is for those that are ``wanted``.
     """
     size, chunk, scale = net.params_size, net.scratch.rows, 1.0 / samples
     parts = stepper.gradient_size // size
@@ -261,14 +276,19 @@ def accumulate_gradient(net, data, order, n, first, samples, key, stepper, team,
     first_part, end_part = part_start(mine, team.member), part_start(mine, team.member + 1)
     my_first = first + part_start(chunks, first_part) * chunk
     my_end = first + min(samples, part_start(chunks, end_part) * chunk)
+    passed = 0  # chunks of this thread
     for part in range(first_part, end_part):
         buffer = moved(stepper.gradient, part * size)
-        clear(buffer, size)  # by the thread that will add to it: what another one has written comes from afar
+        if wanted.begin <= passed < wanted.end:
+            clear(buffer, size)  # by the thread that will add to it: what another one has written comes from afar
+            team.costs[part] = 0.0
         end = first + min(samples, part_start(chunks, part + 1) * chunk)
-        cost = 0.0
         for start in range(first + part_start(chunks, part) * chunk, end, chunk):
+            passed += 1
+            if not wanted.begin < passed <= wanted.end:
+                continue
             rows = min(chunk, end - start)
-            cost += pass_over(net, data, order, start, rows, scale, 1.0, key, alone, totals)
+            team.costs[part] += pass_over(net, data, order, start, rows, scale, 1.0, key, Span(0, ALL), alone, totals)
             following = start + rows if start + rows < my_end else my_first + samples  # in the next batch
             call_update(
                 net.code.update, stepper.add, net, data, buffer, rows, stepper, order, n, following, chunk, alone
@@ -278,8 +298,7 @@ def accumulate_gradient(net, data, order, n, first, samples, key, stepper, team,
                     net.code.update_lists, stepper.add, net, data, buffer, rows, stepper, 1, 1.0, order, n, following,
                     chunk, alone,
                 )  # fmt: skip
-        team.costs[part] = cost
-    if not wait_for_all(team):
+    if not wait_for_all(team) or wanted.end < ALL:
         return np.nan
     total = 0.0
     for part in range(parts):
@@ -292,11 +311,17 @@ call_split, call_fold = caller(split_gradient), caller(fold_scale)
 
 @stage
 def whole_batch(
-    net: Net, data: Data, order: Int64s, n: int, first: int, samples: int, key: int, stepper: Stepper, team: Team,
-    alone: Team, totals: Float64s,
+    net: Net, data: Data, order: Int64s, n: int, first: int, samples: int, key: int, begin: int, end: int,
+    stepper: Stepper, team: Team, alone: Team, totals: Float64s,
 ) -> float:  # fmt: skip
-    """One batch whose gradient is complete before the first weight is stepped, if it is to be; returns its cost."""
-    cost = accumulate_gradient(net, data, order, n, first, samples, key, stepper, team, alone, totals)
+    """One batch whose gradient is complete before the first weight is stepped, if it is to be; returns its cost.
+
+    Of some of every thread's chunks, ``begin`` to ``end``, if these are not all: then the cost is NaN.
+    """
+    wanted = Span(begin, end)
+    cost = accumulate_gradient(net, data, order, n, first, samples, key, wanted, stepper, team, alone, totals)
+    if end < ALL:
+        return cost
     if net.scaled:
         call_split(net.code.split_gradient, net, stepper, team)
         if not wait_for_all(team):
@@ -404,8 +429,8 @@ def shrink_weights(net, batches, batch, stepper, team):
 @woven
 def run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals):
     """One batch whose samples all fit into ``work``; returns its cost."""
-    scale, key = 1.0 / samples, key_of(batches, batch)
-    cost = pass_over(net, data, order, first, samples, scale, stepper.shrink[0], key, team, totals)
+    scale, key, part = 1.0 / samples, key_of(batches, batch), Span(batches.begin, batches.end)
+    cost = pass_over(net, data, order, first, samples, scale, stepper.shrink[0], key, part, team, totals)
     if math.isfinite(cost):
         following, size = first + samples, batches.size
         call_update(
@@ -443,8 +468,8 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
             cost = run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals)
         else:
             cost = call_whole(
-                net.code.whole_batch, net, data, order, n, first, samples, key_of(batches, batch), stepper, team, alone,
-                totals,
+                net.code.whole_batch, net, data, order, n, first, samples, key_of(batches, batch), batches.begin,
+                batches.end, stepper, team, alone, totals,
             )  # fmt: skip
         if not math.isfinite(cost):
             return
@@ -470,7 +495,8 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
 def run(net: Net, data: Data, batches: Batches, stepper: Stepper, team: Team, alone: Team, totals: Float64s) -> None:
     """Train on a stretch of batches of one epoch, or of some whole epochs, each of which has ``totals`` of its own.
 
-    It stops before the step of a batch whose cost is not finite: ``totals[TOTAL_BATCHES]`` counts completed ones. Every
+    It stops before the step of a batch whose cost is not finite, or of which this call is for a part that is not the
+    last: ``totals[TOTAL_BATCHES]`` counts completed ones. Every
     thread of the team calls it, with ``totals`` of its own, and a ``net`` and a ``stepper`` with scratch of its own;
     ``alone`` is a team of this thread only.
 
@@ -487,7 +513,9 @@ def run(net: Net, data: Data, batches: Batches, stepper: Stepper, team: Team, al
 def gradient(net: Net, data: Data, order: Int64s, n: int, stepper: Stepper, alone: Team, totals: Float64s) -> None:
     """Set ``stepper.gradient`` to the mean gradient of n samples."""
     word = flush_subnormals()
-    totals[TOTAL_COST] = call_whole(net.code.whole_batch, net, data, order, n, 0, n, 0, stepper, alone, alone, totals)
+    totals[TOTAL_COST] = call_whole(
+        net.code.whole_batch, net, data, order, n, 0, n, 0, 0, ALL, stepper, alone, alone, totals
+    )
     restore_subnormals(word)
 
 

@@ -58,7 +58,23 @@ def _chosen_width() -> int:
     return int(forced)
 
 
-WIDTH = _chosen_width()
+def _check_features() -> None:
+    """Refuse what LLVM would end the process for."""
+    given = os.environ.get("NUMBA_CPU_FEATURES", "")
+    if any(word[0] not in "+-" for word in given.split(",") if word):
+        raise ValueError(f"NUMBA_CPU_FEATURES must be names with + or - before each, like '+avx2,-fma', got {given!r}")
+
+
+def _width_or_mistake() -> tuple[int, str]:
+    """The width, and what is wrong with what was asked for: an import is no place to say so."""
+    try:
+        _check_features()
+        return _chosen_width(), ""
+    except ValueError as error:
+        return _target_width(), str(error)
+
+
+WIDTH, _MISTAKE = _width_or_mistake()
 """float32 lanes in one register: 16 with AVX-512, 8 with AVX2, else 4; FASTNN_SIMD_WIDTH forces it."""
 
 REGISTERS = 32 if WIDTH == 16 or ARM else 16
@@ -76,7 +92,17 @@ UPDATE_ROWS = 8 if REGISTERS == 32 else 6
 
 
 def lanes_of(itemsize: int) -> int:
-    """Elements of ``itemsize`` bytes in one register of the chosen width."""
+    """Elements of ``itemsize`` bytes in one register of the chosen width.
+
+    Whatever lays out memory or generates code asks for them first.
+
+    Raises
+    ------
+    ValueError
+        If FASTNN_SIMD_WIDTH is no width, or more than the processor has; or NUMBA_CPU_FEATURES no features.
+    """
+    if _MISTAKE:
+        raise ValueError(_MISTAKE)
     return WIDTH * 4 // itemsize
 
 

@@ -28,6 +28,7 @@ from fastnn.formulas.activations import Activation
 from fastnn.formulas.optimizers import Optimizer
 from fastnn.formulas.schedules import Schedule
 from fastnn.network import Network
+from fastnn.notices import unless_closed
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.sklearn import _lbfgs
 from fastnn.sklearn._engine import Dataset, Order, Plan, forget_steps, full_batch, train
@@ -43,6 +44,12 @@ _AUTO_BATCH = 200
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
+
+
+def _warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, and go on where nobody is there to be warned."""
+    with unless_closed():
+        warnings.warn(text, category, stacklevel=3)
 
 
 class Checked(NamedTuple):
@@ -319,11 +326,10 @@ class BaseMLP(BaseEstimator):
         self._train(network, data, held_out, plan)
         self.stopped_ = end.stopped
         if not (end.stopped or incremental) and self.n_iter_ == self.max_iter:
-            warnings.warn(
+            _warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         if self.early_stopping and (end.stopped or not incremental):
             self.coefs_, self.intercepts_ = self._best_coefs, self._best_intercepts
@@ -339,13 +345,12 @@ class BaseMLP(BaseEstimator):
             self.loss_ = np.nan
             self.loss_curve_.append(np.nan)
             self.validation_scores_.append(np.nan)
-            warnings.warn(
+            _warn(
                 f"training diverged, and the weights with the best validation score are kept: {error}",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+            _warn("Training interrupted by user.")
         finally:
             self.coefs_, self.intercepts_ = self._mirror.read_after_training()
 
@@ -376,9 +381,7 @@ class BaseMLP(BaseEstimator):
     def _batch_size(self, n: int) -> int:
         size: int = _AUTO_BATCH if self.batch_size == "auto" else self.batch_size
         if self.batch_size != "auto" and size > n:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=2
-            )
+            _warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         return min(size, n)
 
     def _split(self, checked: Checked) -> tuple[Checked, Dataset]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from campaign.base import Limits, Result, last_words, numbers, start
 
-_PATIENCE = 300.0
+_PATIENCE = 600.0
 _TOGETHER = 8
 
 _TRAIN = """
@@ -18,7 +18,7 @@ net.fit(X, y, epochs=2)
 print(hashlib.sha256(b"".join(a.tobytes() for a in net.weights)).hexdigest())
 """
 
-# A child answers by its exit code, and is given a minute; what it needs is what the other thread has.
+# A child answers by its exit code, and is given four minutes: it may have to compile, beside others.
 _FORK = """
 import os, signal, sys, threading, time
 import numpy as np, fastnn
@@ -29,7 +29,7 @@ def child(threads=1):
     pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGALRM, lambda *_: os._exit(9))
-        signal.alarm(60)
+        signal.alarm(240)
         try:
             finite = np.isfinite(net.forward(X)).all() and np.isfinite(net.weights[0]).all()
             history = net.fit(X[:100], y[:100], epochs=1, batch_size=50, threads=threads)
