@@ -122,7 +122,7 @@ class EarlyStopping:
             self._best_epoch = epoch
             if self.restore_best:
                 own = self._saved[0] if self._saved is not None and self._saved[1] is history else None
-                self._saved = network._engine.snapshot(own), history
+                self._saved = network._engine.snapshot(into=own), history
 
     def restore(self, network: Any, history: History) -> None:
         """Put the best weights back, if that is wanted and has not been done; ``fit`` calls this at its end."""

@@ -306,7 +306,7 @@ def _copied(array: Array, between: Callable[[], None], copy: Array | None = None
     if copy is None:
         copy = np.empty_like(array)
     for first in range(0, array.size, _COPIED_TOGETHER):
-        if first > 0:
+        if array.size > _COPIED_TOGETHER:
             between()
         copy[first : first + _COPIED_TOGETHER] = array[first : first + _COPIED_TOGETHER]
     return copy

@@ -387,8 +387,8 @@ def test_one_copy_and_two_train_the_same_bits(monkeypatch):
 def test_an_interrupt_while_the_best_weights_are_kept_tears_nothing(monkeypatch):
     snapshot = Engine.snapshot
 
-    def interrupted(engine, into=None):
-        found = snapshot(engine, into)
+    def interrupted(engine, between=lambda: None, into=None):
+        found = snapshot(engine, between, into)
         if into is not None:  # that of the callback, from its second time on
             signal.raise_signal(signal.SIGINT)
         return found
