@@ -123,7 +123,7 @@ def test_lbfgs_goes_over_the_samples_once_for_cost_and_gradient(monkeypatch):
 
 def test_lbfgs_looks_at_the_clock_in_a_gradient(monkeypatch):
     pytest.importorskip("scipy")
-    monkeypatch.setattr(engine, "_samples_per_call", lambda products: 128)
+    monkeypatch.setattr(engine, "_samples_per_call", lambda *given: 128)
     net, clock, gradient = network(), Clock(), engine.Engine.gradient
 
     def counted(self, data, n, between, totals):
