@@ -5,8 +5,6 @@ Kernels are imported when the first network is made, not when ``fastnn`` is: imp
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -29,7 +27,6 @@ from fastnn.kernels.buffers import (
     HYPER_SIZE,
     N_TOTALS,
     PARTS,
-    SAMPLES_PER_LIST,
     SYNC_SIZE,
     TOTAL_BATCHES,
     TOTAL_COST,
@@ -44,22 +41,17 @@ from fastnn.kernels.buffers import (
     Stepper,
     Team,
 )
-from fastnn.kernels.host import CAN_EXPAND, PANEL_VECTORS, lanes_of
+from fastnn.kernels.host import CAN_EXPAND, lanes_of
 from fastnn.kernels.records import Packed, address_of, pack_table
 from fastnn.notices import Compiling
+from fastnn.orders import natural_order
 from fastnn.program import FORWARD, MEASURE, TRAINING, Program
+from fastnn.samples import empty, pack_data
 from fastnn.teamwork import Team as Workforce
-from fastnn.validation import UINT8, Features, InputScale, Targets
+from fastnn.validation import Features
 
 Array = NDArray[Any]
-_INT64 = np.dtype(np.int64)
 _FEATURES = Data._fields.index("features")
-_DENSITY_SAMPLES = 256
-_SPARSE_SHARE = 0.35
-_SPARSE_INPUTS = 64
-_BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
-_BLOCK_ENTRIES = 16  # in a block of a sample's list: what a list costs by itself should not show
-_MOST_BLOCK_INPUTS = 1 << 15  # while a list of bytes is made, an input's number has 16 bits beside those of two samples
 _ROOMS_KEPT = 2  # scratch for training, and for validation in between
 _PRODUCTS_PER_CALL = 1 << 29  # multiply-adds: some hundredths of a second
 _MOST_CHUNKS_PER_CALL = 64
@@ -69,10 +61,8 @@ _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread
 _FAR_BYTES = 8 << 20  # of samples that are more than the nearer caches hold
 _EPOCHS_TO_PACK = 4  # in which packing pays
 _PACKED_PER_CALL = 1 << 24  # numbers; some hundredths of a second
-_SHUFFLED_PER_CALL = 1 << 21  # samples in a piece of a random order: some hundredths of a second
 _COPIED_TOGETHER = 1 << 24  # numbers: some hundredths of a second
 _AT_REST = nullcontext()
-_UNSCALED = InputScale()
 
 
 class Penalty(NamedTuple):
@@ -199,108 +189,6 @@ def _first_stages(data: Data) -> list[str]:
     return ["first_sparse", *scaled, *(["list_packed"] if data.bits.size else [])]
 
 
-@lru_cache
-def _empty(dtype: Any) -> Array:
-    return np.empty(0, dtype)
-
-
-class Plan(NamedTuple):
-    """How training will go through the first layer, and why."""
-
-    blocks: int  # into which the inputs are cut; 0: dense
-    reason: str
-
-
-def plan_first_layer(data: Data, n_in: int, batch_size: int) -> Plan:
-    """Skip the zeros of the inputs where they are many; judged by up to 256 samples spread over the data."""
-    itemsize = data.features.itemsize  # of the network's dtype, also where the data are bytes
-    if data.starts.size > 0:
-        share = data.features.size / ((data.starts.size - 1) * n_in)
-        finding = f"X is a sparse matrix with {share:.1%} of its entries"
-        return Plan(_blocks(n_in, share, batch_size, itemsize), f"sparse: {finding}")
-    if data.shift.any():
-        return Plan(0, "dense: the scale shifts inputs, so that zero does not stay zero")
-    X = (data.pixels if data.pixels.size else data.features).reshape(-1, n_in)
-    sample = X[:: max(1, len(X) // _DENSITY_SAMPLES)]
-    share = np.count_nonzero(sample) / sample.size
-    if n_in < _SPARSE_INPUTS:
-        return Plan(0, f"dense: fewer than {_SPARSE_INPUTS} inputs")
-    finding = f"{share:.0%} of the inputs are not zero"
-    if share > _SPARSE_SHARE:
-        return Plan(0, f"dense: {finding}")
-    return Plan(_blocks(n_in, share, batch_size, itemsize), f"sparse: {finding}")
-
-
-def _blocks(n_in: int, share: float, batch_size: int, itemsize: int) -> int:
-    """Into how many blocks to cut the inputs: weights of one should fit into the nearest cache, and lists be long."""
-    weights = n_in * PANEL_VECTORS * lanes_of(itemsize) * itemsize
-    fitting = -(-weights // _BLOCK_BYTES)
-    wanted = 1 if batch_size <= SAMPLES_PER_LIST else min(fitting, int(share * n_in) // _BLOCK_ENTRIES)
-    wanted = max(wanted, -(-n_in // _MOST_BLOCK_INPUTS))
-    return -(-n_in // layout.block_size(n_in, wanted))
-
-
-@dataclass(frozen=True)
-class RandomOrders:
-    """Orders of samples by chance, the same ones however many are asked for at a time."""
-
-    generator: np.random.Generator
-
-    def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
-        """The numbers from 0 to n - 1 in random order, as int64; ``between`` is called before every piece of many."""
-        from fastnn.kernels.shuffle import permute
-
-        order, draws, code = np.empty(n, np.int64), np.empty(min(n, _SHUFFLED_PER_CALL)), permute.code(None)
-        for first in range(0, n, _SHUFFLED_PER_CALL):
-            between()
-            end = min(first + _SHUFFLED_PER_CALL, n)
-            self.generator.random(out=draws[: end - first])
-            code(address_of(order), first, end, address_of(draws))
-        return order
-
-    def several(self, n: int, count: int) -> Array:
-        """The next ``count`` orders as rows."""
-        from fastnn.kernels.shuffle import permute
-
-        orders, draws = np.empty((count, n), np.int64), self.generator.random((count, n))
-        code, order, draw = permute.code(None), address_of(orders), address_of(draws)
-        for at in range(0, orders.nbytes, n * orders.itemsize):
-            code(order + at, 0, n, draw + at)  # draws have eight bytes, too
-        return orders
-
-
-def shuffle_as_python(order: Array, state: Array) -> None:
-    """Shuffle ``order`` (n,) int64 in place as ``random.shuffle`` would; ``state`` (625,) is Python's, and goes on."""
-    from fastnn.kernels.shuffle import shuffle
-
-    shuffle.code(None)(address_of(order), order.size, address_of(state))
-
-
-def dense_rows(data: Data, rows: Array, n_in: int, dtype: Any, columns: Array | None = None) -> Array:
-    """Some samples (k, n_in) as a network sees them; of sparse ones (k, len(columns)) if only those have entries."""
-    if data.starts.size:
-        X = np.zeros((len(rows), n_in if columns is None else len(columns)), dtype)
-        for i, row in enumerate(rows):
-            entries = slice(data.starts[row], data.starts[row + 1])
-            own, values = data.columns[entries], data.features[entries].astype(dtype)
-            X[i, own if columns is None else np.searchsorted(columns, own)] = _as_read(data, values, own)
-        return X
-    if data.pixels.size:
-        return _as_read(data, data.pixels.reshape(-1, n_in)[rows].astype(dtype))
-    dense: Array = data.features.reshape(-1, n_in)[rows].astype(dtype, copy=False)
-    return dense
-
-
-def _as_read(data: Data, values: Array, columns: Any = slice(None)) -> Array:
-    """Bytes, or entries of a sparse matrix in these columns, as kernels make of them."""
-    if not data.factor.size:
-        divided: Array = values / values.dtype.type(data.divisor)
-        return divided
-    shifted = values - data.shift[columns] if data.shift.size else values
-    result: Array = shifted * data.factor[columns]
-    return result
-
-
 def _copied(array: Array, between: Callable[[], None], copy: Array | None = None) -> Array:
     """A copy of a flat array, in ``copy`` if that is given; ``between`` is called before every piece of a large one."""
     if copy is None:
@@ -310,43 +198,6 @@ def _copied(array: Array, between: Callable[[], None], copy: Array | None = None
             between()
         copy[first : first + _COPIED_TOGETHER] = array[first : first + _COPIED_TOGETHER]
     return copy
-
-
-def natural_order(n: int) -> Array:
-    """The numbers from 0 to n - 1, as int64 on every platform, which is what kernels are compiled for."""
-    return np.arange(n, dtype=np.int64)
-
-
-class _Borrowed:
-    """Memory of an array, without the note that it is read-only."""
-
-    def __init__(self, array: Array) -> None:
-        self._owner = array
-        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
-
-
-def _writeable(array: Array) -> Array:
-    """The same memory in the one kind of array that kernels are compiled for; they never write to data."""
-    return array if array.flags.writeable else np.asarray(_Borrowed(array))
-
-
-def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:
-    """Checked arrays as the kernels take them, without copying; dense data for a dense first layer."""
-    flat, numbers = _writeable(X.values.reshape(-1)), _empty(dtype)
-    # By place, not by name, and nothing asked twice: a prediction of one sample takes a few microseconds in all.
-    inputs = (flat, numbers) if flat.dtype == UINT8 else (_empty(UINT8), flat)
-    entries = _writeable(X.indices), _writeable(X.starts)
-    wanted = (_empty(_INT64), numbers)
-    if targets:
-        wanted = _writeable(targets.labels), _writeable(targets.matrix.reshape(-1))
-    weights = numbers if sample_weight is None else _writeable(sample_weight)
-    pixels, features = inputs
-    divisor, shift, factor = X.scale or _UNSCALED
-    scale = divisor, numbers if shift is None else shift, numbers if factor is None else factor
-    most = max(1, int(np.diff(X.starts).max())) if X.starts.size else 0
-    classify = bool(targets and targets.classes)
-    bits, blocks = _empty(UINT8), int(most > 0)
-    return Data(pixels, *scale, features, *entries, *wanted, weights, classify, blocks, most, bits, 0, _empty(_INT64))
 
 
 def _with_own_place(scratch: Scratch, member: int) -> Scratch:
@@ -773,7 +624,7 @@ class Engine:
             state=self.memory.state,
             gradient=self._gradient[0],
             gradient_size=self._gradient[0].size,
-            hyper=_empty(self.dtype),
+            hyper=empty(self.dtype),
             factors=factors,
             factor_columns=factors.shape[1],
             blocks=len(factors),
@@ -783,7 +634,7 @@ class Engine:
             limited=stepping.limited,
             tallied=stepping.tallied,
             average=(self.memory.states - 1) * self.params.size if keeps_average(rule[0].name) else -1,
-            shrink=_empty(np.dtype(np.float64)),
+            shrink=empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
             update=step("update", rule),
             step=step("step", rule) if whole else 0,
@@ -941,7 +792,7 @@ class Engine:
 
     def _prepare_prediction(self, rows: int) -> _Predicting:
         self._require(*FORWARD)
-        none = Features(_empty(self.dtype), _empty(np.dtype(np.int32)), _empty(_INT64), 0)
+        none = Features(empty(self.dtype), empty(np.dtype(np.int32)), empty(np.dtype(np.int64)), 0)
         nothing = pack_data(none, None, None, self.dtype)
         (place,) = self._places_for(layout.Room(rows))
         return _Predicting(rows, place.packed, Packed(nothing), self._entry("predict"))
@@ -1009,7 +860,7 @@ class Engine:
 
     def _adder(self, gradient: Array) -> Packed:
         """A stepper that only adds up a gradient."""
-        nothing = _empty(self.dtype)
+        nothing = empty(self.dtype)
         hyper = layout.aligned_zeros(2 * HYPER_SIZE, self.dtype)
         numbers: dict[str, Any] = dict.fromkeys(Stepper._fields, 0)
         numbers |= {"gradient_size": gradient.size, "in_place": 1, "add": self.program.step("add", None)}

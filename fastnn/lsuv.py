@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.engine import Engine, dense_rows
+from fastnn.engine import Engine
 from fastnn.formulas import numeric
 from fastnn.formulas.activations import Activation
+from fastnn.samples import dense_rows
 from fastnn.training import Samples
 
 Array = NDArray[Any]

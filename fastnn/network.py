@@ -17,7 +17,7 @@ from fastnn import diagnostics, metrics, persistence, validation
 from fastnn.callbacks import EarlyStopping, OptunaPruning, check_direction
 from fastnn.defaults import default_optimizer
 from fastnn.diagnostics import Findings
-from fastnn.engine import Engine, RandomOrders, dense_rows, natural_order, pack_data, plan_first_layer
+from fastnn.engine import Engine
 from fastnn.forks import ForkSafeLock
 from fastnn.formulas import activations, costs, expressions, optimizers, schedules
 from fastnn.formulas.activations import Activation
@@ -34,8 +34,10 @@ from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
+from fastnn.orders import RandomOrders, natural_order
 from fastnn.parameters import Gradients, LayerArrays
 from fastnn.regularisation import Wishes, layer_steps
+from fastnn.samples import dense_rows, pack_data, plan_first_layer
 from fastnn.splitting import alone, split_rows, weighed
 from fastnn.training import (
     FitArguments,

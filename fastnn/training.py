@@ -17,19 +17,7 @@ from fastnn import lbfgs, metrics, progress, validation
 from fastnn.callbacks import restore_best
 from fastnn.cores import usable_cores
 from fastnn.diagnostics import Watch
-from fastnn.engine import (
-    NOTHING_SEEN,
-    Engine,
-    LayerStep,
-    Memory,
-    RandomOrders,
-    Seen,
-    Stepping,
-    Stretch,
-    Workers,
-    natural_order,
-    pack_data,
-)
+from fastnn.engine import NOTHING_SEEN, Engine, LayerStep, Memory, Seen, Stepping, Stretch, Workers
 from fastnn.formulas.averaging import Averaged
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.history import History
@@ -37,7 +25,9 @@ from fastnn.inputs.reader import Batch, Reader
 from fastnn.inputs.streams import Blocks, Source
 from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import Data
+from fastnn.orders import RandomOrders, natural_order
 from fastnn.pacing import Pace
+from fastnn.samples import pack_data
 from fastnn.teamwork import Team
 from fastnn.validation import Features
 

@@ -6,7 +6,7 @@ import scipy.sparse
 from children import run_python
 
 import fastnn
-from fastnn import engine, layout, training
+from fastnn import engine, layout, orders, training
 from fastnn.diagnostics import TrainingWarning, look, rules
 from fastnn.kernels.buffers import N_TOTALS, TOTAL_COST, TOTAL_HITS
 from fastnn.training import Training, _Stop
@@ -40,16 +40,16 @@ def network(**arguments):
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(engine, "_SHUFFLED_PER_CALL", 50)
+    monkeypatch.setattr(orders, "_SHUFFLED_PER_CALL", 50)
     monkeypatch.setattr(training, "_ROWS_TOGETHER", 50)
 
 
 @pytest.mark.parametrize("n", [1, 49, 50, 51, 700])
 def test_a_random_order_in_pieces_is_the_same(n, monkeypatch):
-    whole = engine.RandomOrders(np.random.default_rng(1))
+    whole = orders.RandomOrders(np.random.default_rng(1))
     expected, after = whole(n), whole.generator.random()
-    monkeypatch.setattr(engine, "_SHUFFLED_PER_CALL", 50)
-    pieces, clock = engine.RandomOrders(np.random.default_rng(1)), Clock()
+    monkeypatch.setattr(orders, "_SHUFFLED_PER_CALL", 50)
+    pieces, clock = orders.RandomOrders(np.random.default_rng(1)), Clock()
     np.testing.assert_array_equal(pieces(n, clock), expected)
     assert clock.looks == -(-n // 50)
     assert pieces.generator.random() == after

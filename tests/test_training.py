@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from problems import sample_weights, samples, target_matrix
 
 import fastnn
-from fastnn import engine, pacing
+from fastnn import engine, orders, pacing
 from fastnn.kernels.shuffle import permute
 
 Array = NDArray[Any]
@@ -326,14 +326,14 @@ def test_every_sample_once_in_an_epoch_and_in_another_order_each_time(monkeypatc
     monkeypatch.setattr(engine.Engine, "run", spy)
     net = random_network([3, 2], "float32")
     net.fit(samples(net, 300), labels(net, 300), 4, 7)
-    orders: dict[tuple[int, ...], list[int]] = {}
+    seen: dict[tuple[int, ...], list[int]] = {}
     for batches in calls:
         for i in range(batches.first, batches.last):
             epoch, batch = divmod(i, 43)
-            orders.setdefault(tuple(batches.order[300 * epoch : 300 * (epoch + 1)]), []).append(batch)
-    assert len(orders) == 4
-    assert all(sorted(order) == list(range(300)) for order in orders)
-    assert all(done == list(range(43)) for done in orders.values())
+            seen.setdefault(tuple(batches.order[300 * epoch : 300 * (epoch + 1)]), []).append(batch)
+    assert len(seen) == 4
+    assert all(sorted(order) == list(range(300)) for order in seen)
+    assert all(done == list(range(43)) for done in seen.values())
 
 
 # --- The same seed, the same bits ---
@@ -628,15 +628,15 @@ def test_no_memory_of_an_optimizer_decays_into_subnormal_numbers(optimizer: Any,
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 1000])
 def test_a_random_order_holds_every_sample_once(n: int) -> None:
     generator, same = np.random.default_rng(0), np.random.default_rng(0)
-    orders = [engine.RandomOrders(generator)(n) for _ in range(3)]
-    assert all(np.array_equal(np.sort(order), np.arange(n)) for order in orders)
-    assert all(order.tolist() == naive.permutation(same.random(n)) for order in orders)
+    drawn = [orders.RandomOrders(generator)(n) for _ in range(3)]
+    assert all(np.array_equal(np.sort(order), np.arange(n)) for order in drawn)
+    assert all(order.tolist() == naive.permutation(same.random(n)) for order in drawn)
 
 
 def test_every_order_is_equally_likely() -> None:
     """24 orders of 4 samples, 1,000 of each expected: chi-squared of 23 degrees of freedom is below 60 but for 4e-5."""
     generator = np.random.default_rng(0)
-    counts = Counter(tuple(engine.RandomOrders(generator)(4).tolist()) for _ in range(24_000))
+    counts = Counter(tuple(orders.RandomOrders(generator)(4).tolist()) for _ in range(24_000))
     assert len(counts) == 24
     assert sum((count - 1000) ** 2 / 1000 for count in counts.values()) < 60
 

@@ -12,12 +12,12 @@ from numpy import divide, exp, vdot
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import validation
-from fastnn.engine import shuffle_as_python
 from fastnn.history import History
 from fastnn.inputs.features import as_is
 from fastnn.inputs.scaling import Scaling
 from fastnn.network import Network, complete_arguments
 from fastnn.optimizers import SGD
+from fastnn.orders import shuffle_as_python
 from fastnn.training import packed
 
 Array = NDArray[Any]

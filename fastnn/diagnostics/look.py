@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from fastnn.diagnostics.wording import LIBRARY, Wording
-from fastnn.engine import Engine, dense_rows
+from fastnn.engine import Engine
 from fastnn.formulas import numeric
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.costs import Cost
 from fastnn.inputs.labels import classes_of
 from fastnn.kernels.buffers import Data
+from fastnn.samples import dense_rows
 
 Array = NDArray[Any]
 

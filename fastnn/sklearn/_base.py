@@ -23,12 +23,12 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn import validation
-from fastnn.engine import natural_order
 from fastnn.formulas.activations import Activation
 from fastnn.formulas.optimizers import Optimizer
 from fastnn.formulas.schedules import Schedule
 from fastnn.network import Network
 from fastnn.notices import unless_closed
+from fastnn.orders import natural_order
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.sklearn import _lbfgs
 from fastnn.sklearn._engine import Dataset, Order, Plan, forget_steps, full_batch, train

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import diagnostics, lbfgs, validation
-from fastnn.engine import pack_data
 from fastnn.formulas.schedules import Schedule
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.regularisation import Wishes, layer_steps
+from fastnn.samples import pack_data
 from fastnn.sklearn._steps import Epoch, Steps
 from fastnn.training import Account, FitRequest, FitSettings, Samples
 from fastnn.validation import Targets
