@@ -11,8 +11,8 @@ from weakref import WeakValueDictionary
 
 from fastnn.interrupts import held
 
-_PATIENCE = 30.0
-"""Seconds that a fork waits for locks: for a kernel call, or for a compiler. After that it goes on without."""
+_PATIENCE = 120.0
+"""Seconds that a fork waits for locks: of a kernel call, or a compiler on a busy machine. Then it goes on without."""
 
 
 class ForkSafeLock:
