@@ -45,6 +45,7 @@ from fastnn.kernels.host import CAN_EXPAND, lanes_of
 from fastnn.kernels.records import Packed, address_of, pack_table
 from fastnn.notices import Compiling
 from fastnn.orders import natural_order
+from fastnn.pacing import Pace
 from fastnn.program import FORWARD, MEASURE, TRAINING, Program
 from fastnn.samples import empty, pack_data
 from fastnn.teamwork import Team as Workforce
@@ -283,6 +284,7 @@ class Engine:
         self._trained_on: tuple[Data, Packed] | None = None  # while a training runs
         self._predicting: _Predicting | None = None
         self._alone = Packed(self._new_team(0, 1))
+        self.paces: dict[tuple[int, int], Pace] = {}  # the latest trainings' by threads and batch size
         self.products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
         # No more than are in a block of an array in a file: sums over blocks are then the same bits as over an array.
         self.samples_per_call = _samples_per_call(self.products, layout.rows_in_block(sizes[0], dtype))

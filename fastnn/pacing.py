@@ -27,6 +27,9 @@ class Pace:
         How many threads there are.
     products : int, optional
         Multiply-adds of a batch, forward, for a guess of how many batches the first call may take; else it takes one.
+    like : Pace, optional
+        That of an earlier training of the same network, with as many threads: which way was faster then need not be
+        found out again. How much fits into a call is, for other samples may take any time.
 
     Examples
     --------
@@ -38,7 +41,7 @@ class Pace:
     (1, 5)
     """
 
-    def __init__(self, threads: int, products: int | None = None) -> None:
+    def __init__(self, threads: int, products: int | None = None, like: "Pace | None" = None) -> None:
         first = 1
         if products is not None:
             first = max(1, int(STRETCH_SECONDS / _MAX_GROWTH / (_CALL_SECONDS + products / _SLOWEST)))
@@ -49,6 +52,9 @@ class Pace:
         }
         self._open = dict.fromkeys(self._batches, (0, 0.0))  # batches and seconds of a look that has begun
         self._faster, self._looks, self._patience = 0, 0, _LOOKS_BETWEEN_TRIALS
+        if like is not None:
+            self._seconds = {count: seen.copy() for count, seen in like._seconds.items()}
+            self._faster, self._looks, self._patience = like._faster, like._looks, like._patience
 
     def next_call(self) -> tuple[int, int]:
         """Threads and batches."""

@@ -379,7 +379,9 @@ class Training:
     def _pace(self, size: int) -> Pace:
         """The pace of batches of a size."""
         if size not in self._paces:
-            self._paces[size] = Pace(self._threads, size * self._engine.products)
+            key = self._threads, size
+            pace = Pace(self._threads, size * self._engine.products, self._engine.paces.get(key))
+            self._paces[size] = self._engine.paces[key] = pace
         return self._paces[size]
 
     def _worthwhile_threads(self) -> int:

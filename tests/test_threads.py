@@ -197,6 +197,29 @@ def test_pace_tries_in_vain_less_and_less_often() -> None:
     assert 0 < later < first < 50
 
 
+def test_pace_goes_on_with_what_an_earlier_training_found() -> None:
+    pace, again = pacing.Pace(2), []
+    threads_of_calls(pace, together_is_half_as_fast, 100)
+    for _ in range(20):  # short ones: a trial in each of them would be most of it
+        pace = pacing.Pace(2, like=pace)
+        assert pace.next_call()[1] == 1  # however many batches fitted into the other one's calls
+        again += threads_of_calls(pace, together_is_half_as_fast, 5)
+    assert again.count(2) < 10
+    assert threads_of_calls(pace, together_is_twice_as_fast, 500)[-1] == 2
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
+def test_a_network_knows_which_way_was_faster() -> None:
+    X, y = np.random.default_rng(0).random((300, 20)), np.arange(300) % 3
+    net = fastnn.Network([20, 8, 3])
+    net.fit(X, y, epochs=1, batch_size=10, threads=2)
+    pace = net._engine.paces[2, 10]
+    net.fit(X, y, epochs=1, batch_size=10, threads=2)
+    assert set(net._engine.paces) == {(2, 10)}
+    assert net._engine.paces[2, 10] is not pace
+    assert fastnn.pacing.Pace(2, like=pace)._seconds == pace._seconds
+
+
 @pytest.mark.parametrize("most", [10, 700])
 def test_pace_judges_by_calls_as_short_as_an_epoch(most: int) -> None:
     """``most`` batches: 0.1 ms, or 7 ms."""
