@@ -641,10 +641,12 @@ class Training:
         settings = self._settings
         asked = settings.callbacks or settings.order_is_theirs or self._bar is not None
         asked = asked or self._validation is not None or self._plateau is not None or self._source is not None
-        if asked or len(settings.batch_sizes) > 1 or self._threads > 1:
+        if asked or len(settings.batch_sizes) > 1:
             return 1
         ((size, _),) = settings.batch_sizes
-        _, batches = self._pace(size).next_call()
+        threads, batches = self._pace(size).next_call()
+        if threads > 1:
+            return 1
         most = max(1, batches // settings.steps_per_epoch)
         return most if settings.account is None else int(min(most, settings.account.quiet()))
 

@@ -51,6 +51,14 @@ def test_the_same_bits(together, batch_size, optimizer):
     assert sum(together) > 30
 
 
+def test_where_one_thread_is_faster_than_two(together):
+    grouped, alone = network(), network()
+    for net, train in ((grouped, Network.fit), (alone, one_by_one)):
+        train(net, X, y, epochs=500, batch_size=10, optimizer=SGD(0.1), threads=2)
+    assert course(grouped.history) == course(alone.history)
+    assert state(grouped) == state(alone)
+
+
 @pytest.mark.parametrize("arguments", [{"dtype": "float64"}, {"output": "softmax", "cost": "log_likelihood"}])
 @pytest.mark.parametrize("weights", [None, np.linspace(0.1, 2, 150)])
 def test_other_networks(together, arguments, weights):
@@ -117,7 +125,6 @@ def test_where_it_diverges_the_same_is_said(together, momentum, large, monkeypat
         {"progress": True},
         {"shuffle": np.arange},
         {"batch_size": [100, 50]},
-        {"threads": 2},
     ],
 )
 def test_whoever_wants_to_be_asked_is(together, fit):
