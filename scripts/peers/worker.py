@@ -116,7 +116,7 @@ class Worker:
     task : Task
         What it is to do.
     source : Path, optional
-        Folder of the fastnn to use, instead of the installed one.
+        Folder of the fastnn to use; without it the one that this script belongs to, whatever is installed.
 
     Raises
     ------
@@ -125,7 +125,7 @@ class Worker:
     """
 
     def __init__(self, peer: str, task: Task, source: Path | None = None) -> None:
-        self.name = str(source or peer)
+        self.name, source = str(source or peer), source or _SCRIPT.parents[1]
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  (lives as long as the process)
         self._process = subprocess.Popen(
             [sys.executable, str(_SCRIPT), "--worker", peer],
@@ -133,11 +133,11 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env={**os.environ, **isa_variables(task.isa), **({"PYTHONPATH": str(source)} if source else {})},
+            env={**os.environ, **isa_variables(task.isa), "PYTHONPATH": str(source)},
         )
         try:
             reply = self._ask(asdict(task))
-            if source and Path(reply["source"]) != source.resolve():
+            if Path(reply["source"]) != source.resolve():
                 raise WorkerError(f"it uses the fastnn in {reply['source']}, not the one in {source}")
         except WorkerError:
             self.close()
