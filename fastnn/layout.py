@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.kernels.buffers import CACHE_LINE, LIST_SLACK, Layer, Lists, Scratch
+from fastnn.kernels.buffers import BITS_PER_WORD, CACHE_LINE, LIST_SLACK, Layer, Lists, Scratch
 from fastnn.kernels.host import PANEL_VECTORS, lanes_of
 
 MAX_ROWS = 256
@@ -19,7 +19,6 @@ CHUNK_ROWS = 128
 """A larger one in chunks of this many."""
 BLOCK_BYTES = 16 << 20
 """Of a block of an array in a file, as the network takes it."""
-_BLOCK_STEP = 16  # which is BITS_PER_WORD
 
 
 class Layout(NamedTuple):
@@ -84,8 +83,8 @@ class Room(NamedTuple):
 
 
 def block_size(n_in: int, blocks: int) -> int:
-    """Inputs in a block: whole registers of bytes, whatever their width."""
-    return padded(-(-n_in // blocks), _BLOCK_STEP)
+    """Inputs in a block: whole registers of bytes whatever their width, and whole words of bits."""
+    return padded(-(-n_in // blocks), BITS_PER_WORD)
 
 
 def block_weights(layer: Layer, blocks: int, lanes: int) -> int:

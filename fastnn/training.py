@@ -313,8 +313,8 @@ def answers_in(given: Samples | Blocks, dtype: np.dtype[Any]) -> Data:
 
 def _are_finite(numbers: NDArray[Any]) -> bool:
     """Whether all numbers of a flat array are; what a look makes of them stays in the cache."""
-    pieces = (numbers[first : first + _NUMBERS_TOGETHER] for first in range(0, numbers.size, _NUMBERS_TOGETHER))
-    return all(bool(np.isfinite(piece).all()) for piece in pieces)
+    firsts = range(0, numbers.size, _NUMBERS_TOGETHER)
+    return all(bool(np.isfinite(numbers[first : first + _NUMBERS_TOGETHER]).all()) for first in firsts)
 
 
 class Training:

@@ -33,7 +33,6 @@ from fastnn.kernels.simd import Vector, VectorType, fma, lane_count, load, load_
 _CHAINS = 24  # multiply-adds at work at the same time, more than enough for two units of four cycles
 _AHEAD = 2  # samples
 _DTYPE = np.dtype(np.float32)
-_STATES = {"sgd": 0, "momentum": 1, "adam": 2}
 
 
 # --- the experiments ---
@@ -136,7 +135,6 @@ class Row(NamedTuple):
     products: float
     reading: float
     stepping: float
-    multiply_adds: float
 
 
 def needed_products(case: Case, X: Array) -> float:
@@ -160,15 +158,13 @@ def measure(case: Case, peak: float, repeats: int, probe: Probe) -> Row:
         epochs = min(200, max(5, int(0.5 / taken[-1][1])))
     quiet = [seconds for is_quiet, seconds in taken[1:] if is_quiet] or [seconds for _, seconds in taken[1:]]
     parameters = sum((n_in + 1) * n_out for n_in, n_out in zip(case.sizes, case.sizes[1:], strict=False))
-    steps, buffers = -(-task.n // case.batch), 1 + _STATES[case.optimizer]
-    products = needed_products(case, data.X)
+    steps, buffers = -(-task.n // case.batch), 1 + len(settings["optimizer"].start)  # parameters, and what it keeps
     return Row(
         case,
         statistics.median(quiet),
-        products / peak,
+        needed_products(case, data.X) / peak,
         seconds_to_read(data.X, repeats),
         seconds_to_step(parameters, buffers, steps, repeats),
-        products,
     )
 
 

@@ -74,7 +74,7 @@ class Lists(NamedTuple):
 
 
 SAMPLES_PER_LIST = 2  # at most
-BITS_PER_WORD = 16  # of packed samples; blocks of inputs begin with a word
+BITS_PER_WORD = 16  # of packed samples; blocks of inputs are whole words, and whole registers of bytes
 LIST_TAIL = 8  # entries that add nothing, at the end of a list
 LIST_SLACK = 16 + LIST_TAIL  # room behind a block's list for a register of rubbish and the tail
 
