@@ -102,7 +102,7 @@ def truth_of(reader: Reader, data: Data, n_out: int) -> Truth:
     """The right answers in checked data."""
     weights = data.sample_weight if data.sample_weight.size else None
     if not data.labels.size:
-        return Truth(_flat(reader).answers(data.targets.reshape(-1, n_out)), weights)
+        return Truth(_flat(reader).answers(reader.in_units_of_y(data.targets.reshape(-1, n_out))), weights)
     task = reader.answering
     return Truth(data.labels if task.plain or task.classes is None else task.classes[data.labels], weights)
 

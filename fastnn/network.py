@@ -28,8 +28,8 @@ from fastnn.history import FIGURES, History
 from fastnn.initializers import INITIALIZER_NAMES, LSUV, draw_layers
 from fastnn.inputs.labels import Outputs
 from fastnn.inputs.reader import Reader, check_wishes
+from fastnn.inputs.reader import Wishes as DataWishes
 from fastnn.inputs.streams import Blocks, Chunks, Rows, Source, check_alone, check_plan, goes_by_blocks
-from fastnn.inputs.tables import cut_samples
 from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
@@ -118,6 +118,15 @@ class Network:
         first ``fit`` settles it, see ``fit``; later data must agree.
     classes : sequence, optional
         Labels that the outputs stand for, in their order, if the first ``fit`` may not see them all.
+    target_scale : float or str, optional
+        How the targets of a regression are scaled, whatever their size (prices of hundreds of thousands, shares of a
+        millionth): a number divides them all, "standard", "minmax" and "robust" are as for ``scale``, learned by the
+        first ``fit`` and saved with the network; a constant column is shifted only. y always comes, and ``forward``,
+        ``predict`` and ``metrics`` answer, in units of your own. Costs, in ``history`` and of ``evaluate``, and
+        gradients are those of the scaled numbers, which training minimises; so are parameters of costs, such as the
+        delta of "huber". With "standard", one output and "quadratic", twice the cost on the first data is the share of
+        the variance that is not explained. It makes the task "regression", and needs output "identity" and a cost for
+        quantities of any size.
     input_scale : bool, default False
         Whether every input is multiplied by a number of its own that is learned as weights are, beginning with 1, such
         as tables profit from: columns that say nothing are turned down. The whole gradient is then kept in memory,
@@ -125,7 +134,7 @@ class Network:
 
     Attributes
     ----------
-    sizes, activations, cost, dtype, scale
+    sizes, activations, cost, dtype, scale, target_scale
         As given, not to be changed; ``activations`` has one name per layer, the output's last.
     task : str or None
         What it learns; None before it is settled.
@@ -162,6 +171,17 @@ class Network:
     >>> history = net.fit(X, y, epochs=20)
     >>> net.evaluate(Xt, yt)["accuracy"] > 0.9
     True
+
+    Prices of houses:
+
+    >>> import numpy as np
+    >>> rooms = np.arange(1, 9).reshape(8, 1)
+    >>> prices = 100_000 + 50_000 * rooms[:, 0]
+    >>> scales = {"scale": "standard", "target_scale": "standard"}
+    >>> net = fastnn.Network([1, 1], output="identity", cost="quadratic", **scales)
+    >>> history = net.fit(rooms, prices, epochs=200, batch_size=4, optimizer=fastnn.SGD(0.1))
+    >>> net.predict([[4.5]]).round(-3)
+    array([325000.], dtype=float32)
     """
 
     def __init__(
@@ -179,6 +199,7 @@ class Network:
         task: Literal["classes", "multilabel", "regression"] | None = None,
         classes: Sequence[Any] | Array | None = None,
         input_scale: bool = False,
+        target_scale: float | Literal["minmax", "standard", "robust"] | None = None,
     ) -> None:
         self._scales_inputs = validation.check_flag("input_scale", input_scale)
         self._sizes = validation.check_sizes(sizes)
@@ -201,7 +222,7 @@ class Network:
         else:
             layers = validation.check_two("initializer", initializer, "(weights, biases), or a name")
         outputs = self._outputs
-        wishes = check_wishes(scale, missing, task, classes, self.sizes[0], outputs)
+        wishes = check_wishes(DataWishes(scale, missing, task, classes, target_scale), self.sizes[0], outputs)
         self._reader = Reader.fresh(self.sizes[0], outputs, wishes)
         self._reading: dict[str, Any] = {}  # how the command line reads files for it, see ``fastnn.cli``
         self.history: History | None = None
@@ -261,6 +282,11 @@ class Network:
     def scale(self) -> float | str | None:
         """How inputs are scaled, as given."""
         return self._reader.wishes.scale
+
+    @property
+    def target_scale(self) -> float | str | None:
+        """How targets are scaled, as given."""
+        return self._reader.wishes.target_scale
 
     @property
     def classes(self) -> Array | None:
@@ -602,9 +628,8 @@ class Network:
         reader = self._reader.settled(X, y)
         whole = self._samples(X, y, reader=reader)
         rows, held = self._split(whole, share)
-        if self._reader.scaling is None:
-            own = None if sample_weight is None else cut_samples(np.asarray(sample_weight), rows)
-            reader = self._reader.settled(cut_samples(X, rows), y, own)
+        if self._reader.learns_scale:
+            reader = self._reader.settled(X, y, sample_weight, rows)
             whole = self._samples(X, y, reader=reader)
         train = weighed(Samples(whole.data, len(rows), rows), reader, sample_weight, class_weight)
         rest = weighed(Samples(whole.data, len(held), held), reader, sample_weight, None)
@@ -868,7 +893,7 @@ class Network:
         Returns
         -------
         array (n, n_out)
-            In the network's dtype.
+            In the network's dtype; with a ``target_scale`` in the units of y.
 
         Raises
         ------
@@ -896,7 +921,14 @@ class Network:
             reader.features("X", X)  # says where; or sums have overflowed, and all may be well
             if not np.isfinite(out).all():
                 raise ValueError(_overflowed(out))
-        return out
+        return self._in_units_of_y(out)
+
+    def _in_units_of_y(self, outputs: Array) -> Array:
+        """Finite outputs as they are told."""
+        told = self._reader.in_units_of_y(outputs)
+        if told is not outputs and not np.isfinite(told).all():
+            raise ValueError(_overflowed(told))
+        return told
 
     def _forward_rows(self, rows: Rows) -> Array:
         """The same, block by block."""
@@ -907,7 +939,7 @@ class Network:
             done += features.n
         if not np.isfinite(out).all():
             raise ValueError(_overflowed(out))
-        return out
+        return self._in_units_of_y(out)
 
     def predict(self, X: ArrayLike) -> Array:
         """Answers in the words and the shape of the y of the first fit: labels, zeros and ones, or quantities.
@@ -983,7 +1015,8 @@ class Network:
         Returns
         -------
         dict
-            "cost" (without l1 and l2), and "accuracy" in [0, 1] where the task is classes.
+            "cost" (without l1 and l2; of a ``target_scale`` that of the scaled numbers), and "accuracy" in [0, 1] where
+            the task is classes.
 
         Raises
         ------
@@ -1010,7 +1043,7 @@ class Network:
         return result
 
     def gradients(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Gradients:
-        """Gradient of the mean cost over all the samples, without l1 and l2.
+        """Gradient of the mean cost over all the samples, without l1 and l2; where scaled, that of the scaled numbers.
 
         Parameters
         ----------
@@ -1256,9 +1289,10 @@ class Network:
 
     def __repr__(self) -> str:
         *hidden, output = self.activations
+        scaled = "" if self.target_scale is None else f", target_scale={self.target_scale!r}"
         return (
             f"Network({list(self.sizes)}, activation={hidden}, output={output!r}, cost={self.cost!r}, "
-            f"dtype={self.dtype.name!r}): {self.n_parameters:,} parameters"
+            f"dtype={self.dtype.name!r}{scaled}): {self.n_parameters:,} parameters"
         )
 
 

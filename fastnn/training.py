@@ -210,11 +210,12 @@ class Judge:
 
     def check(self) -> None:
         """Refuse what cannot be measured."""
-        metrics.check(self._wanted, self._reader, self._truth, outputs_of(self._engine, self._held_out))
+        outputs = self._reader.in_units_of_y(outputs_of(self._engine, self._held_out))
+        metrics.check(self._wanted, self._reader, self._truth, outputs)
 
     def measure(self, history: History, hold: Hold, between: Callable[[], None]) -> None:
         """Take every metric down in the history."""
-        outputs = outputs_of(self._engine, self._held_out, between)
+        outputs = self._reader.in_units_of_y(outputs_of(self._engine, self._held_out, between))
         for metric in self._wanted:
             with hold.released():
                 value = float(metric.measure(self._reader, self._truth, outputs))

@@ -207,7 +207,7 @@ def test_a_regression(run, tmp_path):
     code, out, _ = run("train", "--data", path, *options, "--save", tmp_path / "net")
     assert code == 0
     assert fastnn.load(tmp_path / "net").sizes == (64, 30, 1)
-    assert re.match(r"training cost [\d.e-]+ \(1,437 samples\), ", out.splitlines()[-1])
+    assert re.match(r"training cost [\d.e-]+ of scaled targets \(1,437 samples\), ", out.splitlines()[-1])
 
 
 def test_a_folder_to_save_in_is_checked_before_training(run, tmp_path, monkeypatch):
@@ -415,6 +415,8 @@ def test_info_on_a_model(run, model):
     assert rows["dtype"] == "float32"
     assert rows["parameters"] == "2,260"
     assert rows["steps taken"] == "432"  # 144 batches in each of three epochs
+    assert (rows["task"], rows["classes"]) == ("classes", "10 (0, 1, 2, 3, 4, ...)")
+    assert rows.keys().isdisjoint(("scale", "missing", "target scale", "columns", "targets", "label column"))
 
 
 # --- how it ends ---

@@ -4,6 +4,7 @@ import gzip
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fastnn
@@ -211,7 +212,68 @@ def test_fractions_make_a_regression(run, tmp_path):
     assert np.corrcoef(answers, AGE / 64)[0, 1] > 0.9
 
 
-@pytest.mark.filterwarnings("ignore:targets far from unit scale")  # as they are
+@pytest.mark.parametrize("size", [2e5, 1e-6])
+def test_targets_of_any_size_are_scaled_and_that_is_said(size, run, tmp_path):
+    write(tmp_path / "prices.csv", {"price": size * (1 + AGE / 80), "age": AGE, "balance": BALANCE})
+    code, out, err = run("train --data prices.csv --scale standard --save net --epochs 40")
+    assert (code, err) == (0, "")
+    assert "targets are brought to a mean of 0 and a standard deviation of 1" in out
+    assert "of scaled targets" in out.splitlines()[-1]
+    assert fastnn.load("net").target_scale == "standard"
+    answers = np.array(run("predict net --data prices.csv")[1].split(), float)
+    assert np.corrcoef(answers, AGE)[0, 1] > 0.95
+    assert abs(answers / (size * (1 + AGE / 80)) - 1).mean() < 0.1
+    assert " of scaled targets (120 samples)" in run("evaluate net --data prices.csv")[1]
+
+
+@pytest.mark.filterwarnings("default::fastnn.TrainingWarning")
+def test_targets_that_are_to_stay_as_they_are(run, tmp_path):
+    write(tmp_path / "prices.csv", {"price": 2e5 * (1 + AGE / 80), "age": AGE, "balance": BALANCE})
+    options = "--data prices.csv --scale standard --save net --epochs 5"
+    code, out, err = run(f"train {options} --target-scale none")
+    assert "Change: --target-scale standard" in err
+    assert (code, fastnn.load("net").target_scale) == (0, None)
+    assert "scaled targets" not in out
+    assert "brought to" not in out
+    code, out, _ = run(f"train {options} --target-scale 100000")
+    assert (code, fastnn.load("net").target_scale) == (0, 1e5)
+    assert "brought to" not in out
+    code, _, err = run(f"train {options} --target-scale huge")
+    assert code == 2
+    assert "target_scale must be one of" in err
+
+
+def test_counts_on_the_scale_of_logarithms_are_not_scaled(run, tmp_path):
+    write(tmp_path / "counts.csv", {"count": AGE / 16, "age": AGE, "balance": BALANCE})
+    code, out, _ = run("train --data counts.csv --cost poisson --scale standard --save net --epochs 1")
+    assert (code, fastnn.load("net").target_scale) == (0, None)
+    assert "scaled" not in out
+
+
+def test_info_tells_how_data_are_read(run, tmp_path):
+    columns = {f"c{i}": RANDOM.normal(size=N) for i in range(6)} | {"age": np.where(AGE > 75, "", AGE.astype(str))}
+    write(tmp_path / "data.csv", {**columns, "price": 1000.5 * np.arange(N)})
+    options = "--label-column price --scale robust --missing mean --epochs 1 --save net"
+    assert run(f"train --data data.csv {options}")[0] == 0
+    rows = dict(re.split(r":\s+", line, maxsplit=1) for line in run("info net")[1].splitlines())
+    expected = {
+        "task": "regression",
+        "scale": "robust",
+        "missing": "mean",
+        "target scale": "standard",
+        "columns": "7 (c0, c1, c2, c3, c4, ...)",
+        "label column": "price",
+    }
+    assert expected.items() <= rows.items()
+    assert rows.keys().isdisjoint(("classes", "targets"))
+    net = fastnn.Network([1, 2], output="identity", cost="quadratic")
+    net.fit([[1.0], [2.0]], pd.DataFrame({"width": [0.5, 1.0], "height": [2.5, 3.0]}), epochs=0)
+    net.save("two")
+    assert re.search(r"^targets: +2 \(width, height\)$", run("info two")[1], re.MULTILINE)
+    fastnn.Network([2, 2], task="classes", classes=["no", "yes"]).save("new")
+    assert re.search(r"^task: +classes$", run("info new")[1], re.MULTILINE)
+
+
 def test_whole_numbers_of_many_values_make_a_regression(run, tmp_path):
     write(tmp_path / "prices.csv", {"price": 1000 * np.arange(N), "age": AGE})
     code, out, _ = run("train --data prices.csv --scale standard --save net --epochs 1")

@@ -60,10 +60,12 @@ CASES = [
     case("inputs far from unit scale", None, "from 0 to 255", {"scale": "255"}, X=np.floor(X * 255)),
     case("inputs far from unit scale", None, "typically 0.00392", {"scale": '"standard"'},
          [64, 20, 10], {"scale": 255}, X=(X > 0.5).astype(np.uint8)),
-    case("targets far from unit scale", None, "from 0 to 9000", {"y": "(y - y.mean(axis=0)) / y.std(axis=0)"},
+    case("targets far from unit scale", None, "from 0 to 9000", {"target_scale": '"standard"'},
          [64, 20, 1], {"output": "identity", **QUADRATIC}, y=Y * 1000.0, optimizer=fastnn.Adam(0.01)),
-    case("targets far from unit scale", None, "vary by 0.0", {"y": "(y - y.mean(axis=0)) / y.std(axis=0)"},
+    case("targets far from unit scale", None, "vary by 0.0", {"target_scale": '"standard"'},
          [64, 20, 1], {"output": "identity", **QUADRATIC}, y=Y * 1e-3, optimizer=fastnn.Adam(0.01)),
+    case("targets far from unit scale", None, "from 0 to 9000", {"y": "(y - y.mean(axis=0)) / y.std(axis=0)"},
+         [64, 20, 1], {"output": "leaky_relu", **QUADRATIC}, y=Y * 1000.0, optimizer=fastnn.Adam(0.01)),
     case("constant inputs", None, "samples are all the same", {}, X=np.full(X.shape, 0.1, np.float32)),
     case("inputs far from unit scale", None, "from 0 to 0.0001", {"scale": "0.0001"}, X=X * 1e-4),
     case("inputs far from unit scale", None, "typically 2", {"scale": '"standard"'},
@@ -137,7 +139,7 @@ def followed(finding: fastnn.Finding, net: dict[str, Any], X: Any, y: Any, fit: 
         elif name == "y":
             y = eval(source)
         else:
-            built = ("scale", "activation", "output", "cost", "initializer")
+            built = ("scale", "target_scale", "activation", "output", "cost", "initializer")
             (net if name in built else fit)[name] = eval(source)
     return net, X, y, fit
 

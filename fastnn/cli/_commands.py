@@ -38,6 +38,8 @@ from fastnn.network import Network, load
 from fastnn.optimizers import LBFGS, Optimizer
 from fastnn.training import DivergenceError
 
+_FEW = 5  # names that are shown of many
+
 
 def _load_model(path: str, label_column: str | None = None) -> tuple[Network, Reading]:
     """A saved network, and how its files are read."""
@@ -82,7 +84,7 @@ def _fit_arguments(train: Data, test: Data | None, optimizer: Any, args: argpars
 def _scores(network: Network, data: Data) -> tuple[str, str]:
     """Cost and, of classes, accuracy in words (else nothing)."""
     seen = network.evaluate(data.X, data.y)
-    cost = f"cost {seen['cost']:.4g}"
+    cost = f"cost {seen['cost']:.4g}{'' if network.target_scale is None else ' of scaled targets'}"
     return cost, f"accuracy {100 * seen['accuracy']:.2f} %" if "accuracy" in seen else ""
 
 
@@ -118,13 +120,12 @@ def _prepared(args: argparse.Namespace) -> tuple[Network, Data, Data | None]:
     if args.samples is not None:
         count = validation.check_whole("samples", args.samples)
         train = train._replace(X=train.X[:count], y=train.y[:count])
-    options = given(args, option_names(NETWORK_OPTIONS))
-    scale_given = "scale" in options
+    asked = given(args, option_names(NETWORK_OPTIONS))
     if args.missing == "mean":
-        options["missing"] = "mean"
-    options = _data.network_arguments(loaded, args.layers, options)
+        asked["missing"] = "mean"
+    options = _data.network_arguments(loaded, args.layers, asked)
     if not args.quiet:
-        for note in _data.notes_on_training(loaded.facts, options, scale_given):
+        for note in _data.notes_on_training(loaded.facts, options, asked):
             print(note)
     network = Network(**options)
     network._wording = "command"
@@ -215,8 +216,19 @@ def run_info(args: argparse.Namespace) -> None:
 
 def _described(path: str) -> dict[str, str]:
     (network, _), header = _load_model(path), persistence.read(path).header
+    reader = network._reader
     layers = [f"{size} {activation}" for size, activation in zip(network.sizes[1:], network.activations, strict=True)]
     label = network._reading.get("label_column")
+    known = {
+        "task": network.task,
+        "scale": None if network.scale is None else str(network.scale),
+        "missing": reader.wishes.missing,
+        "target scale": None if network.target_scale is None else str(network.target_scale),
+        "classes": None if reader.task is None else _first_of(network.classes),
+        "columns": _first_of(network.columns),
+        "targets": _first_of(network.targets),
+        "label column": None if label is None else str(label),
+    }
     return {
         "model": path,
         "layers": " -> ".join([f"{network.sizes[0]} inputs", *layers]),
@@ -225,5 +237,13 @@ def _described(path: str) -> dict[str, str]:
         "parameters": f"{network.n_parameters:,}",
         "optimizer": header["optimizer"],
         "steps taken": f"{header['steps']:,}",
-        **({"label column": str(label)} if label is not None else {}),
+        **{name: shown for name, shown in known.items() if shown is not None},
     }
+
+
+def _first_of(names: Any) -> str | None:
+    """How many there are, and the first few."""
+    if names is None:
+        return None
+    shown = ", ".join(map(str, names[:_FEW])) + (", ..." if len(names) > _FEW else "")
+    return f"{len(names):,} ({shown})"

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from fastnn.datasets import DataFileError, Dataset
 from fastnn.datasets._files import scale_note
 from fastnn.formulas import activations, costs
 from fastnn.inputs import tables
-from fastnn.inputs.labels import CLASSES, PROBABILITY_TOLERANCE, REGRESSION
+from fastnn.inputs.labels import CLASSES, PROBABILITY_TOLERANCE, REGRESSION, can_be_scaled
 from fastnn.network import Network
 
 Array = NDArray[Any]
@@ -227,11 +227,16 @@ def network_arguments(loaded: Loaded, layers: list[int] | None, given: dict[str,
     return options
 
 
-def notes_on_training(facts: Dataset, options: dict[str, Any], scale_given: bool) -> list[str]:
-    """What to tell of data to train on, one line each."""
+def notes_on_training(facts: Dataset, options: dict[str, Any], given: Container[str]) -> list[str]:
+    """What to tell of data to train on, one line each, and of options but those that were given."""
     said = _notes_on_file(facts, "train", _are_quantities(facts, options["sizes"]))
-    if facts.scale is not None and not scale_given:
+    if facts.scale is not None and "scale" not in given:
         said.append(f"the samples look like images: pixels are divided by {facts.scale:g}")
+    if options.get("target_scale") is not None and "target_scale" not in given:
+        said.append(
+            "targets are brought to a mean of 0 and a standard deviation of 1, of which costs are told; predictions "
+            "are in the file's units (--target-scale none leaves targets as they are)"
+        )
     return said
 
 
@@ -264,14 +269,22 @@ def _are_shares(y: Array) -> bool:
 
 
 def _for_regression(given: dict[str, Any]) -> dict[str, Any]:
-    """Output and cost of a regression, where they are not given."""
+    """Output, cost and scale of the targets of a regression, where they are not given."""
     options = dict(given)
     if "output" not in options:
         output = activations.resolve("identity", "output")
         if "cost" not in options or costs.resolve(options["cost"]).goes_with(output):
             options["output"] = "identity"
     options.setdefault("cost", "quadratic")
+    if "target_scale" not in options and _can_be_scaled(options):
+        options["target_scale"] = "standard"
     return options
+
+
+def _can_be_scaled(options: dict[str, Any]) -> bool:
+    """Whether targets may be scaled with this output and this cost."""
+    cost = costs.resolve(options["cost"])
+    return can_be_scaled(options.get("output", ""), cost.targets, cost.classifies)
 
 
 def _n_outputs(source: str, facts: Dataset, quantities: bool) -> int:

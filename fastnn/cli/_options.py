@@ -56,6 +56,10 @@ def _scale(text: str) -> float | str:
         return text
 
 
+def _target_scale(text: str) -> float | str | None:
+    return None if text == "none" else _scale(text)
+
+
 def missing(text: str) -> float | str:
     """What takes the place of missing values."""
     try:
@@ -82,6 +86,9 @@ NETWORK_OPTIONS = (
     Option("cost", str, f"what training minimises: {_listed(COSTS)}"),
     Option("initializer", str, f"how the weights start: {_listed(INITIALIZER_NAMES)}"),
     Option("scale", _scale, f"how inputs are scaled: a number that divides them, or {_listed(SCALES)}"),
+    Option(
+        "target_scale", _target_scale, f"of a regression how targets are scaled: a number, {_listed(SCALES)} or none"
+    ),
     Option("input_scale", bool, "learn a scale for every input"),
     Option("dtype", str, f"of the weights and the arithmetic: {_listed(validation.DTYPES)}"),
     Option("seed", int, "start of the random numbers"),
@@ -126,7 +133,7 @@ def _default_text(name: str, owners: Sequence[Callable[..., Any]]) -> str:
     """The default of a parameter for the help: one value, or one for each owner that has it."""
     found = [(owner.__name__.lower(), defaults(owner)[name]) for owner in owners if name in defaults(owner)]
     if len(found) == 1:
-        none = "no limit" if name == "max_time" else "none"
+        none = {"max_time": "no limit", "target_scale": "standard where that can be"}.get(name, "none")
         return none if found[0][1] in (None, ()) else str(found[0][1])
     return ", ".join(f"{value} for {owner}" for owner, value in found)
 

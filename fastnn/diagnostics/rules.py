@@ -194,6 +194,8 @@ def _targets(e: Evidence) -> Verdict | None:
     if bounded or not free or np.ptp(T, axis=0).max() == 0 or (size <= _LARGE_INPUT and spread >= _SMALL_INPUT):
         return None
     seen = f"targets are typically {size:.3g}, from {T.min():g} to {T.max():g}, and vary by {spread:.2g}"
+    if e.model.activations[-1] == "identity" and not e.sample.counts.size:
+        return Verdict(None, seen, {"target_scale": '"standard"'})
     return Verdict(None, seen, {"y": "(y - y.mean(axis=0)) / y.std(axis=0)"})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
-NETWORK_ARGUMENTS = ("scale", "activation", "output", "cost", "initializer")
+NETWORK_ARGUMENTS = ("scale", "target_scale", "activation", "output", "cost", "initializer")
 
 Phrase = Callable[[str, "Facts"], str]
 

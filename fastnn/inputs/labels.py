@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastnn import validation
 from fastnn.formulas import ops
 from fastnn.formulas.expressions import Expression
+from fastnn.inputs.scaling import Scaling
 from fastnn.inputs.tables import Table, read_table, with_names
 from fastnn.validation import Targets
 
@@ -272,20 +273,35 @@ def check_classes(values: Any, n_out: int) -> Array:
 # --- in and out ---
 
 
-def encode(task: Task, y: Array, n: int, outputs: Outputs) -> Targets:
-    """Targets (n,) or (n, n_out) as the kernels take them; refused where they do not agree with the task."""
+def can_be_scaled(activation: str, targets: str, classifies: bool) -> bool:
+    """Whether targets may be shifted and stretched: any output can be reached, and the cost takes any numbers."""
+    return activation == "identity" and targets == "any" and not classifies
+
+
+def check_count(y: Array, n: int) -> None:
+    """Refuse more or fewer targets than samples."""
     if len(y) != n:
         raise ValueError(f"y must have as many rows as X: expected {n}, got {len(y)}")
+
+
+def encode(task: Task, y: Array, n: int, outputs: Outputs, scaling: Scaling | None = None) -> Targets:
+    """Targets (n,) or (n, n_out) as the kernels take them; refused where they do not agree with the task.
+
+    ``scaling`` is that of quantities, whose own numbers must be in the dtype's range, too: answers are.
+    """
+    check_count(y, n)
     if task.kind == CLASSES and (y.ndim == 1 or y.dtype.kind == "U" or outputs.n == 1):
         return _encode_labels(task, y.reshape(-1), outputs)
     if y.dtype.kind == "U":
         raise TypeError(f"y must hold real numbers for task {task.kind!r}, got text such as {str(y.flat[0])!r}")
-    matrix = y.reshape(n, -1)
-    if matrix.shape[1] != outputs.n:
+    given = y.reshape(n, -1)
+    if given.shape[1] != outputs.n:
         raise ValueError(
             f"y must have shape (n, {outputs.n}) for task {task.kind!r}, got {validation.shape_text(y.shape)}"
         )
-    matrix = _in_range(outputs, validation.cast("y", matrix, outputs.dtype))
+    matrix = _in_range(outputs, validation.cast("y", given, outputs.dtype))
+    if scaling is not None:
+        return Targets(np.empty(0, np.int64), _scaled(given, scaling, outputs.dtype), False)
     if task.kind == MULTILABEL and not _are_bits(matrix):
         place = tuple(map(int, np.argwhere((matrix != 0) & (matrix != 1))[0]))
         raise ValueError(f"y must hold zeros and ones for task 'multilabel', got {y[place]} at {list(place)}")
@@ -299,6 +315,18 @@ def encode(task: Task, y: Array, n: int, outputs: Outputs) -> Targets:
                 "task='regression'"
             )
     return Targets(np.empty(0, np.int64), matrix, task.kind == CLASSES)
+
+
+def _scaled(matrix: Array, scaling: Scaling, dtype: np.dtype[Any]) -> Array:
+    """Finite targets at the network's scale."""
+    scaled = scaling.apply(matrix, dtype)
+    if not np.isfinite(scaled).all():
+        row = int(np.argmin(np.isfinite(scaled).all(axis=1)))
+        raise ValueError(
+            f"y must fit into {dtype.name} at the scale of the targets that the network has learned, got "
+            f"{matrix[row].tolist()} in row {row}"
+        )
+    return scaled
 
 
 def _encode_labels(task: Task, labels: Array, outputs: Outputs) -> Targets:

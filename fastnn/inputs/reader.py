@@ -23,7 +23,8 @@ class Wishes(NamedTuple):
     scale: str | float | None = None
     missing: str | None = None
     task: str | None = None
-    classes: Array | None = None
+    classes: Any = None  # an array, when they have been checked
+    target_scale: str | float | None = None
 
 
 class Batch(NamedTuple):
@@ -34,12 +35,11 @@ class Batch(NamedTuple):
     weights: Array | None  # (n,) of the network's dtype, with a mean of 1
 
 
-def check_wishes(scale: Any, missing: Any, task: Any, classes: Any, n_in: int, outputs: Outputs) -> Wishes:
+def check_wishes(wishes: Wishes, n_in: int, outputs: Outputs) -> Wishes:
     """What ``Network(...)`` was asked for."""
-    if isinstance(scale, str):
-        validation.check_name("scale", scale, scaling.SCALES)
-    elif scale is not None:
-        scale = validation.check_number("scale", scale, above=0)
+    missing, task, classes = wishes.missing, wishes.task, wishes.classes
+    scale = _check_scale("scale", wishes.scale)
+    target_scale = _check_scale("target_scale", wishes.target_scale)
     if missing is not None:
         validation.check_name("missing", missing, scaling.MISSING)
     if missing == "indicator" and n_in % 2:
@@ -55,7 +55,27 @@ def check_wishes(scale: Any, missing: Any, task: Any, classes: Any, n_in: int, o
         if task not in (None, labels.CLASSES):
             raise ValueError(f"classes must not be given for task {task!r}")
         classes = labels.check_classes(classes, outputs.n)
-    return Wishes(scale, missing, task, classes)
+    if target_scale is not None:
+        _check_scalable(task, classes, outputs)
+        task = labels.REGRESSION
+    return Wishes(scale, missing, task, classes, target_scale)
+
+
+def _check_scale(argument: str, scale: Any) -> str | float | None:
+    if isinstance(scale, str):
+        return validation.check_name(argument, scale, scaling.SCALES)
+    return None if scale is None else float(validation.check_number(argument, scale, above=0))
+
+
+def _check_scalable(task: str | None, classes: Array | None, outputs: Outputs) -> None:
+    """Refuse a scale of targets where these are no quantities of any size."""
+    if task not in (None, labels.REGRESSION) or classes is not None:
+        raise ValueError(f"target_scale must not be given for task {task or labels.CLASSES!r}, only for 'regression'")
+    if not labels.can_be_scaled(outputs.activation, outputs.targets, outputs.classifies):
+        raise ValueError(
+            "target_scale needs output 'identity' and a cost for quantities of any size such as 'quadratic', got "
+            f"output {outputs.activation!r} and cost {outputs.cost!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,8 @@ class Reader:
         Names of the columns of y, if the first fit came with a frame of several.
     task : Task or None
         None before the first fit.
+    target_scaling : Scaling or None
+        Of y; None as long as it is to be learned, and where there is none.
     """
 
     n_in: int
@@ -87,6 +109,7 @@ class Reader:
     names: Names = None
     targets: Names = None
     task: Task | None = None
+    target_scaling: Scaling | None = None
 
     @classmethod
     def fresh(cls, n_in: int, outputs: Outputs, wishes: Wishes) -> "Reader":
@@ -94,7 +117,19 @@ class Reader:
         known = None
         if wishes.missing is None and not isinstance(wishes.scale, str):
             known = Scaling.by_number(n_in, 1.0 if wishes.scale is None else wishes.scale)
-        return cls(n_in, outputs, wishes, known)
+        number = wishes.target_scale
+        of_targets = Scaling.by_number(outputs.n, number) if isinstance(number, float) else None
+        return cls(n_in, outputs, wishes, known, target_scaling=of_targets)
+
+    @property
+    def learns_target_scale(self) -> bool:
+        """Whether a scale of the targets is still to be learned."""
+        return self.target_scaling is None and self.wishes.target_scale is not None
+
+    @property
+    def learns_scale(self) -> bool:
+        """Whether any scale is still to be learned."""
+        return self.scaling is None or self.learns_target_scale
 
     @property
     def n_columns(self) -> int:
@@ -117,25 +152,35 @@ class Reader:
 
     # --- the first fit ---
 
-    def settled(self, X: Any, y: Any, sample_weight: Any = None) -> "Reader":
+    def settled(self, X: Any, y: Any, sample_weight: Any = None, rows: Array | None = None) -> "Reader":
         """What it is after a first fit on these data; itself if it is settled.
 
-        A scale is learned from samples whose weight is not zero.
+        Scales are learned from samples whose weight is not zero; of ``rows``, if there are any, alone.
         """
         if self.task is not None:
             return self
         answers = labels.read_targets(y, self.outputs.n)
         reader = replace(self, task=self._settled_task(answers.values), targets=answers.names)
+        if self.learns_scale:
+            rows = _weighing(X, sample_weight, rows)
+        if self.learns_target_scale:
+            labels.check_count(answers.values, tables.count_samples("X", X))
+            reader = replace(reader, target_scaling=reader._learned_of_targets(answers.values, rows))
         if self.scaling is not None:  # the columns themselves are looked at when they are read
             return replace(reader, names=self.names or tables.names_of("X", X))
-        if sample_weight is not None:
-            own = weights.check_sample_weight(sample_weight, tables.count_samples("X", X))
-            X = X if own is None or own.all() else tables.cut_samples(X, np.flatnonzero(own))
-        table = self.table("X", X)
+        table = self.table("X", X if rows is None else tables.cut_samples(X, rows))
         return replace(reader, names=table.names or self.names, scaling=self._learned(table))
 
     def _settled_task(self, y: Array) -> Task:
         return self.task or labels.settle(y, self.outputs, self.wishes.task, self.wishes.classes)
+
+    def _learned_of_targets(self, y: Array, rows: Array | None) -> Scaling:
+        """The scale of targets that are all looked at first."""
+        scale = self.wishes.target_scale
+        assert self.task is not None
+        assert scale is not None
+        labels.encode(self.task, y, len(y), self.outputs)
+        return scaling.learn_targets((y if rows is None else y[rows]).reshape(-1, self.outputs.n), scale)
 
     def _learned(self, table: Table) -> Scaling:
         wishes, values = self.wishes, table.values
@@ -187,7 +232,7 @@ class Reader:
             return features.as_is(values)  # a prediction of one sample takes a few microseconds in all
         if self.scaling is None:
             wished = f"scale={self.wishes.scale!r}" if isinstance(self.wishes.scale, str) else "missing"
-            raise ValueError(f"{wished} is learned by the first fit: call fit before using the network")
+            raise _unlearned(wished)
         table = self.table(argument, values)
         if hasattr(table.values, "tocsr"):
             matrix = features.checked_csr(argument, table.values)
@@ -204,13 +249,27 @@ class Reader:
         n_out = self.outputs.n
         answers = self._in_order("y", labels.read_targets(y, n_out), self.targets, n_out).values
         task = self._settled_task(answers)
-        targets = labels.encode(task, answers, samples.n, self.outputs)
+        if self.learns_target_scale:
+            raise _unlearned(f"target_scale={self.wishes.target_scale!r}")
+        targets = labels.encode(task, answers, samples.n, self.outputs, self.target_scaling)
         weight = weights.check_sample_weight(sample_weight, samples.n)
         weight = weights.apply_class_weight(class_weight, task, targets, weight)
         samples, targets, weight = weights.without_weightless(samples, targets, weight)
         return Batch(samples, targets, None if weight is None else weight.astype(self.outputs.dtype))
 
     # --- out ---
+
+    def in_units_of_y(self, outputs: Array) -> Array:
+        """Outputs, or targets, (n, n_out) of the network as quantities at the scale of y; themselves without one."""
+        if self.wishes.target_scale is None:
+            return outputs
+        if self.target_scaling is None:
+            raise _unlearned(f"target_scale={self.wishes.target_scale!r}")
+        return self.target_scaling.undo(outputs)
+
+    def in_units_of_network(self, quantities: Array) -> Array:
+        """The other way round."""
+        return quantities if self.target_scaling is None else self.target_scaling.apply(quantities, quantities.dtype)
 
     def answers(self, outputs: Array) -> Array:
         """What ``predict`` says."""
@@ -228,6 +287,7 @@ class Reader:
         return {
             "scale": wishes.scale,
             "missing": wishes.missing,
+            "target_scale": wishes.target_scale,
             "wished_task": wishes.task,
             "wished_classes": _listed(wishes.classes),
             "names": None if self.names is None else list(self.names),
@@ -236,16 +296,18 @@ class Reader:
         }
 
     def to_arrays(self) -> dict[str, Array]:
-        """The scaling, if it has been learned."""
-        if self.scaling is None:
-            return {}
-        return {name: getattr(self.scaling, field) for name, field in _ARRAYS.items()}
+        """The scalings, as far as they have been learned."""
+        arrays: dict[str, Array] = {}
+        for known, names in ((self.scaling, _ARRAYS), (self.target_scaling, _TARGET_ARRAYS)):
+            if known is not None:
+                arrays |= {name: getattr(known, field) for name, field in names.items()}
+        return arrays
 
     @classmethod
     def from_record(cls, n_in: int, outputs: Outputs, header: dict[str, Any], arrays: dict[str, Array]) -> "Reader":
         """From what was saved, checked like a user's own arguments; takes its arrays out of ``arrays``."""
-        wished = header["wished_classes"]
-        wishes = check_wishes(header["scale"], header["missing"], header["wished_task"], wished, n_in, outputs)
+        task, classes, target_scale = header["wished_task"], header["wished_classes"], header.get("target_scale")
+        wishes = check_wishes(Wishes(header["scale"], header["missing"], task, classes, target_scale), n_in, outputs)
         reader = cls.fresh(n_in, outputs, wishes)
         if header["task"] is not None:
             kind, classes, column = header["task"]
@@ -258,10 +320,35 @@ class Reader:
         reader = replace(reader, names=names, targets=_saved_names(header.get("targets"), outputs.n))
         if any(name in arrays for name in _ARRAYS):
             reader = replace(reader, scaling=_saved_scaling(reader, arrays))
+        if wishes.target_scale is not None and any(name in arrays for name in _TARGET_ARRAYS):
+            shift, unit = _saved_numbers(arrays, dict.fromkeys(_TARGET_ARRAYS, outputs.n))
+            if np.isinf(unit).any():
+                raise ValueError("its scale of targets holds numbers that are out of range")
+            reader = replace(reader, target_scaling=Scaling(shift, unit))
+        if reader.task is not None and reader.learns_scale:
+            raise ValueError("it lacks a scale that its first fit has learned")
         return reader
 
 
 _ARRAYS = {"input_shift": "shift", "input_unit": "unit", "input_fill": "fill"}
+_TARGET_ARRAYS = {"target_shift": "shift", "target_unit": "unit"}
+
+
+def _unlearned(wished: str) -> ValueError:
+    return ValueError(f"{wished} is learned by the first fit: call fit before using the network")
+
+
+def _weighing(X: Any, sample_weight: Any, rows: Array | None) -> Array | None:
+    """Those of the rows whose weight is not zero; None for all samples."""
+    if sample_weight is None:
+        return rows
+    own = weights.check_sample_weight(sample_weight, tables.count_samples("X", X))
+    if own is None or own.all():
+        return rows
+    kept = np.flatnonzero(own) if rows is None else rows[own[rows] > 0]
+    if not kept.size:
+        raise ValueError("sample_weight must not be all zero")
+    return kept
 
 
 def _listed(classes: Array | None) -> list[Any] | None:
@@ -278,11 +365,20 @@ def _saved_names(saved: Any, n: int) -> Names:
 
 
 def _saved_scaling(reader: Reader, arrays: dict[str, Array]) -> Scaling:
-    shift, unit, fill = (arrays.pop(name) for name in _ARRAYS)
     n, filled = reader.n_columns, reader.n_columns if reader.wishes.missing else 0
-    for name, array, size in zip(_ARRAYS, (shift, unit, fill), (n, n, filled), strict=True):
-        if array.shape != (size,) or array.dtype != np.float64 or np.isnan(array).any():
-            raise ValueError(f"its array {name!r} is not of {size} numbers in float64")
-    if not (unit > 0).all() or np.isinf(shift).any() or np.isinf(fill).any():
+    shift, unit, fill = _saved_numbers(arrays, dict(zip(_ARRAYS, (n, n, filled), strict=True)))
+    if np.isinf(fill).any():
         raise ValueError("its scale holds numbers that are out of range")
     return Scaling(shift, unit, fill, reader.wishes.missing == "indicator")
+
+
+def _saved_numbers(arrays: dict[str, Array], sizes: dict[str, int]) -> list[Array]:
+    """A scale's arrays by their names, of these sizes: its shift and its unit come first."""
+    found = [arrays.pop(name) for name in sizes]
+    for (name, size), array in zip(sizes.items(), found, strict=True):
+        if array.shape != (size,) or array.dtype != np.float64 or np.isnan(array).any():
+            raise ValueError(f"its array {name!r} is not of {size} numbers in float64")
+    shift, unit = found[:2]
+    if not (unit > 0).all() or np.isinf(shift).any():
+        raise ValueError("its scale holds numbers that are out of range")
+    return found

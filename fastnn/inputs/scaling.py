@@ -1,4 +1,4 @@
-"""How inputs are brought to unit scale: part of a network, learned once, applied to whatever comes in.
+"""How inputs, and targets, are brought to unit scale: part of a network, learned once, applied to whatever comes in.
 
 Every column x becomes ``(x - shift) / unit``. Missing values take the place of the column's mean.
 
@@ -10,7 +10,7 @@ are whole numbers, as "minmax" has for bytes, within ``3 eps`` of it, relatively
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -139,6 +139,15 @@ class Scaling:
                 result[rows, :n] = block
         return result
 
+    def undo(self, values: Array) -> Array:
+        """What ``apply`` would make these of, (m, n), in their dtype: infinite where a number does not fit.
+
+        Where ``unit`` is finite. Computed in float64.
+        """
+        with np.errstate(all="ignore"):
+            result: Array = (values.astype(np.float64) * self.unit + self.shift).astype(values.dtype)
+        return result
+
     def apply_sparse(self, values: Array, columns: Array, dtype: np.dtype[Any]) -> Array:
         """Scaled entries of a sparse matrix that lie in these columns; only where nothing is shifted."""
         unit: Any = self.common or self.unit[columns]
@@ -169,6 +178,12 @@ def learn(values: Array, scale: str | float | None, missing: str | None) -> Scal
         shift, unit = _shift_and_unit(values, scale, low, high, mean)
         unit = np.where((low == high) | ~(unit > 0), np.inf, unit)
     return Scaling(shift, unit, mean if missing else np.empty(0), missing == "indicator")
+
+
+def learn_targets(values: Array, scale: str | float) -> Scaling:
+    """The scaling of targets (m, n), all finite: one that can be undone, so that a constant column is only shifted."""
+    found = learn(values, scale, None)
+    return replace(found, unit=np.where(np.isinf(found.unit), 1.0, found.unit))
 
 
 def _shift_and_unit(values: Array, scale: str, low: Array, high: Array, mean: Array) -> tuple[Array, Array]:

@@ -132,7 +132,8 @@ class Ensemble:
         everybody = cls(networks)
         rounds = validation.check_whole("rounds", rounds)
         start = min(validation.check_whole("start", start), rounds, len(everybody.networks))
-        targets = _targets(everybody.networks[0]._samples(X, y), everybody.networks[0].sizes[-1])
+        first = everybody.networks[0]
+        targets = first._reader.in_units_of_y(_targets(first._samples(X, y), first.sizes[-1]))
         errors = np.concatenate([*everybody._outputs(X)], axis=1) - targets
         counts = _choose(errors.reshape(len(errors), -1), rounds, start)
         chosen = np.flatnonzero(counts)
@@ -278,7 +279,8 @@ class Ensemble:
         dict
             "cost", if all members have the same one and the same output activation; where it takes the outputs'
             logarithm, they are kept off 0 and 1 by one rounding error of float32. It is missing for a cost of one's own
-            that is written on weighted inputs. "accuracy" in [0, 1] where the task is classes.
+            that is written on weighted inputs. With a ``target_scale`` it is that of numbers at the scale of the first
+            member. "accuracy" in [0, 1] where the task is classes.
 
         Raises
         ------
@@ -301,7 +303,7 @@ class Ensemble:
         samples = first._samples(X, y, sample_weight)
         outputs, targets = self._mean(X), _targets(samples, first.sizes[-1])
         if len({(network.cost, network.activations[-1]) for network in self.networks}) == 1:
-            costs = _costs(first, outputs, targets)
+            costs = _costs(first, first._reader.in_units_of_network(outputs), targets)
             if costs is not None:
                 weights = samples.data.sample_weight if samples.data.sample_weight.size else 1.0
                 result["cost"] = float(np.mean(weights * costs))

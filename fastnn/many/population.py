@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastnn import validation
 from fastnn.inputs.reader import Reader
-from fastnn.inputs.tables import count_samples, cut_samples
+from fastnn.inputs.tables import count_samples
 from fastnn.kernels.buffers import Data
 from fastnn.many import checks
 from fastnn.network import Network, complete_arguments
@@ -118,13 +118,10 @@ class _Datasets:
         those that it is measured on must not have a part in it.
         """
         reader, X, sample_weight = network._reader, data.X, data.sample_weight
-        learns = reader.scaling is None
+        learns = reader.learns_scale
         key = id(X), id(data.y), _fingerprint(reader), *((id(rows), id(sample_weight)) if learns else ())
         if key not in self._settled:
-            if learns and rows is not None:
-                X = cut_samples(X, rows)
-                sample_weight = None if sample_weight is None else cut_samples(np.asarray(sample_weight), rows)
-            self._settled[key] = reader.settled(X, data.y, sample_weight if learns else None)
+            self._settled[key] = reader.settled(X, data.y, sample_weight if learns else None, rows)
             self._alive.append(rows)
         return self._settled[key]
 
