@@ -29,7 +29,18 @@ from fastnn.initializers import INITIALIZER_NAMES, LSUV, draw_layers
 from fastnn.inputs.labels import Outputs
 from fastnn.inputs.reader import Reader, check_wishes
 from fastnn.inputs.reader import Wishes as DataWishes
-from fastnn.inputs.streams import Blocks, Chunks, Rows, Source, check_alone, check_plan, goes_by_blocks
+from fastnn.inputs.streams import (
+    Blocks,
+    Chunks,
+    HeldOut,
+    Pieces,
+    Rows,
+    Source,
+    check_alone,
+    check_plan,
+    goes_by_blocks,
+    is_stream,
+)
 from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
@@ -357,7 +368,7 @@ class Network:
         l2: float | Sequence[float] = 0.0,
         l1: float | Sequence[float] = 0.0,
         shuffle: bool | Callable[[int], ArrayLike] = True,
-        validation_data: tuple[ArrayLike, ...] | None = None,
+        validation_data: tuple[ArrayLike, ...] | Callable[[], Iterable[Any]] | Iterable[Any] | None = None,
         sample_weight: ArrayLike | None = None,
         max_time: float | None = None,
         callbacks: Sequence[Callable[[Network, History], Any]] = (),
@@ -410,8 +421,11 @@ class Network:
         shuffle : bool or callable, default True
             Take the samples in a fresh random order every epoch. A function is asked before every epoch for an order
             of your own: ``shuffle(n)`` returns the numbers from 0 to n - 1, each once.
-        validation_data : (X, y) or (X, y, sample_weight), optional
-            Measured after every epoch.
+        validation_data : (X, y) or (X, y, sample_weight), callable or iterable, optional
+            Measured after every epoch. Or what makes chunks of them, which need not fit into memory, as for ``stream``:
+            a function, or an object of ``fastnn.streams``, but no list, which is taken for a pair, and no generator,
+            which cannot be gone through again. A pass before training looks at all of them, and keeps y; each must
+            hold the same samples in the same order.
         sample_weight : array-like (n,), optional
             Weight of every sample's cost, >= 0. Only their proportions count: they are scaled to a mean of 1, and a
             batch's cost is the mean of weight times cost. So a weight of 2 is the same as the sample twice, on average
@@ -561,7 +575,7 @@ class Network:
 
     def _read(
         self, given: FitArguments, steps: Optimizer | LBFGS, reader: Reader | None, chunks: Chunks | None
-    ) -> tuple[Reader, Samples, Samples | Blocks | None, Source | None]:
+    ) -> tuple[Reader, Samples, Samples | Pieces | None, Source | None]:
         """What is known of the data, those to train on and to validate on, and where those come from in pieces."""
         X, y, sample_weight, class_weight = given.X, given.y, given.sample_weight, given.class_weight
         if chunks is not None:
@@ -647,10 +661,12 @@ class Network:
             )
         return rows, held
 
-    def _held_out(self, reader: Reader, validation_data: Any) -> Samples | Blocks | None:
+    def _held_out(self, reader: Reader, validation_data: Any) -> Samples | Pieces | None:
         """What to validate on."""
         if validation_data is None:
             return None
+        if is_stream(validation_data):
+            return HeldOut(validation_data, reader)
         X, y, weights = validation.check_held_out("validation_data", validation_data)
         try:
             held_out = self._given(X, y, weights, reader)
@@ -660,7 +676,7 @@ class Network:
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
 
-    def _judge(self, reader: Reader, held_out: Samples | Blocks | None, wanted: Any) -> Judge | None:
+    def _judge(self, reader: Reader, held_out: Samples | Pieces | None, wanted: Any) -> Judge | None:
         """What measures the metrics, if there are any."""
         found = metrics.resolve(wanted)
         if not found:
@@ -687,7 +703,7 @@ class Network:
         return resolve_optimizer(optimizer)
 
     def _check_monitors(
-        self, settings: FitSettings, train: Samples, held_out: Samples | Blocks | None, judge: Judge | None
+        self, settings: FitSettings, train: Samples, held_out: Samples | Pieces | None, judge: Judge | None
     ) -> FitSettings:
         """Refuse to monitor what will not be measured; settings know whether a schedule's figure should rise."""
         schedule = settings.schedule

@@ -22,7 +22,7 @@ from fastnn.formulas.averaging import Averaged
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.history import History
 from fastnn.inputs.reader import Batch, Reader
-from fastnn.inputs.streams import Blocks, Source
+from fastnn.inputs.streams import Pieces, Source
 from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import Data
 from fastnn.orders import RandomOrders, natural_order
@@ -176,7 +176,7 @@ class FitRequest(NamedTuple):
     """What to train on and how; checked already."""
 
     train: Samples
-    held_out: Samples | Blocks | None
+    held_out: Samples | Pieces | None
     settings: FitSettings
     reader: Reader | None = None  # what the network knows of its data from then on, if that is not what it knows now
     judge: "Judge | None" = None  # measures the metrics on the validation data
@@ -193,13 +193,13 @@ class Judge:
         The network.
     reader : Reader
         What its outputs mean.
-    held_out : Samples or Blocks
+    held_out : Samples or Pieces
         The validation samples, all that there are.
     wanted : tuple
         What ``metrics.resolve`` made.
     """
 
-    def __init__(self, engine: Engine, reader: Reader, held_out: Samples | Blocks, wanted: tuple[Any, ...]) -> None:
+    def __init__(self, engine: Engine, reader: Reader, held_out: Samples | Pieces, wanted: tuple[Any, ...]) -> None:
         self._engine, self._reader, self._held_out, self._wanted = engine, reader, held_out, wanted
         self._truth = metrics.truth_of(reader, answers_in(held_out, engine.dtype), engine.layers[-1].n_out)
 
@@ -265,19 +265,19 @@ def forward(
     return out, finite
 
 
-def outputs_of(engine: Engine, given: Samples | Blocks, between: Callable[[], None] = lambda: None) -> NDArray[Any]:
+def outputs_of(engine: Engine, given: Samples | Pieces, between: Callable[[], None] = lambda: None) -> NDArray[Any]:
     """Outputs (n, n_out) of all samples that there are; ``between`` is called before every kernel call."""
     out, done = np.empty((given.n, engine.layers[-1].n_out), engine.dtype), 0
-    for samples in pieces(given, engine.dtype):
+    for samples in pieces(given, engine.dtype, between):
         forward(engine, samples.data, samples.n, between, out[done : done + samples.n])
         done += samples.n
     return out
 
 
-def evaluate(engine: Engine, given: Samples | Blocks, between: Callable[[], None] = lambda: None) -> Seen:
+def evaluate(engine: Engine, given: Samples | Pieces, between: Callable[[], None] = lambda: None) -> Seen:
     """Summed cost and hits over all samples; ``between`` is called before every kernel call."""
     cost, hits = 0.0, 0.0
-    for samples in pieces(given, engine.dtype):
+    for samples in pieces(given, engine.dtype, between):
         order, step = samples.order(), engine.samples_in_call(samples.data)
         for first in range(0, samples.n, step):
             between()
@@ -286,7 +286,7 @@ def evaluate(engine: Engine, given: Samples | Blocks, between: Callable[[], None
     return Seen(cost, hits, 0)
 
 
-def gradient_of(engine: Engine, given: Samples | Blocks) -> NDArray[Any]:
+def gradient_of(engine: Engine, given: Samples | Pieces) -> NDArray[Any]:
     """Mean gradient over all samples that there are, in a buffer shaped like the parameters."""
     return engine.gradient_over(((part.data, part.n) for part in pieces(given, engine.dtype)), given.n)
 
@@ -296,16 +296,18 @@ def packed(batch: Batch, dtype: np.dtype[Any]) -> Samples:
     return Samples(pack_data(*batch, dtype), batch.X.n)
 
 
-def pieces(given: Samples | Blocks, dtype: np.dtype[Any]) -> Iterator[Samples]:
-    """What is in memory together: all samples, or one block after the other."""
+def pieces(
+    given: Samples | Pieces, dtype: np.dtype[Any], between: Callable[[], None] = lambda: None
+) -> Iterator[Samples]:
+    """What is in memory together: all samples, or one piece after the other, waited for with calls of ``between``."""
     if isinstance(given, Samples):
         yield given
     else:
-        yield from (packed(batch, dtype) for batch in given)
+        yield from (packed(batch, dtype) for batch in given.batches(between))
 
 
-def answers_in(given: Samples | Blocks, dtype: np.dtype[Any]) -> Data:
-    """Data with all targets and weights; of an array in a file without a sample."""
+def answers_in(given: Samples | Pieces, dtype: np.dtype[Any]) -> Data:
+    """Data with all targets and weights; of what goes by pieces without a sample."""
     if isinstance(given, Samples):
         return given.data
     nothing = Features(np.empty(0, dtype), np.empty(0, np.int32), np.empty(0, np.int64), 0)
@@ -327,7 +329,7 @@ class Training:
         The network's buffers.
     train : Samples
         Data to train on.
-    validation : Samples, Blocks or None
+    validation : Samples, Pieces or None
         Data to measure after every epoch.
     settings : FitSettings
         How to train.
@@ -345,7 +347,7 @@ class Training:
         self,
         engine: Engine,
         train: Samples,
-        validation: Samples | Blocks | None,
+        validation: Samples | Pieces | None,
         settings: FitSettings,
         history: History,
         watch: Watch,
@@ -416,8 +418,9 @@ class Training:
             history.stopped_by = "error"
             raise
         finally:
-            if self._source is not None:
-                self._source.close()
+            for source in (self._source, self._validation):
+                if isinstance(source, Source):
+                    source.close()
             restore_best(self._settings.callbacks, network, history)
             self._engine.settle()
             self._engine.let_go()

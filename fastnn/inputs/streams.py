@@ -1,6 +1,7 @@
 """Data that come in pieces: while one is trained on, a thread reads and converts the next.
 
 - `Chunks`: what a user's ``stream`` hands out, of any kind that ``fit`` takes.
+- `HeldOut`: the same to validate on, again and again.
 - `Blocks`: rows of an array in a file that are not in the network's dtype, or not at its scale.
 """
 
@@ -19,7 +20,7 @@ from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.inputs import features, weights
 from fastnn.inputs.reader import Batch, Reader
 from fastnn.interrupts import held
-from fastnn.validation import Features
+from fastnn.validation import Features, Targets
 
 Array = NDArray[Any]
 
@@ -27,6 +28,7 @@ _WAIT = 0.05  # seconds between two looks at the clock while a piece is waited f
 _PATIENCE = 0.2  # seconds that a reader has to come to its end; where it takes longer, nobody waits
 _LARGE_MAP = 64 << 20  # bytes of the network's numbers: an array in a file that would take more goes by blocks
 _FEW, _MANY, _GLIMPSE = 256, 4096, 1 << 22  # samples that are looked at before training, and their numbers at most
+_HELD_OUT = "validation_data"
 _PAIR = "(X, y), or (X, y, sample_weight)"
 
 
@@ -138,6 +140,28 @@ class Source:
         self.close()
 
 
+class Pieces(Source):
+    """Data in pieces whose answers are in memory, for what goes through them from the first sample to the last.
+
+    Attributes
+    ----------
+    n : int
+        Samples, without those that weigh nothing.
+    classify : bool
+        Whether they are classes.
+    answers : Batch
+        Their targets and weights.
+    """
+
+    n: int
+    classify: bool
+    answers: Batch
+
+    def batches(self, between: Callable[[], None]) -> Iterator[Batch]:
+        """The pieces one after the other; ``between`` is called while one is waited for."""
+        raise NotImplementedError
+
+
 def _spread(rows: Array, n_in: int) -> Array:
     """Some of these rows, from the first to the last."""
     most = max(_FEW, min(_MANY, _GLIMPSE // n_in))
@@ -204,30 +228,9 @@ class Chunks(Source):
         return first
 
     def _pieces(self) -> Generator[Batch, None, None]:
-        chunks = _iterator(self._stream)
-        # A loop that ends early leaves a generator to be closed some time; here it may hold files open.
-        with closing(chunks) if isinstance(chunks, Generator) else nullcontext():
-            number = self._read_so_far = 0
-            while (piece := self._next(chunks, number)) is not None:
-                yield piece
-                del piece
-                number += 1
-        if not number:
-            raise ValueError(
-                f"stream must have at least one chunk {_PAIR}, got none in epoch {self._passes}; what can be gone "
-                "through only once must be made anew for every epoch: pass the function that makes it"
-            )
-
-    def _next(self, chunks: Iterator[Any], number: int) -> Batch | None:
-        try:
-            chunk = next(chunks)
-        except StopIteration:
-            return None
-        try:
-            return self._read(*validation.check_held_out("it", chunk))
-        except (ValueError, TypeError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"chunk {number} of stream: {error}") from None
+        self._read_so_far = 0
+        if not (yield from _gone_through("stream", self._stream, self._read)):
+            raise _nothing("stream", self._passes)
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Batch:
         reader = self.reader = self.reader.settled(X, y, sample_weight)
@@ -275,10 +278,121 @@ def _owned(array: Array, given: Any) -> Array:
     return array if array.flags.owndata and array is not given else array.copy()
 
 
-def _iterator(stream: Any) -> Iterator[Any]:
+class HeldOut(Pieces):
+    """A stream to validate on. It is gone through once at the beginning; the answers are kept.
+
+    Parameters
+    ----------
+    stream : callable or iterable
+        What was passed in, see ``is_stream``.
+    reader : Reader
+        Settled.
+    """
+
+    def __init__(self, stream: Any, reader: Reader) -> None:
+        super().__init__(reader)
+        if isinstance(stream, Iterator):
+            raise ValueError(
+                f"{_HELD_OUT} must be a function that makes a new iterator for every epoch, or a stream that can be "
+                f"gone through again, got a {type(stream).__name__}, which can be gone through only once"
+            )
+        self._stream, self._passes = stream, 1
+        parts = [batch[1:] for batch in _gone_through(_HELD_OUT, stream, self._read)]
+        if not parts:
+            raise _nothing(_HELD_OUT, 1)
+        targets = [part for part, _ in parts]
+        if len({part.labels.size > 0 for part in targets}) > 1:
+            raise ValueError(f"{_HELD_OUT} must have y of one shape in all its chunks, got labels and rows of targets")
+        labels, matrix = (np.concatenate([getattr(t, name) for t in targets]) for name in ("labels", "matrix"))
+        self.n, self.classify = max(len(labels), len(matrix)), targets[0].classes
+        weight = None
+        if any(raw is not None for _, raw in parts):
+            raws = [np.ones(max(len(t.labels), len(t.matrix))) if raw is None else raw for t, raw in parts]
+            weight = weights.with_mean_one(np.concatenate(raws)).astype(reader.outputs.dtype)
+        nothing = Features(np.empty(0), np.empty(0, np.int32), np.empty(0, np.int64), self.n)
+        self.answers = Batch(nothing, Targets(labels, matrix, self.classify), weight)
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Batch:
+        """Samples that weigh something, with their weights as they are."""
+        samples, targets, _ = self.reader.read(X, y)
+        assert self.reader.task is not None
+        raw = weights.of_part(sample_weight, None, self.reader.task, targets, samples.n)
+        # The generator goes on while this is measured, and may fill the same arrays anew.
+        samples = samples._replace(values=_owned(samples.values, X))
+        targets = targets._replace(matrix=_owned(targets.matrix, y))
+        samples, targets, _ = weights.without_weightless(samples, targets, raw)
+        return Batch(samples, targets, None if raw is None else raw[raw > 0])
+
+    def batches(self, between: Callable[[], None]) -> Iterator[Batch]:
+        """The chunks one after the other, read in another thread."""
+        self.close()
+        self._passes += 1
+        self._start(self._pieces)
+        try:
+            while (piece := self.take(between)) is not None:
+                yield piece
+        finally:
+            self.close()
+
+    def _pieces(self) -> Generator[Batch, None, None]:
+        """A pass, with the weights that the samples have among all; other samples than in the first are refused."""
+        done, (_, known, weight) = 0, self.answers
+        for samples, targets, _ in _gone_through(_HELD_OUT, self._stream, self._read):
+            places = slice(done, done + samples.n)
+            if not _are_same(targets, weights.take_targets(known, places)):
+                raise _other_samples()
+            done += samples.n
+            yield Batch(samples, targets, None if weight is None else weight[places])
+        if not done:
+            raise _nothing(_HELD_OUT, self._passes)
+        if done < self.n:
+            raise _other_samples()
+
+
+def _are_same(targets: Targets, others: Targets) -> bool:
+    return np.array_equal(targets.labels, others.labels) and np.array_equal(targets.matrix, others.matrix)
+
+
+def _other_samples() -> ValueError:
+    return ValueError(f"{_HELD_OUT} must hold the same samples in the same order in every epoch, got other answers")
+
+
+def is_stream(values: Any) -> bool:
+    """Whether validation data are chunks: a function or an iterable, but no pair and no table."""
+    if isinstance(values, (tuple, list, str, bytes, Mapping)) or hasattr(values, "shape"):
+        return False
+    return callable(values) or isinstance(values, Iterable)
+
+
+def _nothing(argument: str, passes: int) -> ValueError:
+    return ValueError(
+        f"{argument} must have at least one chunk {_PAIR}, got none in epoch {passes}; what can be gone "
+        "through only once must be made anew for every epoch: pass the function that makes it"
+    )
+
+
+def _gone_through(argument: str, stream: Any, read: Callable[[Any, Any, Any], Batch]) -> Generator[Batch, None, int]:
+    """What ``read`` makes of every chunk; returns how many there were. Errors name the chunk."""
+    chunks, number = _iterator(argument, stream), 0
+    # A loop that ends early leaves a generator to be closed some time; here it may hold files open.
+    with closing(chunks) if isinstance(chunks, Generator) else nullcontext():
+        for chunk in chunks:
+            try:
+                piece = read(*validation.check_held_out("it", chunk))
+            except (ValueError, TypeError) as error:
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"chunk {number} of {argument}: {error}") from None
+            del chunk
+            yield piece
+            del piece
+            number += 1
+    return number
+
+
+def _iterator(argument: str, stream: Any) -> Iterator[Any]:
     given = stream if isinstance(stream, Iterable) else stream()
     if not isinstance(given, Iterable):
-        raise TypeError(f"stream must return an iterable of chunks {_PAIR}, got {type(given).__name__}")
+        raise TypeError(f"{argument} must return an iterable of chunks {_PAIR}, got {type(given).__name__}")
     return iter(given)
 
 
@@ -398,7 +512,7 @@ class Rows:
         return self.reader.features("X", block)
 
 
-class Blocks(Source):
+class Blocks(Pieces):
     """An array in a file, converted block by block; what belongs to it is in memory.
 
     Parameters
@@ -410,12 +524,8 @@ class Blocks(Source):
 
     Attributes
     ----------
-    n : int
-        Samples, without those that weigh nothing.
-    classify : bool
-        Whether they are classes.
     answers : Batch
-        Their targets and weights; in place of the samples the numbers of their rows.
+        In place of the samples the numbers of their rows.
     """
 
     sizes: tuple[int, ...]
@@ -449,7 +559,7 @@ class Blocks(Source):
             first = int(number) * self._rows.size
             yield self.take_rows(slice(first, min(first + self._rows.size, self.n)))
 
-    def __iter__(self) -> Iterator[Batch]:
+    def batches(self, between: Callable[[], None]) -> Iterator[Batch]:
         """The blocks one after the other."""
         return self._pieces(range(len(self.sizes)))
 
