@@ -399,7 +399,8 @@ class Network:
         X : array-like or frame (n, n_in)
             Samples, scaled as the network's ``scale`` says and used in its dtype. A frame is one of pandas, Polars or
             PyArrow; a SciPy sparse matrix is used as CSR and never made dense. An array in a file (``numpy.memmap``)
-            that has to be converted and is large goes through memory block by block, see Notes.
+            that has to be converted and is large goes through memory block by block, see Notes; so does what has
+            ``shape`` and ``dtype`` and hands out slices, such as data sets of h5py and arrays of zarr.
         y : array-like (n,) or (n, n_out)
             What to learn; the first ``fit`` settles what that is. Text, bools, with several outputs any flat whole
             numbers, and one-hot rows are classes; with cost "cross_entropy" or "log_likelihood" so are rows that sum to
@@ -524,11 +525,12 @@ class Network:
         their chunks hold, in an attribute ``chunk_sizes``; "plateau" and a constant rate go with all. Where training
         ends early, generators are closed: by their own thread, which nobody waits for if it is busy for longer.
 
-        An array in a file that is not in the network's dtype, or not at its scale, and would take more than 64 MB
-        converted, is looked through once and then goes by blocks of 16 MB, in each epoch in random order, with its
-        samples in random order within each block; ``shuffle=False`` takes the samples as they stand. So does one in
-        ``validation_data``, in its order. As a whole it is converted where all samples are wanted at once: for
-        ``validation_split``, a list as ``batch_size``, a function as ``shuffle``, and optimizers of full batches.
+        An array in a file that is not in the network's dtype, or not at its scale, or of another library than NumPy,
+        and would take more than 64 MB converted, is looked through once and then goes by blocks of 16 MB, in each epoch
+        in random order, with its samples in random order within each block; ``shuffle=False`` takes the samples as they
+        stand. So does one in ``validation_data``, in its order. As a whole it is converted where all samples are wanted
+        at once: for ``validation_split``, a list as ``batch_size``, a function as ``shuffle``, and optimizers of full
+        batches.
 
         Examples
         --------

@@ -16,6 +16,7 @@ from states import layers, same, state
 
 import fastnn
 from fastnn import layout, training
+from fastnn.inputs import features, scaling, tables
 from fastnn.inputs import streams as rooms
 
 N = 600  # samples
@@ -680,6 +681,83 @@ def test_a_map_is_what_it_is_in_memory(digits, kind, scale, tmp_path, small_bloc
         for one, other in zip(*(weights + biases for weights, biases in gradients), strict=True):
             np.testing.assert_array_equal(one, other)
         assert net.diagnose(found, y, weights) == net.diagnose(np.array(X), y, weights)
+
+
+class Store:
+    """An array as libraries of files have them: it hands out slices, and is not to be read as a whole."""
+
+    def __init__(self, array):
+        self._array = array
+        self.shape, self.dtype, self.most = array.shape, array.dtype, 0
+
+    def __getitem__(self, places):
+        rows, columns = places if isinstance(places, tuple) else (places, slice(None))
+        assert isinstance(rows, slice)
+        found = self._array[rows, columns].copy()
+        self.most = max(self.most, found.size)
+        return found
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("read as a whole")
+
+
+@pytest.fixture
+def small_looks(monkeypatch, small_blocks):
+    monkeypatch.setattr(scaling, "_BLOCK", 60 * 64)
+    monkeypatch.setattr(scaling, "_COLUMNS", 5)
+    monkeypatch.setattr(features, "_NUMBERS_TOGETHER", 60 * 64)
+    monkeypatch.setattr(tables, "_CLOSE", 1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("scale", [None, 255, "standard", "minmax", "robust"])
+@pytest.mark.parametrize("dtype", ["float32", "int16", "uint8"])
+def test_what_hands_out_slices_is_never_read_as_a_whole(digits, scale, dtype, weighted, small_looks):
+    X, y = digits
+    X = (16 * X).astype(dtype)
+    store, weight = Store(X), np.arange(N) % 3 + 1 if weighted else None
+    nets = [
+        trained(
+            data, y, net=network(scale=scale), shuffle=False, sample_weight=weight, validation_data=(data, y, weight)
+        )
+        for data in (X, store)
+    ]
+    assert_same_course(*nets)
+    net = nets[0]
+    assert net.diagnose(store, y, weight) == net.diagnose(X, y, weight)
+    store.most = 0  # a few thousand samples from all over are looked at together, which here are all
+    network(scale=scale)._reader.settled(store, y, weight)
+    for use in (net.forward, net.predict, net.predict_proba):
+        np.testing.assert_array_equal(use(store), use(X))
+    assert net.evaluate(store, y, weight) == net.evaluate(X, y, weight)
+    assert 0 < store.most <= X.size // 4
+
+
+def test_what_hands_out_slices_may_lack_values_and_samples(digits, small_looks):
+    X, y = digits
+    X = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    weight = np.arange(N) % 3
+    nets = [
+        trained(data, y, net=network(missing="mean", scale="standard"), shuffle=False, sample_weight=weight)
+        for data in (X, Store(X))
+    ]
+    assert_same_course(*nets)
+    net = network(scale="standard")
+    before = state(net)
+    with pytest.raises(ValueError, match=r"X must be finite, got nan at \[\d+, \d+\]"):
+        trained(Store(X), y, net=net)
+    with pytest.raises(ValueError, match=r"X must have shape \(n, 64\), got \(600, 63\)"):
+        trained(Store(X[:, 1:]), y, net=net)
+    assert state(net) == before
+
+
+def test_arrays_in_memory_of_other_libraries_are_taken_as_a_whole():
+    class InMemory(Store):
+        __dlpack__ = None
+
+    for values in (np.zeros((2, 2)), InMemory(np.zeros((2, 2))), Store(np.zeros(2)), Store(np.array([["a"]])), [[1]]):
+        assert not tables.is_stored(values)
+    assert tables.is_stored(Store(np.zeros((2, 2))))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

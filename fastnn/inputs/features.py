@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from fastnn import validation
 from fastnn.inputs.scaling import Scaling
-from fastnn.inputs.tables import Names, Table, describe_place
+from fastnn.inputs.tables import Names, Stored, Table, describe_place
 from fastnn.validation import UINT8, Features
 
 Array = NDArray[Any]
 
 _NO_INDICES, _NO_STARTS = np.empty(0, np.int32), np.empty(0, np.int64)
 _LARGEST_BYTE = 255.0
+_NUMBERS_TOGETHER = 1 << 20  # numbers that are looked at together
 
 
 def check_shape(argument: str, table: Table, n_columns: int, note: str = "") -> None:
@@ -36,6 +37,13 @@ def check_values(argument: str, array: Array, names: Names, missing: bool, rows:
         return describe_place(names, place if rows is None else (rows[row], *others)) + cure
 
     validation.check_finite(argument, array, describe, missing)
+
+
+def check_stored(argument: str, values: Stored, missing: bool) -> None:
+    """The same for rows that are not in memory, a few at a time."""
+    size = max(1, _NUMBERS_TOGETHER // values.shape[1])
+    for first in range(0, len(values), size):
+        check_values(argument, values[first : first + size], None, missing, range(first, first + size))
 
 
 def as_is(array: Array) -> Features:

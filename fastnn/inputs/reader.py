@@ -168,7 +168,7 @@ class Reader:
             reader = replace(reader, target_scaling=reader._learned_of_targets(answers.values, rows))
         if self.scaling is not None:  # the columns themselves are looked at when they are read
             return replace(reader, names=self.names or tables.names_of("X", X))
-        table = self.table("X", X if rows is None else tables.cut_samples(X, rows))
+        table = self.table("X", X if rows is None else tables.cut_samples(X, rows), in_place=True)
         return replace(reader, names=table.names or self.names, scaling=self._learned(table))
 
     def _settled_task(self, y: Array) -> Task:
@@ -196,16 +196,25 @@ class Reader:
             return scaling.learn_sparse(
                 matrix.data[:entries], matrix.indices[:entries], matrix.shape, str(wishes.scale)
             )
-        features.check_values("X", values, table.names, missing=wishes.missing is not None)
+        if isinstance(values, tables.Stored):
+            features.check_stored("X", values, missing=wishes.missing is not None)
+        else:
+            features.check_values("X", values, table.names, missing=wishes.missing is not None)
         return scaling.learn(values, wishes.scale, wishes.missing)
 
     # --- in ---
 
-    def table(self, argument: str, values: Any) -> Table:
-        """Samples (n, n_columns) as they are, with their columns in order."""
+    def table(self, argument: str, values: Any, in_place: bool = False) -> Table:
+        """Samples (n, n_columns) as they are, with their columns in order.
+
+        With ``in_place``, those that are stored elsewhere are not read.
+        """
         if self.names is not None and self.task is not None:  # before what is in columns that do not belong there
             tables.check_columns(argument, tables.names_of(argument, values), self.names)
-        table = tables.read_table(argument, values, self.wishes.missing is not None)
+        if in_place and tables.is_stored(values):
+            table = Table(tables.Stored(values), None)
+        else:
+            table = tables.read_table(argument, values, self.wishes.missing is not None)
         table = self._in_order(argument, table, self.names, self.n_columns)
         note = ""
         if self.wishes.missing == "indicator":

@@ -156,18 +156,20 @@ class Scaling:
         return scaled
 
 
-def _row_blocks(values: Array) -> Iterator[slice]:
+def _row_blocks(values: Any) -> Iterator[slice]:
     rows = max(1, _BLOCK // max(1, values.shape[1]))
     for first in range(0, len(values), rows):
         yield slice(first, first + rows)
 
 
 @np.errstate(all="ignore")
-def learn(values: Array, scale: str | float | None, missing: str | None) -> Scaling:
-    """The scaling of dense samples (m, n) of any numeric dtype; NaN is missing, if that is allowed."""
+def learn(values: Any, scale: str | float | None, missing: str | None) -> Scaling:
+    """The scaling of dense samples (m, n) of any numeric dtype; NaN is missing, if that is allowed.
+
+    ``values`` are an array, or ``Stored`` ones, of which never all are in memory.
+    """
     n = values.shape[1]
-    low = np.fmin.reduce(values, axis=0).astype(np.float64)  # fmin passes over NaN
-    high = np.fmax.reduce(values, axis=0).astype(np.float64)
+    low, high = _extremes(values)
     mean = _means(values) if missing or scale == "standard" else np.zeros(n)
     empty = np.isnan(low)  # a column without a single value
     low, high, mean = (np.where(empty, 0.0, numbers) for numbers in (low, high, mean))
@@ -186,7 +188,7 @@ def learn_targets(values: Array, scale: str | float) -> Scaling:
     return replace(found, unit=np.where(np.isinf(found.unit), 1.0, found.unit))
 
 
-def _shift_and_unit(values: Array, scale: str, low: Array, high: Array, mean: Array) -> tuple[Array, Array]:
+def _shift_and_unit(values: Any, scale: str, low: Array, high: Array, mean: Array) -> tuple[Array, Array]:
     if scale == "minmax":
         return low, high - low
     if scale == "standard":
@@ -196,7 +198,14 @@ def _shift_and_unit(values: Array, scale: str, low: Array, high: Array, mean: Ar
     return median, np.where(upper > lower, upper - lower, (high - low) / 2)
 
 
-def _means(values: Array) -> Array:
+def _extremes(values: Any) -> tuple[Array, Array]:
+    """Of every column the least and the largest value, in float64; NaN where there is none."""
+    found = [(np.fmin.reduce(block), np.fmax.reduce(block)) for block in map(values.__getitem__, _row_blocks(values))]
+    lows, highs = zip(*found, strict=True)
+    return np.fmin.reduce(lows).astype(np.float64), np.fmax.reduce(highs).astype(np.float64)  # which pass over NaN
+
+
+def _means(values: Any) -> Array:
     total, count = np.zeros(values.shape[1]), np.zeros(values.shape[1])
     for rows in _row_blocks(values):
         block = values[rows].astype(np.float64)
@@ -205,7 +214,7 @@ def _means(values: Array) -> Array:
     return total / np.maximum(count, 1)
 
 
-def _deviations(values: Array, mean: Array, reach: Array) -> Array:
+def _deviations(values: Any, mean: Array, reach: Array) -> Array:
     """Root of the mean square about the mean, from which no value is further than ``reach``."""
     unit = np.where(reach > 0, reach, 1.0)  # so that squares neither overflow nor vanish
     total, count = np.zeros(values.shape[1]), np.zeros(values.shape[1])
@@ -217,7 +226,7 @@ def _deviations(values: Array, mean: Array, reach: Array) -> Array:
     return deviations
 
 
-def _quartiles(values: Array) -> Array:
+def _quartiles(values: Any) -> Array:
     parts, step = [], max(1, min(_COLUMNS, _SORTED // len(values)))
     for first in range(0, values.shape[1], step):
         block = values[:, first : first + step].astype(np.float64)

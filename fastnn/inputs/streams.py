@@ -19,6 +19,7 @@ from fastnn import layout, validation
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.inputs import features, weights
 from fastnn.inputs.reader import Batch, Reader
+from fastnn.inputs.tables import is_stored
 from fastnn.interrupts import held
 from fastnn.validation import Features, Targets
 
@@ -465,13 +466,15 @@ def _is_mapped(array: Any) -> bool:
 
 
 def goes_by_blocks(X: Any, reader: Reader) -> bool:
-    """Whether X is an array in a file that would fill memory if it were converted as a whole."""
-    scaling, dtype = reader.scaling, reader.outputs.dtype
-    if not isinstance(X, np.ndarray) or X.ndim != 2 or len(X) * reader.n_in * dtype.itemsize <= _LARGE_MAP:
+    """Whether X is an array in a file that would fill memory if it were converted, or read, as a whole."""
+    scaling, dtype, stored = reader.scaling, reader.outputs.dtype, is_stored(X)
+    if not (stored or (isinstance(X, np.ndarray) and X.ndim == 2)) or scaling is None:
         return False
-    if scaling is None or X.dtype.kind not in "fiub" or not _is_mapped(X):
+    if X.shape[0] * reader.n_in * dtype.itemsize <= _LARGE_MAP:
         return False
-    return not features.are_used_in_place(X, scaling, dtype)
+    if stored:
+        return True
+    return X.dtype.kind in "fiub" and _is_mapped(X) and not features.are_used_in_place(X, scaling, dtype)
 
 
 class Rows:
@@ -481,7 +484,7 @@ class Rows:
     ----------
     reader : Reader
         Its scaling is known.
-    X : array (n, n_columns)
+    X : array (n, n_columns), or what is stored
         Of any numeric dtype.
     multiple : int
         A block holds a multiple of so many rows.
@@ -489,8 +492,8 @@ class Rows:
 
     def __init__(self, reader: Reader, X: Any, multiple: int) -> None:
         self.reader = reader
-        self._X = reader.table("X", X).values
-        self.n = len(X)
+        self._X = reader.table("X", X, in_place=True).values
+        self.n = len(self._X)
         self.size = max(1, layout.rows_in_block(reader.n_in, reader.outputs.dtype) // multiple) * multiple
 
     def __iter__(self) -> Iterator[Features]:

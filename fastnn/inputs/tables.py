@@ -14,6 +14,9 @@ from fastnn import validation
 Array = NDArray[Any]
 Names = tuple[str, ...] | None
 
+_NOT_STORED = ("__array_interface__", "__dlpack__", "tocsr", "toarray", "columns", "column_names")
+_CLOSE = 4  # rows that lie within so many times as many are read together
+
 
 class Table(NamedTuple):
     """Numbers, or a sparse matrix, and what its columns are called."""
@@ -21,6 +24,42 @@ class Table(NamedTuple):
     values: Any
     names: Names
     numbered: bool = False  # whether it is a frame whose columns nobody has named: pandas numbers them
+
+
+class Stored:
+    """Rows of something that keeps them elsewhere and hands slices of them out: a data set of h5py, an array of zarr.
+
+    Parameters
+    ----------
+    given : object
+        See ``is_stored``.
+    """
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+        self.shape, self.dtype = tuple(map(int, given.shape)), given.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, places: Any) -> Array:
+        """By slices, or by the numbers of rows, of which not every library takes any."""
+        if not isinstance(places, np.ndarray):
+            return np.asarray(self._given[places])
+        first, end = int(places.min()), int(places.max()) + 1
+        if end - first <= _CLOSE * len(places):
+            together: Array = np.asarray(self._given[first:end])[places - first]
+            return together
+        return np.concatenate([np.asarray(self._given[row : row + 1]) for row in places.tolist()])
+
+
+def is_stored(values: Any) -> bool:
+    """Whether values are shaped like samples and hand out slices, but are no array in memory, no frame, not sparse."""
+    dtype, shape = getattr(values, "dtype", None), getattr(values, "shape", None)
+    if isinstance(values, np.ndarray) or not isinstance(dtype, np.dtype) or not isinstance(shape, tuple):
+        return False
+    numbers = dtype.kind in "fiub" and len(shape) == 2 and hasattr(values, "__getitem__")
+    return numbers and not any(hasattr(values, name) for name in _NOT_STORED)
 
 
 class _Frame(NamedTuple):
@@ -100,6 +139,8 @@ def cut_samples(values: Any, rows: Array) -> Any:
         return values.tocsr()[rows]
     if hasattr(values, "column_names"):  # PyArrow
         return values.take(rows)
+    if is_stored(values):
+        return Stored(values)[rows]
     return values[rows] if hasattr(values, "shape") else [values[i] for i in rows]
 
 
