@@ -85,6 +85,16 @@ def _overflowed(outputs: Array) -> str:
     )
 
 
+def _in_units_of_y(reader: Reader, outputs: Array) -> Array:
+    """Finite outputs as quantities at the scale of y, finite too; themselves where y has no scale."""
+    if reader.wishes.target_scale is None:
+        return outputs
+    quantities = reader.in_units_of_y(outputs)
+    if not np.isfinite(quantities).all():
+        raise ValueError(_overflowed(quantities))
+    return quantities
+
+
 class Network:
     """A dense feedforward network.
 
@@ -939,14 +949,7 @@ class Network:
             reader.features("X", X)  # says where; or sums have overflowed, and all may be well
             if not np.isfinite(out).all():
                 raise ValueError(_overflowed(out))
-        return self._in_units_of_y(out)
-
-    def _in_units_of_y(self, outputs: Array) -> Array:
-        """Finite outputs as they are told."""
-        told = self._reader.in_units_of_y(outputs)
-        if told is not outputs and not np.isfinite(told).all():
-            raise ValueError(_overflowed(told))
-        return told
+        return _in_units_of_y(reader, out)
 
     def _forward_rows(self, rows: Rows) -> Array:
         """The same, block by block."""
@@ -957,7 +960,7 @@ class Network:
             done += features.n
         if not np.isfinite(out).all():
             raise ValueError(_overflowed(out))
-        return self._in_units_of_y(out)
+        return _in_units_of_y(rows.reader, out)
 
     def predict(self, X: ArrayLike) -> Array:
         """Answers in the words and the shape of the y of the first fit: labels, zeros and ones, or quantities.
