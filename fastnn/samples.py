@@ -17,7 +17,8 @@ _UNSCALED = InputScale()
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
-# Measured with AVX-512 on images: less in a batch, or fewer units, and tiles are too short for what lists take.
+# Measured with AVX-512 on images: less in a batch, or fewer units, and tiles are too short for what lists take; and
+# in float64 it makes no difference.
 _COMMON_BATCH, _COMMON_UNITS = 32, 64
 _COMMON_SAMPLES, _COMMON_INPUTS = 0.5, 0.33  # left of the inputs and of the samples, see kernels/skipping.py
 _BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
@@ -114,7 +115,8 @@ def plan_first_layer(data: Data, sizes: tuple[int, ...], batch_size: int) -> Pla
     finding = f"{share:.0%} of the inputs are not zero"
     if share > _SPARSE_SHARE:
         return Plan(0, f"dense: {finding}")
-    if CAN_EXPAND and n_out >= _COMMON_UNITS and batch_size >= _COMMON_BATCH and _share_zeros(sample != 0):
+    pays = CAN_EXPAND and itemsize == 4 and n_out >= _COMMON_UNITS and batch_size >= _COMMON_BATCH
+    if pays and _share_zeros(sample != 0):
         return Plan(0, f"sparse: {finding}, neighbours in common", True)
     return Plan(_blocks(n_in, share, batch_size, itemsize), f"sparse: {finding}")
 
