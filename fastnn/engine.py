@@ -184,6 +184,8 @@ class Stretch(NamedTuple):
 
 def _first_stages(data: Data) -> list[str]:
     """The stages that go through the first layer on these data."""
+    if data.skips:
+        return ["listed_product", "first_skipping"]
     if not data.blocks:
         return ["first_dense"]
     scaled = ["list_scaled"] if data.pixels.size and data.factor.size else []
@@ -306,6 +308,7 @@ class Engine:
         places = []
         for thread in range(threads):
             scratch = _with_own_place(plan.scratch, thread)
+            own = lists._replace(share=lists.share + thread * lists.count_stride) if room.skips else lists
             net = Net(
                 layers=table,
                 depth=len(plan.layers),
@@ -314,7 +317,7 @@ class Engine:
                 params_size=self.params.size,
                 work=work,
                 scratch=scratch,
-                lists=lists,
+                lists=own,
                 code=self.program.code,
                 softmax=self.program.softmax,
                 cut=self.program.cut,
@@ -326,7 +329,8 @@ class Engine:
 
     def _room(self, rows: int, data: Data) -> layout.Room:
         """Room for so many samples of these data on one thread."""
-        return layout.Room(rows, blocks=data.blocks, entries=layout.room_for_entries(data.most_entries))
+        entries = layout.room_for_entries(data.most_entries)
+        return layout.Room(rows, blocks=data.blocks, skips=bool(data.skips), entries=entries)
 
     def _places_for(self, room: layout.Room, apart: bool = False) -> list[Place]:
         """For every thread the network with scratch for exactly that; the last two ones made are kept.
@@ -531,7 +535,7 @@ class Engine:
         dense = data.features.size > 0 and data.starts.size == 0
         return (
             CAN_EXPAND
-            and data.blocks > 0
+            and (data.blocks > 0 or data.skips > 0)
             and dense
             and data.features.nbytes >= _FAR_BYTES
             and epochs >= _EPOCHS_TO_PACK
@@ -558,7 +562,7 @@ class Engine:
         with self._lock.here, held(), Compiling():
             self._prepare(data, batch_size, stepping)
             if packs:
-                self._require("list_packed")
+                self._require(*([] if data.skips else ["list_packed"]))
                 self._entry("pack")
             self._stepper(stepping, data, batch_size, np.ones((1, 1)))
 
@@ -572,6 +576,8 @@ class Engine:
         wanted = [*TRAINING, *_first_stages(data)]
         if data.blocks:
             wanted.append("update_lists")
+        if data.skips:
+            wanted.append("update_skipping")
         if stepping.keeps_gradient(batch_size):
             wanted.append("whole_batch")
         if stepping.dropped:
@@ -642,6 +648,8 @@ class Engine:
             step=step("step", rule) if whole else 0,
             step_and_clear=step("step_and_clear", rule) if by_blocks else 0,
             add=step("add", None) if whole else 0,
+            update_listed=step("update_listed", rule) if data.skips and not whole else 0,
+            add_listed=step("add_listed", None) if data.skips and whole else 0,
         )
 
     def run(
@@ -763,7 +771,7 @@ class Engine:
         """
         with self._lock.here, self._settled():
             self._require(*FORWARD)
-            if data.blocks:
+            if data.blocks or data.skips:
                 self._require(*_first_stages(data))
             (place,) = self._places_for(self._room(min(layout.CHUNK_ROWS, out.shape[0]), data))
             samples = self._packed(data)
@@ -850,22 +858,23 @@ class Engine:
         with self._lock.here, self._settled():
             own = ["split_gradient"] if self._scaled else []
             self._require(*TRAINING, "whole_batch", *own, *_first_stages(data), entry="gradient")
-            if data.blocks:
-                self._require("update_lists")
+            if data.blocks or data.skips:
+                self._require("update_lists" if data.blocks else "update_skipping")
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
-            stepper, samples = self._adder(gradient), self._packed(data)
+            stepper, samples = self._adder(gradient, data), self._packed(data)
             records = place.packed.address, samples.address, address_of(order)
             self._entry("gradient")(*records, order.size, stepper.address, self._alone.address, address_of(seen))
         if totals is not None:
             totals += seen
         return gradient
 
-    def _adder(self, gradient: Array) -> Packed:
+    def _adder(self, gradient: Array, data: Data) -> Packed:
         """A stepper that only adds up a gradient."""
         nothing = empty(self.dtype)
         hyper = layout.aligned_zeros(2 * HYPER_SIZE, self.dtype)
         numbers: dict[str, Any] = dict.fromkeys(Stepper._fields, 0)
         numbers |= {"gradient_size": gradient.size, "in_place": 1, "add": self.program.step("add", None)}
+        numbers["add_listed"] = self.program.step("add_listed", None) if data.skips else 0
         arrays = {"state": nothing, "gradient": gradient, "hyper": hyper, "factors": np.zeros(1), "shrink": np.ones(1)}
         stepper = Stepper(**{**numbers, **arrays})
         return Packed(stepper)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.kernels.buffers import BITS_PER_WORD, CACHE_LINE, LIST_SLACK, Layer, Lists, Scratch
-from fastnn.kernels.host import PANEL_VECTORS, lanes_of
+from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, WIDTH, lanes_of
 
 MAX_ROWS = 256
 """A batch of up to this many samples is taken in one piece."""
@@ -79,6 +79,7 @@ class Room(NamedTuple):
     threads: int = 1  # that share it
     blocks: int = 0  # of the inputs, where zeros are skipped
     dropped: tuple[bool, ...] = ()  # of the layers whose inputs are dropped now and then; empty: of none
+    skips: bool = False  # whether zeros are skipped that neighbours have in common
     entries: int = 0  # of a CSR matrix that a sample may have; 0: the data are dense
 
 
@@ -111,11 +112,21 @@ def list_stride(n_in: int, room: Room) -> int:
 
 def new_lists(n_in: int, room: Room) -> Lists:
     """Empty lists, and no memory at all for a dense first layer."""
+    if room.skips:
+        return _marks(n_in, room)
     stride, size = (list_stride(n_in, room), block_size(n_in, room.blocks)) if room.blocks else (0, 0)
     count_stride = padded(room.rows, CACHE_LINE // np.dtype(np.int64).itemsize)
     counts, shifts = (aligned_zeros(room.blocks * count_stride, np.dtype(np.int64)) for _ in range(2))
     indices, share = np.zeros(room.rows * stride, np.int32), list_share(n_in, room)
     return Lists(indices, stride, counts, shifts, count_stride, room.blocks, size, share)
+
+
+def _marks(n_in: int, room: Room) -> Lists:
+    """Room for marks (words, rows), and for every thread a list of inputs or of a word's samples, see skipping.py."""
+    rows, words = padded(room.rows, WIDTH), -(-n_in // BITS_PER_WORD)
+    own = max(n_in, BITS_PER_WORD + BITS_PER_WORD // SKIPPED_INPUTS * (rows + WIDTH)) + 2 * WIDTH
+    none, first = np.zeros(0, np.int64), words * rows + WIDTH
+    return Lists(np.zeros(first + room.threads * own, np.int32), rows, none, none, own, 0, 0, first)
 
 
 def _spread(size: int, itemsize: int) -> int:
@@ -135,7 +146,7 @@ def plan_layout(
 
     With ``scaled``, its inputs have a learned scale, see ``kernels.input_scale``.
     """
-    rows, threads, blocks, dropped, _ = room
+    rows, threads, blocks, dropped, *_ = room
     # What is dropped must be known on the way back.
     kept = zip(sloped, [*dropped[1:], False] if dropped else [False] * len(sloped), strict=True)
     sloped = [own or after for own, after in kept]

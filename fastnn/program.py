@@ -101,10 +101,12 @@ class Program:
         return parts.address(part, self._kind)
 
     def _of_network(self, name: str) -> int:
-        from fastnn.kernels import dropout, formula_parts, tiles
+        from fastnn.kernels import dropout, formula_parts, skipping, tiles
 
         if name == "product":
             return self._address(tiles.PRODUCT)
+        if name == "listed_product":
+            return self._address(skipping.LISTED_PRODUCT)
         if name == "unit":
             a = variable("a") if self.softmax else self._unit.output
             return self._address(formula_parts.unit_part(a, self._unit.cost, self._unit.slope))
@@ -146,6 +148,8 @@ class Program:
             makers: dict[str, Callable[[Any], Any]] = {
                 "update": steps.update_part,
                 "add": steps.update_part,
+                "update_listed": steps.listed_update_part,
+                "add_listed": steps.listed_update_part,
                 "step": partial(steps.step_part, clears=False),
                 "step_and_clear": partial(steps.step_part, clears=True),
             }

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fastnn import layout
 from fastnn.kernels.buffers import SAMPLES_PER_LIST, Data
-from fastnn.kernels.host import PANEL_VECTORS, lanes_of
+from fastnn.kernels.host import CAN_EXPAND, PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, lanes_of
 from fastnn.validation import UINT8, Features, InputScale, Targets
 
 Array = NDArray[Any]
@@ -17,6 +17,10 @@ _UNSCALED = InputScale()
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
+# Measured with AVX-512 on images: less in a batch, or fewer units, and tiles are too short for what lists take; and
+# in float64 it makes no difference.
+_COMMON_BATCH, _COMMON_UNITS = 32, 64
+_COMMON_SAMPLES, _COMMON_INPUTS = 0.5, 0.33  # left of the inputs and of the samples, see kernels/skipping.py
 _BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
 _BLOCK_ENTRIES = 16  # in a block of a sample's list: what a list costs by itself should not show
 _MOST_BLOCK_INPUTS = 1 << 15  # while a list of bytes is made, an input's number has 16 bits beside those of two samples
@@ -57,7 +61,7 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
     most = max(1, int(np.diff(X.starts).max())) if X.starts.size else 0
     classify = bool(targets and targets.classes)
     bits, blocks = empty(UINT8), int(most > 0)
-    return Data(pixels, *scale, features, *entries, *wanted, weights, classify, blocks, most, bits, 0, empty(_INT64))
+    return Data(pixels, *scale, features, *entries, *wanted, weights, classify, blocks, 0, most, bits, 0, empty(_INT64))
 
 
 def dense_rows(data: Data, rows: Array, n_in: int, dtype: Any, columns: Array | None = None) -> Array:
@@ -90,10 +94,12 @@ class Plan(NamedTuple):
 
     blocks: int  # into which the inputs are cut; 0: dense
     reason: str
+    skips: bool = False  # whether zeros are skipped that neighbours have in common
 
 
-def plan_first_layer(data: Data, n_in: int, batch_size: int) -> Plan:
+def plan_first_layer(data: Data, sizes: tuple[int, ...], batch_size: int) -> Plan:
     """Skip the zeros of the inputs where they are many; judged by up to 256 samples spread over the data."""
+    n_in, n_out = sizes[:2]
     itemsize = data.features.itemsize  # of the network's dtype, also where the data are bytes
     if data.starts.size > 0:
         share = data.features.size / ((data.starts.size - 1) * n_in)
@@ -109,7 +115,19 @@ def plan_first_layer(data: Data, n_in: int, batch_size: int) -> Plan:
     finding = f"{share:.0%} of the inputs are not zero"
     if share > _SPARSE_SHARE:
         return Plan(0, f"dense: {finding}")
+    pays = CAN_EXPAND and itemsize == 4 and n_out >= _COMMON_UNITS and batch_size >= _COMMON_BATCH
+    if pays and _share_zeros(sample != 0):
+        return Plan(0, f"sparse: {finding}, neighbours in common", True)
     return Plan(_blocks(n_in, share, batch_size, itemsize), f"sparse: {finding}")
+
+
+def _share_zeros(marks: Array) -> bool:
+    """Whether neighbours share so many of their zeros that skipping those is faster than lists of two samples."""
+    samples, inputs = (
+        np.logical_or.reduceat(marks, range(0, marks.shape[axis], count), axis).mean()
+        for axis, count in enumerate((SKIPPED_SAMPLES, SKIPPED_INPUTS))
+    )
+    return bool(samples <= _COMMON_SAMPLES and inputs <= _COMMON_INPUTS)
 
 
 def _blocks(n_in: int, share: float, batch_size: int, itemsize: int) -> int:

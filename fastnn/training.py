@@ -697,9 +697,9 @@ class Training:
         while (batch := source.take(self._check_clock)) is not None:
             if tally.samples:
                 self._check_clock()
-            blocks = self._train.data.blocks  # planned once
+            blocks, skips = self._train.data.blocks, self._train.data.skips  # planned once
             samples = packed(batch, self._engine.dtype)
-            self._train = samples._replace(data=samples.data._replace(blocks=blocks))
+            self._train = samples._replace(data=samples.data._replace(blocks=blocks, skips=skips))
             del batch, samples  # or they would be in memory while the next ones are waited for
             tally = self._run_batches(self._next_order(), self._settings.cut(self._train.n), tally)
         seconds = time.perf_counter() - began

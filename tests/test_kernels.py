@@ -399,7 +399,9 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
     bytes_, floats, integers, offsets = (np.empty(0, kind) for kind in ("u1", "f4", "i4", "i8"))
     labels = np.zeros(n, np.int64)
     packed = bytes_, 0, offsets
-    data = Data(bytes_, 255.0, floats, floats, floats, integers, offsets, labels, floats, floats, True, 1, 0, *packed)
+    data = Data(
+        bytes_, 255.0, floats, floats, floats, integers, offsets, labels, floats, floats, True, 1, 0, 0, *packed
+    )
     data = data._replace(pixels=values) if kind == "bytes" else data._replace(features=values)
     if kind == "CSR":  # all of a sample's entries, whichever inputs are asked for
         data = data._replace(columns=np.zeros(n * n_in, "i4"), starts=n_in * np.arange(n + 1))

@@ -61,7 +61,10 @@ class Scratch(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """A batch's inputs that are not zero, see lists.py; the values beside the numbers are in ``work``."""
+    """A batch's inputs that are not zero, see lists.py; the values beside the numbers are in ``work``.
+
+    Of skipping.py: ``indices`` alone, of every thread its own.
+    """
 
     indices: Int32s  # flat (rows * stride): numbers of inputs within their block
     stride: int
@@ -83,14 +86,17 @@ class Code(NamedTuple):
     """Addresses of what a network runs beside its activations."""
 
     product: int  # part, see tiles.py
+    listed_product: int  # part, see skipping.py
     drop_row: int  # part, see dropout.py
     unit: int  # part: cost and delta of one output, see formulas.py
     # Stages, see epoch.py; 0 until a use of the network comes to them.
     first_dense: int
     first_sparse: int
+    first_skipping: int
     by_rows: int
     update: int
     update_lists: int
+    update_skipping: int
     drop_sparse: int
     list_scaled: int
     list_packed: int
@@ -138,6 +144,7 @@ class Data(NamedTuple):
     sample_weight: Numbers  # (n,); absent: all one
     classify: int  # whether argmax hits are worth counting
     blocks: int  # into which the inputs are cut where zeros are skipped, see lists.py; 0 where they are not
+    skips: int  # whether zeros are skipped that neighbours have in common, see skipping.py
     most_entries: int  # that a sample of a CSR matrix has; 0 for dense data
     # Samples that are packed have their numbers that are not zero in ``features``, see packing.py.
     bits: Bytes  # flat (n * row_bytes): which inputs are not zero, the first one in the lowest bit
@@ -203,6 +210,8 @@ class Stepper(NamedTuple):
     step: int
     step_and_clear: int
     add: int  # adds a gradient to a buffer
+    update_listed: int
+    add_listed: int
 
 
 # Places in a row of ``Stepper.factors``.

@@ -64,6 +64,7 @@ from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
 from fastnn.kernels.rows import gather_input, sample_at
 from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
+from fastnn.kernels.skipping import call_update_skipping, first_skipping, update_skipping
 from fastnn.kernels.sparse import join_sums, my_blocks, scale_weights, sum_lists, update_sparse
 from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
@@ -138,7 +139,9 @@ _call_first = caller(first_dense)
 @kernel
 def forward_first(net, data, order, start, samples, first, end, shrink, key, team):
     """The first layer, whichever way it goes."""
-    code = net.code.first_sparse if data.blocks else net.code.first_dense
+    code = net.code.first_dense
+    if data.blocks or data.skips:
+        code = net.code.first_sparse if data.blocks else net.code.first_skipping
     return _call_first(code, net, data, order, start, samples, first, end, shrink, key, team)
 
 
@@ -207,14 +210,14 @@ def update_dense(
     code: int, net: Net, data: Data, target: Numbers, samples: int, stepper: Stepper, order: Int64s, n: int,
     following: int, size: int, team: Team,
 ) -> None:  # fmt: skip
-    """Step all layers but a sparse first one, or with the code that adds, add the gradient to a buffer.
+    """Step all layers but a first one that skips zeros, or with the code that adds, add the gradient to a buffer.
 
     ``following`` is where the next batch begins, whose first inputs are fetched: a thread's own rows, which it gathers.
     """
     none = Rows(order, 0, 0, 0)
     for index in range(net.depth - 1, 0, -1):
         update_layer(code, net, net.layers[index], target, samples, stepper, data, none, team)
-    if not data.blocks:
+    if not data.blocks and not data.skips:
         ahead = batch_at(order, n, following, size)
         share = share_out(ahead.end, team.size)
         mine = Rows(order, following, part_start(share, team.member), part_start(share, team.member + 1))
@@ -297,6 +300,11 @@ def accumulate_gradient(net, data, order, n, first, samples, key, wanted, steppe
                 call_update_lists(
                     net.code.update_lists, stepper.add, net, data, buffer, rows, stepper, 1, 1.0, order, n, following,
                     chunk, alone,
+                )  # fmt: skip
+            if data.skips:
+                call_update_skipping(
+                    net.code.update_skipping, stepper.add, stepper.add_listed, net, data, buffer, rows, stepper, order,
+                    n, following, chunk, alone,
                 )  # fmt: skip
     if not wait_for_all(team) or wanted.end < ALL:
         return np.nan
@@ -444,6 +452,11 @@ def run_small(net, data, batches, batch, order, n, first, samples, stepper, team
                 net.code.update_lists, stepper.update, net, data, net.params, samples, stepper, stepper.in_place,
                 factor, order, n, following, size, team,
             )  # fmt: skip
+        if data.skips:
+            call_update_skipping(
+                net.code.update_skipping, stepper.update, stepper.update_listed, net, data, net.params, samples,
+                stepper, order, n, following, size, team,
+            )  # fmt: skip
     # Threads that own blocks of inputs need not wait here: whatever another one may still be reading or stepping
     # is next touched only after all have met to join their sums.
     if not data.blocks and not wait_for_all(team):
@@ -539,7 +552,7 @@ def predict_rows(net, data, first, samples, out, alone):
     """
     below, last = net.layers[0], net.layers[net.depth - 1]
     order, totals = nothing(net.lists.counts), nothing(alone.costs)
-    if data.blocks:
+    if data.blocks or data.skips:
         forward_first(net, data, order, first, samples, 0, samples, 1.0, 0, alone)
     else:
         sums = Matrix(net.work, weighted_of_first(net), below.stride)
@@ -588,7 +601,8 @@ def apply_cost(net: Net, samples: int, out: Float64s) -> None:
 PIECES = {
     piece.name: piece
     for piece in (
-        *(first_dense, list_scaled, list_packed, drop_sparse, first_sparse, by_rows, update_dense, update_lists),
+        *(first_dense, list_scaled, list_packed, drop_sparse, first_sparse, first_skipping, by_rows),
+        *(update_dense, update_lists, update_skipping),
         *(whole_batch, split_gradient, fold_scale, limit_norms, sum_squares),
         *(run, gradient, evaluate, predict, apply_softmax, apply_cost, pack),
     )

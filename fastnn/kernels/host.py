@@ -81,7 +81,7 @@ REGISTERS = 32 if WIDTH == 16 or ARM else 16
 """Vector registers."""
 
 CAN_EXPAND = WIDTH == 16
-"""Whether packed numbers are put back to their lanes in one instruction."""
+"""Whether some lanes of a register are moved together, or put back to their lanes, in one instruction."""
 
 PANEL_VECTORS = 2
 """Registers side by side in one row of a tile, and so the width of a weight panel."""
@@ -89,6 +89,11 @@ PANEL_VECTORS = 2
 # A tile of R rows keeps 2 R sums in registers, beside 2 weights and 1 input.
 PRODUCT_ROWS = 12 if REGISTERS == 32 else 6
 UPDATE_ROWS = 8 if REGISTERS == 32 else 6
+
+# Where neighbours share their zeros: the more of them, the fewer those are.
+SKIPPED_SAMPLES, SKIPPED_INPUTS = 6, 4
+SKIPPED_VECTORS = 4 if REGISTERS == 32 else 2
+"""Registers side by side there: of one panel, or of two."""
 
 
 def lanes_of(itemsize: int) -> int:

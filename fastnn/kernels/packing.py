@@ -15,7 +15,7 @@ from fastnn.kernels.compile import entry, kernel, stage
 from fastnn.kernels.lists import Inputs, Place, append_kept, numbers_from
 from fastnn.kernels.pointers import element_pointer
 from fastnn.kernels.records import Bytes, Int64s, Numbers
-from fastnn.kernels.simd import VectorType, ir_vector, lane_count, load_at
+from fastnn.kernels.simd import VectorType, ir_vector, lane_count, load_at, store_at
 
 _I16, _I64 = ir.IntType(16), ir.IntType(64)
 
@@ -100,6 +100,31 @@ def append_packed(_, bits, bytes_, values, places, number, work, indices, place,
 
     result = types.UniTuple(types.int64, 1 + bytes_.count)
     return result(bits, bytes_, values, places, number, work, indices, place, count), codegen
+
+
+@intrinsic
+def expand_register(_, bits, byte, values, place, work, at):
+    """Put back a register of inputs to ``work[at:]``: their bits, and where their numbers begin; returns how many."""
+    vector = VectorType(work.dtype)
+
+    def codegen(context, builder, signature, args):
+        kinds, lanes = signature.args, vector.lanes
+        word = builder.load(_bits_pointer(builder, kinds[0], args[0], args[1], lanes))
+        word.align = 1
+        packed = load_at(builder, vector, element_pointer(builder, kinds[2], args[2], args[3]))
+        row = _expand(builder, packed.value, builder.bitcast(word, ir.VectorType(ir.IntType(1), lanes)))
+        store_at(element_pointer(builder, kinds[4], args[4], args[5]), packed.wrap(row))
+        return builder.zext(builder.ctpop(word), _I64)
+
+    return types.int64(bits, byte, values, place, work, at), codegen
+
+
+@kernel
+def expand_row(data, sample, n_in, work, at):
+    """Put a sample's inputs (n_in,) to ``work[at:]``, whole registers."""
+    byte, place = sample * data.row_bytes, data.firsts[sample]
+    for i in range(0, n_in, lane_count(work)):
+        place += expand_register(data.bits, byte + i // 8, data.features, place, work, at + i)
 
 
 @kernel

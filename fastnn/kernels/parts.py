@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 
 from fastnn.kernels import host, store
-from fastnn.kernels.pointers import ArrayType, element_pointer, named_intrinsic
+from fastnn.kernels.pointers import ArrayType, element_pointer, ir_scalar, named_intrinsic
 from fastnn.kernels.simd import FLOAT_NAMES, VectorType, ir_float, ir_vector
 
 _I64 = ir.IntType(64)
@@ -31,7 +31,7 @@ class Part(NamedTuple):
     name : str
         For its file.
     arguments : str
-        A letter for each: "i" an int64, "p" the address of numbers, "v" a vector.
+        A letter for each: "i" an int64, "p" the address of numbers, "n" that of int32s, "v" a vector.
     emit : callable
         ``(builder, vector_type, *arguments)``, LLVM values; writes the function's code. It returns the vector that the
         function returns, or None.
@@ -46,7 +46,8 @@ class Part(NamedTuple):
 
 
 def _argument_type(letter: str, vector: VectorType) -> Any:
-    return {"i": _I64, "p": ir_float(vector.dtype).as_pointer(), "v": ir_vector(vector)}[letter]
+    numbers, places = ir_float(vector.dtype).as_pointer(), ir.IntType(32).as_pointer()
+    return {"i": _I64, "p": numbers, "n": places, "v": ir_vector(vector)}[letter]
 
 
 def _function_type(arguments: str, returns: Any, vector: VectorType) -> Any:
@@ -131,7 +132,7 @@ def _flattened(builder: Any, kind: Any, value: Any) -> list[Any]:
     if isinstance(kind, types.BaseNamedTuple):
         return [builder.extract_value(value, i) for i in range(len(kind))]
     if isinstance(kind, ArrayType):
-        return [builder.bitcast(value, ir_float(kind.dtype).as_pointer())]
+        return [builder.bitcast(value, ir_scalar(kind.dtype).as_pointer())]
     return [value]
 
 

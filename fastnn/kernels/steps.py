@@ -4,7 +4,7 @@ An optimizer is a formula: new parameters and new memory from the gradient ``g``
 the numbers of the step. Here it becomes parts: for the gradient of a batch as it is summed up, and for one in memory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -12,16 +12,18 @@ from numba import types
 from numba.core import cgutils
 
 from fastnn.formulas.expressions import Expression, to_data, variable
-from fastnn.kernels.buffers import CLIP, L1, L2
+from fastnn.kernels.buffers import BITS_PER_WORD, CLIP, L1, L2
 from fastnn.kernels.elementary import STEP_OPERATIONS, maximum, minimum, sign
 from fastnn.kernels.formula_parts import compute
-from fastnn.kernels.host import UPDATE_ROWS
+from fastnn.kernels.host import SKIPPED_INPUTS, SKIPPED_VECTORS, UPDATE_ROWS
 from fastnn.kernels.parts import Part, part_caller
 from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, ir_vector, load_at, store_at
 from fastnn.kernels.tiles import (
+    Panels,
     Pointer,
     accumulate,
     add_rows_in_chains,
+    empty_sums,
     for_each_shape,
     for_each_tile,
     keep_rolled,
@@ -84,6 +86,13 @@ class _Cells:
         for place, new in zip(places, compute(list(rule.update), values, STEP_OPERATIONS), strict=True):
             store_at(place, new)
 
+    def step_tile(self, place: Callable[[int, int], Any], slots: list[list[Any]], numbers: Any) -> None:
+        """Step a tile by the gradients in its slots; ``place(row, register)`` is how far from the start."""
+        found = self.hyper(numbers)
+        for r, row in enumerate(slots):
+            for v, slot in enumerate(row):
+                self.step(place(r, v), Vector(self.builder, self.vector, self.builder.load(slot)), found)
+
 
 _UPDATE = "iiipipippippi"
 
@@ -102,31 +111,27 @@ def update_part(rule: Rule) -> Part:
     ) -> None:  # fmt: skip
         inputs, deltas = Pointer(builder, vector, x, x_stride), Pointer(builder, vector, d, d_stride)
         cells = _Cells(builder, vector, rule, p, s, state_size)
-        zero = ir.Constant(ir_vector(vector), None)
 
-        def finish(at: Any, slots: list[list[Any]], numbers: Any) -> None:
-            width, found = len(slots[0]) * vector.lanes, cells.hyper(numbers)
-            for r, row in enumerate(slots):
-                for v, slot in enumerate(row):
-                    place = builder.add(at, _I64(r * width + v * vector.lanes))
-                    cells.step(place, Vector(builder, vector, builder.load(slot)), found)
+        def places(first: Any, v_count: int) -> Callable[[int, int], Any]:
+            width, at = v_count * vector.lanes, builder.mul(first, _I64(v_count * vector.lanes))
+            return lambda r, v: builder.add(at, _I64(r * width + v * vector.lanes))
 
         def tile(first: Any, count: Any) -> None:
             def emit_shape(r_count: int, v_count: int) -> None:
-                slots = [[cgutils.alloca_once_value(builder, zero) for _ in range(v_count)] for _ in range(r_count)]
+                slots = empty_sums(builder, vector, r_count, v_count)
                 accumulate(slots, depth, lambda r, k: inputs.element(k, builder.add(first, _I64(r))), deltas)
-                finish(builder.mul(first, _I64(v_count * vector.lanes)), slots, hyper)
+                cells.step_tile(places(first, v_count), slots, hyper)
 
             for_each_shape(builder, count, vectors, UPDATE_ROWS, emit_shape)
 
         def bias_row(_: int, v_count: int) -> None:
-            slots = [cgutils.alloca_once_value(builder, zero) for _ in range(v_count)]
+            (slots,) = empty_sums(builder, vector, 1, v_count)
             with builder.if_else(builder.icmp_signed(">=", depth, _I64(_LONG))) as (long, short):
                 with long:
                     add_rows_in_chains(slots, depth, deltas, _CHAINS)
                 with short:
                     add_rows_in_chains(slots, depth, deltas, 1)
-            finish(builder.mul(rows, _I64(v_count * vector.lanes)), [slots], bias_hyper)
+            cells.step_tile(places(rows, v_count), [slots], bias_hyper)
 
         for_each_tile(builder, rows, UPDATE_ROWS, tile)
         with builder.if_then(builder.icmp_signed("!=", biases, _I64(0))):
@@ -142,6 +147,62 @@ update_weights = part_caller(
 )
 """In kernels: ``update_weights(address, shape, inputs, deltas, params, state, state_size, hyper, bias_hyper, biases)``;
 ``params`` and ``state`` are arrays that begin with the first row."""
+
+_LISTED = "iiiiiipipinppip"
+
+
+class Listed(NamedTuple):
+    """Some inputs, registers in a row of their weights, groups of inputs, and strides: of lists, and of panels."""
+
+    first: int
+    rows: int
+    vectors: int
+    groups: int
+    list_stride: int
+    panel_stride: int
+
+
+def listed_update_part(rule: Rule) -> Part:
+    """One step for ``params[first:first + rows, :]``, by the gradient of those samples alone that are listed.
+
+    Rows k go in ``groups`` of ``SKIPPED_INPUTS``; ``listed`` has how many samples there are for each, and
+    ``BITS_PER_WORD`` places on the lists. The registers of a row may be of two panels. Otherwise as ``update_part``.
+    """
+
+    def emit(
+        builder: Any, vector: VectorType, first: Any, rows: Any, vectors: Any, groups: Any, list_stride: Any,
+        panel_stride: Any, x: Any, x_stride: Any, d: Any, d_stride: Any, listed: Any, p: Any, s: Any,
+        state_size: Any, hyper: Any,
+    ) -> None:  # fmt: skip
+        inputs, deltas = Pointer(builder, vector, x, x_stride), Pointer(builder, vector, d, d_stride)
+        cells = _Cells(builder, vector, rule, p, s, state_size)
+        lists = builder.gep(listed, [_I64(BITS_PER_WORD)])
+        with cgutils.for_range(builder, groups, intp=_I64) as group:
+            keep_rolled(builder)
+            row = builder.mul(group.index, _I64(SKIPPED_INPUTS))
+            left = builder.sub(rows, row)
+            count = builder.select(builder.icmp_signed("<", left, _I64(SKIPPED_INPUTS)), left, _I64(SKIPPED_INPUTS))
+            depth = builder.sext(builder.load(builder.gep(listed, [group.index])), _I64)
+            own = builder.gep(lists, [builder.mul(group.index, list_stride)])
+
+            def emit_shape(r_count: int, v_count: int) -> None:
+                panels = Panels(builder, vector, p, panel_stride, v_count)
+                slots = empty_sums(builder, vector, r_count, v_count)
+                accumulate(slots, depth, lambda r, k: inputs.element(k, builder.add(row, _I64(r))), deltas, listed=own)
+                at = builder.add(first, row)
+                cells.step_tile(lambda r, v: panels.place(builder.add(at, _I64(r)), v), slots, hyper)
+
+            for_each_shape(builder, count, vectors, SKIPPED_INPUTS, emit_shape, SKIPPED_VECTORS)
+
+    return Part("listed_update", _LISTED, emit, rule.key)
+
+
+update_listed = part_caller(
+    "update_listed",
+    ["shape", "inputs", "deltas", "listed", "params", "state", "state_size", "hyper"],
+    _LISTED,
+)
+"""In kernels: ``update_listed(address, shape, inputs, deltas, listed, params, state, state_size, hyper)``."""
 
 _STEP = "iippiipip"
 

@@ -51,7 +51,11 @@ class Pointer:
 
     def vector_at(self, row: int, number: int) -> Any:
         """Pointer to register ``number`` of row ``row`` of the tile."""
-        return self.element(_I64(row), _I64(number * self.vector.lanes))
+        return self.register(_I64(row), number)
+
+    def register(self, row: Any, number: int) -> Any:
+        """Pointer to register ``number`` of row ``row``, an LLVM integer."""
+        return self.element(row, _I64(number * self.vector.lanes))
 
     def from_row(self, row: Any) -> "Pointer":
         """The matrix without the rows above."""
@@ -62,6 +66,25 @@ class Pointer:
         return Pointer(self.builder, self.vector, self.start, afresh(self.builder, self.stride))
 
 
+class Panels:
+    """So many registers side by side in panels of weights while code is generated; the last panel may be narrower."""
+
+    def __init__(self, builder: Any, vector: VectorType, start: Any, stride: Any, vectors: int) -> None:
+        self.builder, self.vector, self.start, self._stride, self._vectors = builder, vector, start, stride, vectors
+
+    def place(self, row: Any, number: int) -> Any:
+        """Elements from the start to register ``number`` of row ``row``, an LLVM integer."""
+        builder, lanes = self.builder, self.vector.lanes
+        panel, within = divmod(number, PANEL_VECTORS)
+        width = min(PANEL_VECTORS, self._vectors - panel * PANEL_VECTORS) * lanes
+        place = builder.add(builder.mul(row, _I64(width)), _I64(within * lanes))
+        return builder.add(place, builder.mul(self._stride, _I64(panel))) if panel else place
+
+    def register(self, row: Any, number: int) -> Any:
+        """Pointer to it."""
+        return self.builder.gep(self.start, [self.place(row, number)])
+
+
 def matrix_pointer(builder: Any, kind: Any, value: Any) -> Pointer:
     """The pointer to a kernel's ``Matrix``."""
     array, at, stride = (builder.extract_value(value, i) for i in range(3))
@@ -69,15 +92,22 @@ def matrix_pointer(builder: Any, kind: Any, value: Any) -> Pointer:
     return Pointer(builder, VectorType(kind.types[0].dtype), start, stride)
 
 
-def for_each_shape(builder: Any, rows: Any, vectors: Any, most_rows: int, emit: Callable[[int, int], None]) -> None:
+def for_each_shape(
+    builder: Any,
+    rows: Any,
+    vectors: Any,
+    most_rows: int,
+    emit: Callable[[int, int], None],
+    most_vectors: int = PANEL_VECTORS,
+) -> None:
     """Branch on the run-time tile shape to straight-line code made by ``emit(rows, vectors)``."""
     done = builder.append_basic_block("done")
-    code = builder.add(builder.mul(rows, _I64(PANEL_VECTORS + 1)), vectors)
+    code = builder.add(builder.mul(rows, _I64(most_vectors + 1)), vectors)
     switch = builder.switch(code, done)
     for r in range(1, most_rows + 1):
-        for v in range(1, PANEL_VECTORS + 1):
+        for v in range(1, most_vectors + 1):
             block = builder.append_basic_block(f"tile_{r}x{v}")
-            switch.add_case(_I64(r * (PANEL_VECTORS + 1) + v), block)
+            switch.add_case(_I64(r * (most_vectors + 1) + v), block)
             builder.position_at_end(block)
             emit(r, v)
             builder.branch(done)
@@ -123,13 +153,14 @@ def accumulate(
     slots: list[list[Any]],
     depth: Any,
     left: Callable[[int, Any], Any],
-    right: Pointer,
+    right: Pointer | Panels,
     ahead: Any = None,
+    listed: Any = None,
 ) -> None:
     """``slots[r][v] += sum_k left(r, k) * right[k, v]``; ``left`` gives a pointer to the number to broadcast.
 
-    The slots are stack variables; LLVM turns them into registers. With every step goes a line of the memory ``ahead``,
-    to be there when it is needed.
+    k goes from 0 to ``depth``, or through as many int32s that are ``listed``. The slots are stack variables; LLVM turns
+    them into registers. With every step goes a line of the memory ``ahead``, to be there when it is needed.
     """
     builder, vector = right.builder, right.vector
     with cgutils.for_range(builder, depth) as loop:
@@ -137,17 +168,41 @@ def accumulate(
         if ahead is not None:
             line = _I64(8 * CACHE_LINE // vector.dtype.bitwidth)
             prefetch_at(builder, builder.gep(ahead, [builder.mul(loop.index, line)]))
-        _add_products(slots, loop.index, left, right)
+        k = loop.index if listed is None else builder.sext(builder.load(builder.gep(listed, [loop.index])), _I64)
+        _add_products(slots, k, left, right)
 
 
-def _add_products(slots: list[list[Any]], k: Any, left: Callable[[int, Any], Any], right: Pointer) -> None:
+def _add_products(slots: list[list[Any]], k: Any, left: Callable[[int, Any], Any], right: Pointer | Panels) -> None:
     """``slots[r][v] += left(r, k) * right[k, v]``."""
     builder, vector = right.builder, right.vector
-    columns = [load_at(builder, vector, right.element(k, _I64(v * vector.lanes))) for v in range(len(slots[0]))]
+    columns = [load_at(builder, vector, right.register(k, v)) for v in range(len(slots[0]))]
     for r, row in enumerate(slots):
         number = broadcast(builder, vector, builder.load(left(r, k)))
         for slot, column in zip(row, columns, strict=True):
             builder.store(fma(number, column, Vector(builder, vector, builder.load(slot))).value, slot)
+
+
+def empty_sums(builder: Any, vector: VectorType, rows: int, vectors: int) -> list[list[Any]]:
+    """Slots that begin with zero."""
+    zero = ir.Constant(ir_vector(vector), None)
+    return [[cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for _ in range(rows)]
+
+
+def load_sums(start: Callable[[int, int], Any], like: Pointer, rows: int, vectors: int) -> list[list[Any]]:
+    """Slots that begin with what is where ``start(row, register)`` points."""
+    builder, vector = like.builder, like.vector
+    return [
+        [cgutils.alloca_once_value(builder, load_at(builder, vector, start(r, v)).value) for v in range(vectors)]
+        for r in range(rows)
+    ]
+
+
+def store_sums(out: Pointer, slots: list[list[Any]]) -> None:
+    """Write slots to where they belong."""
+    builder, vector = out.builder, out.vector
+    for r, row in enumerate(slots):
+        for v, slot in enumerate(row):
+            store_at(out.vector_at(r, v), Vector(builder, vector, builder.load(slot)))
 
 
 def add_rows_in_chains(slots: list[Any], depth: Any, right: Pointer, chains: int) -> None:
@@ -192,13 +247,7 @@ def _emit_product(builder: Any, vector: VectorType, rows: Any, vectors: Any, dep
         def emit(r_count: int, v_count: int) -> None:
             a, s, c = (matrix.from_row(first).afresh() for matrix in (*whole, target))
             b = Pointer(builder, vector, right, _I64(v_count * vector.lanes))
-            slots = [
-                [
-                    cgutils.alloca_once_value(builder, load_at(builder, vector, s.vector_at(r, v)).value)
-                    for v in range(v_count)
-                ]
-                for r in range(r_count)
-            ]
+            slots = load_sums(s.vector_at, s, r_count, v_count)
             run = partial(accumulate, slots, depth, lambda r, k: a.element(_I64(r), k), b)
             if r_count == PRODUCT_ROWS:  # the next rows may follow in memory
                 with builder.if_else(builder.icmp_signed(">=", depth, _I64(_FETCH_DEPTH))) as (long, short):
@@ -208,9 +257,7 @@ def _emit_product(builder: Any, vector: VectorType, rows: Any, vectors: Any, dep
                         run()
             else:
                 run()
-            for r in range(r_count):
-                for v in range(v_count):
-                    store_at(c.vector_at(r, v), Vector(builder, vector, builder.load(slots[r][v])))
+            store_sums(c, slots)
 
         for_each_shape(builder, count, vectors, PRODUCT_ROWS, emit)
 

@@ -1,0 +1,270 @@
+"""A dense first layer that skips zeros which neighbours have in common, with the bits of one that does not.
+
+Forward, a few samples go together through a list of the inputs at which at least one of them is not zero; on the way
+back, a few neighbouring inputs through a list of the samples. Of images that is half of the inputs, or a quarter of the
+samples, and the sums stay in registers, as in any tile. Where lists are of one or two samples, see lists.py, fewer
+products are left, but every one of them fetches a weight, or also stores it: that pays for small batches.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fastnn.kernels.buffers import BITS_PER_WORD, HYPER_SIZE, Data, Net, Rows, Stepper, Team
+from fastnn.kernels.compile import caller, kernel, stage
+from fastnn.kernels.forward import drop_inputs, rows_in_place, weighted_of_first
+from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, SKIPPED_VECTORS, WIDTH
+from fastnn.kernels.lists import append_kept, numbers_from
+from fastnn.kernels.packing import expand_row
+from fastnn.kernels.parts import Part, part_caller
+from fastnn.kernels.pointers import element_pointer, moved
+from fastnn.kernels.records import Int64s, Numbers
+from fastnn.kernels.rows import fetch_inputs, fetch_lines, gather_input, sample_at, stretch_of
+from fastnn.kernels.simd import VectorType, lane_count
+from fastnn.kernels.sparse import part_of
+from fastnn.kernels.steps import Listed, update_listed
+from fastnn.kernels.team import part_start, share_out
+from fastnn.kernels.tiles import Matrix, Panels, Pointer, accumulate, for_each_shape, load_sums, store_sums
+from fastnn.kernels.update import step_biases
+
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+
+
+# --- marks: a bit for every input of a word that is not zero ---
+
+
+@intrinsic
+def marks_of(_, values, at):
+    """The marks of a register of numbers; also those of -0, infinity and NaN."""
+    vector = VectorType(values.dtype)
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(ir.IntType(vector.dtype.bitwidth), vector.lanes)
+        pointer = element_pointer(builder, signature.args[0], *args)
+        value = builder.load(builder.bitcast(pointer, kind.as_pointer()))
+        value.align = vector.dtype.bitwidth // 8
+        keep = builder.icmp_unsigned("!=", value, kind([0] * vector.lanes))
+        return builder.zext(builder.bitcast(keep, ir.IntType(vector.lanes)), _I64)
+
+    return types.int64(values, at), codegen
+
+
+@kernel
+def mark_row(inputs, row, n_in, marks, stride):
+    """Mark a row's inputs: word by word ``marks[word * stride]``; those of an incomplete word whatever they are."""
+    lanes, at = lane_count(inputs.data), inputs.at + row * inputs.stride
+    words = n_in // BITS_PER_WORD
+    for word in range(words):
+        found = np.int64(0)
+        for i in range(0, BITS_PER_WORD, lanes):
+            found |= marks_of(inputs.data, at + word * BITS_PER_WORD + i) << i
+        marks[word * stride] = np.int32(found)
+    if n_in > words * BITS_PER_WORD:
+        marks[words * stride] = np.int32((1 << n_in - words * BITS_PER_WORD) - 1)
+
+
+@intrinsic
+def append_marked_inputs(_, word, number, places, count):
+    """Extend a list by the inputs of a word, numbered from ``number``, that are marked; returns how many."""
+
+    def codegen(context, builder, signature, args):
+        total, masks = _I64(0), ir.VectorType(ir.IntType(1), WIDTH)
+        for i in range(0, BITS_PER_WORD, WIDTH):
+            own = builder.trunc(builder.lshr(args[0], _I64(i)), ir.IntType(WIDTH))
+            numbers = numbers_from(builder, builder.add(args[1], _I64(i)), WIDTH)
+            target = element_pointer(builder, signature.args[2], args[2], builder.add(args[3], total))
+            total = builder.add(total, append_kept(builder, builder.bitcast(own, masks), [(numbers, target)]))
+        return total
+
+    return types.int64(types.int64, types.int64, places, count), codegen
+
+
+@intrinsic
+def append_marked_rows(_, marks, wanted, row, rows, places, count):
+    """Extend a list by those of a register of rows, from ``row`` on, that have a wanted mark; returns how many."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(_I32, WIDTH)
+        pointer = element_pointer(builder, signature.args[0], args[0], args[2])
+        found = builder.load(builder.bitcast(pointer, kind.as_pointer()))
+        found.align = 4
+        wanted, end = (_in_all_lanes(builder, args[i]) for i in (1, 3))
+        numbers = numbers_from(builder, args[2], WIDTH)
+        keep = builder.icmp_unsigned("!=", builder.and_(found, wanted), kind([0] * WIDTH))
+        keep = builder.and_(keep, builder.icmp_unsigned("<", numbers, end))
+        return append_kept(builder, keep, [(numbers, element_pointer(builder, signature.args[4], args[4], args[5]))])
+
+    return types.int64(marks, types.int64, types.int64, types.int64, places, count), codegen
+
+
+def _in_all_lanes(builder, number):
+    kind = ir.VectorType(_I32, WIDTH)
+    one = builder.insert_element(ir.Constant(kind, ir.Undefined), builder.trunc(number, _I32), _I32(0))
+    return builder.shuffle_vector(one, one, kind([0] * WIDTH))
+
+
+# --- forward ---
+
+
+class ListShape(NamedTuple):
+    """Rows, registers per row of the sums, number of products that are listed for each, and stride of the panels."""
+
+    rows: int
+    vectors: int
+    depth: int
+    panel_stride: int
+
+
+def _emit_listed_product(builder, vector, rows, vectors, depth, panel_stride, *pointers):
+    """``out[r, :] = W[n_in, :] + sum_j left[r, k] * W[k, :]``, where k is the j-th of ``depth`` listed inputs.
+
+    left: (rows, n_in), up to ``SKIPPED_SAMPLES`` rows; W: panels of weights with biases behind, the first of which is
+    ``weights``; out: (rows, vectors * lanes).
+    """
+    left, left_stride, listed, weights, n_in, out, out_stride = pointers
+    a, c = Pointer(builder, vector, left, left_stride), Pointer(builder, vector, out, out_stride)
+
+    def emit(r_count, v_count):
+        b = Panels(builder, vector, weights, panel_stride, v_count)
+        slots = load_sums(lambda _, v: b.register(n_in, v), c, r_count, v_count)
+        accumulate(slots, depth, lambda r, k: a.element(_I64(r), k), b, listed=listed)
+        store_sums(c, slots)
+
+    for_each_shape(builder, rows, vectors, SKIPPED_SAMPLES, emit, SKIPPED_VECTORS)
+
+
+_LISTED_PRODUCT = "iiiipinpipi"
+LISTED_PRODUCT = Part("listed_product", _LISTED_PRODUCT, _emit_listed_product)
+listed_product = part_caller("listed_product", ["shape", "left", "listed", "weights", "n_in", "out"], _LISTED_PRODUCT)
+"""In kernels: ``listed_product(address, shape, left, listed, weights, n_in, out)``; ``weights`` is an array."""
+
+
+@kernel
+def list_inputs_seen(lists, row, rows, n_in, places):
+    """List the inputs that are marked in one row or another; returns how many."""
+    count = 0
+    for word in range((n_in + BITS_PER_WORD - 1) // BITS_PER_WORD):
+        seen, at = np.int64(0), word * lists.stride + row
+        for r in range(at, at + rows):
+            seen |= np.int64(lists.indices[r])
+        count += append_marked_inputs(seen, word * BITS_PER_WORD, places, count)
+    return count
+
+
+@kernel
+def multiply_seen(net, layer, inputs, out, first, rows):
+    """``out = inputs @ W + b`` of the first layer, (rows, n_in) by (n_in, n_out) to (rows, n_out).
+
+    ``first`` is the row of the batch that the rows begin with.
+    """
+    params, lanes, lists = net.params, lane_count(net.params), net.lists
+    places = moved(lists.indices, lists.share)
+    tiles = (rows + SKIPPED_SAMPLES - 1) // SKIPPED_SAMPLES
+    share = share_out(rows, tiles)
+    for tile in range(tiles):
+        row = part_start(share, tile)
+        count = part_start(share, tile + 1) - row
+        depth = list_inputs_seen(lists, first + row, count, layer.n_in, places)
+        left = Matrix(inputs.data, inputs.at + row * inputs.stride, inputs.stride)
+        for column in range(0, layer.n_out, SKIPPED_VECTORS * lanes):
+            vectors = min(SKIPPED_VECTORS, (layer.n_out - column + lanes - 1) // lanes)
+            block = Matrix(out.data, out.at + row * out.stride + column, out.stride)
+            shape = ListShape(count, vectors, depth, (layer.n_in + 1) * PANEL_VECTORS * lanes)
+            weights = moved(params, layer.weights + column * (layer.n_in + 1))
+            listed_product(net.code.listed_product, shape, left, places, weights, layer.n_in, block)
+
+
+@stage
+def first_skipping(
+    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, shrink: float, key: int,
+    team: Team,
+) -> int:  # fmt: skip
+    """Like ``epoch.first_dense``; samples in their natural order need not be gathered."""
+    layer, rows = net.layers[0], Rows(order, start, first, end)
+    inputs = Matrix(net.work, layer.input + first * layer.input_stride, layer.input_stride)
+    if not order and not data.bits:
+        inputs = rows_in_place(net, data, start + first, end - first)
+    else:
+        for r in range(first, end):
+            at = layer.input + r * layer.input_stride
+            if data.bits:
+                expand_row(data, sample_at(rows, r), layer.n_in, net.work, at)
+            else:
+                gather_input(data, sample_at(rows, r), layer.n_in, net.work, at)
+        if key != 0 and layer.dropout != 0:
+            drop_inputs(net, 0, first, end - first, start, key)
+    for r in range(first, end):
+        mark_row(inputs, r - first, layer.n_in, moved(net.lists.indices, r), net.lists.stride)
+    sums = Matrix(net.work, weighted_of_first(net) + first * layer.stride, layer.stride)
+    multiply_seen(net, layer, inputs, sums, first, end - first)
+    return 1
+
+
+# --- by weights ---
+
+
+@kernel
+def list_rows_seen(lists, word, rows, places):
+    """For each group of inputs of a word, list the rows in which they are not all zero; see ``steps.Listed``."""
+    marks, stride = moved(lists.indices, word * lists.stride), lists.stride + WIDTH
+    for group in range(BITS_PER_WORD // SKIPPED_INPUTS):
+        wanted, count = ((1 << SKIPPED_INPUTS) - 1) << group * SKIPPED_INPUTS, 0
+        own = moved(places, BITS_PER_WORD + group * stride)
+        for r in range(0, rows, WIDTH):
+            count += append_marked_rows(marks, wanted, r, rows, own, count)
+        places[group] = np.int32(count)
+    return stride
+
+
+@kernel
+def fetch_part(data, ahead, n_in, part, parts):
+    """Fetch some of what the rows ``ahead`` will need: some of their inputs, or of packed ones some samples."""
+    if not data.bits:
+        share = share_out(n_in, parts)
+        fetch_inputs(data, ahead, n_in, part_start(share, part), part_start(share, part + 1))
+        return
+    own = part_of(ahead, part, parts)
+    for r in range(own.first, own.end):
+        fetch_lines(stretch_of(data, sample_at(ahead, r), n_in, Rows(ahead.order, 0, 0, 0)), 0)
+
+
+@stage
+def update_skipping(
+    code: int, listed: int, net: Net, data: Data, target: Numbers, samples: int, stepper: Stepper, order: Int64s,
+    n: int, following: int, size: int, team: Team,
+) -> None:  # fmt: skip
+    """Step the first layer, word by word of its inputs, which the team shares out; see ``epoch.update_dense``.
+
+    ``listed`` steps its weights, ``code`` its biases.
+    """
+    layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
+    places = moved(lists.indices, lists.share)
+    words = (layer.n_in + BITS_PER_WORD - 1) // BITS_PER_WORD
+    mine = share_out(words, team.size)
+    first_word, end_word = part_start(mine, team.member), part_start(mine, team.member + 1)
+    share = share_out(max(0, min(size, n - following)), team.size)
+    ahead = Rows(order, following, part_start(share, team.member), part_start(share, team.member + 1))
+    for word in range(first_word, end_word):
+        fetch_part(data, ahead, layer.n_in, word - first_word, end_word - first_word)
+        stride = list_rows_seen(lists, word, samples, places)
+        first = word * BITS_PER_WORD
+        inputs, left = min(BITS_PER_WORD, layer.n_in - first), Matrix(net.work, layer.input + first, layer.input_stride)
+        groups = (inputs + SKIPPED_INPUTS - 1) // SKIPPED_INPUTS
+        for column in range(0, layer.n_out, SKIPPED_VECTORS * lanes):
+            vectors = min(SKIPPED_VECTORS, (layer.n_out - column + lanes - 1) // lanes)
+            at = layer.weights + column * (layer.n_in + 1)
+            shape = Listed(first, inputs, vectors, groups, stride, (layer.n_in + 1) * PANEL_VECTORS * lanes)
+            deltas = Matrix(net.work, layer.delta + column, layer.stride)
+            update_listed(
+                listed, shape, left, deltas, places, moved(target, at), moved(stepper.state, at), net.params_size,
+                moved(stepper.hyper, layer.hyper * HYPER_SIZE),
+            )  # fmt: skip
+    if end_word == words and first_word < end_word:
+        for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
+            step_biases(code, net, layer, target, column, samples, stepper)
+
+
+call_update_skipping = caller(update_skipping)

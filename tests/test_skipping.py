@@ -1,0 +1,140 @@
+"""Zeros that neighbours have in common are skipped: fewer products, the same bits as of a dense first layer."""
+
+import numpy as np
+import pytest
+from states import state
+
+from fastnn import SGD, Adam, Network, datasets, engine, network, samples
+from fastnn.kernels.host import CAN_EXPAND, SKIPPED_INPUTS, SKIPPED_SAMPLES
+
+pytestmark = pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
+
+ARGUMENTS = {
+    "one by one": {"batch_size": 1},
+    "short batches": {"batch_size": 7},
+    "a batch not divided": {"batch_size": 33, "optimizer": Adam(1e-2)},
+    "all at once": {"batch_size": 150},
+    "in chunks": {"batch_size": 280, "optimizer": SGD(0.1, momentum=0.9)},
+    "whole gradient": {"batch_size": 31, "clip_norm": 0.1},
+    "penalties": {"batch_size": 32, "l1": 1e-3, "l2": 1e-2},
+    "clipping": {"batch_size": 32, "clip_value": 0.01},
+    "dropout": {"batch_size": 17, "dropout": [0.3, 0.2], "max_norm": 1.0},
+    "weights": {"batch_size": 20, "sample_weight": np.linspace(0.5, 2, 300)},
+}
+
+
+def images(n_in, dtype="float32", n=300):
+    """Runs of numbers, some negative or -0; a sample without anything, and one with everything."""
+    rng = np.random.default_rng(n_in)
+    X = rng.integers(-3, 255, (n, n_in)).astype(dtype)
+    starts = rng.integers(0, n_in, n)
+    places = np.arange(n_in) - starts[:, np.newaxis]
+    X[(places < 0) | (places > n_in // 5)] = 0
+    X[3], X[7] = 0, rng.integers(1, 255, n_in)
+    X[5, ::2] *= -0.0
+    return X, rng.integers(0, 3, n)
+
+
+@pytest.fixture
+def way(monkeypatch):
+    """Settles how first layers go, whatever pays."""
+
+    def settle(skips):
+        monkeypatch.setattr(network, "plan_first_layer", lambda *_: samples.Plan(0, "settled", skips))
+
+    return settle
+
+
+@pytest.fixture
+def fitted(way):
+    """Trains a network one way or the other; gives its state and the course of its training."""
+
+    def fit(skips, X, y, units=9, scale=None, **arguments):
+        way(skips)
+        dtype = "float64" if X.dtype == np.float64 else "float32"
+        net = Network([X.shape[1], units, 3], "relu", "softmax", "log_likelihood", scale=scale, seed=1, dtype=dtype)
+        history = net.fit(X, y, **{"epochs": 2, "optimizer": SGD(0.1), **arguments})
+        return state(net), history.train_cost
+
+    return fit
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS.values(), ids=ARGUMENTS)
+@pytest.mark.parametrize("n_in", [1, 15, 16, 17, 33, 64, 100])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_same_bits_as_of_a_dense_first_layer(fitted, n_in, dtype, arguments):
+    X, y = images(n_in, dtype)
+    arguments = {**arguments, "sample_weight": arguments.get("sample_weight")}
+    assert fitted(True, X / 255, y, **arguments) == fitted(False, X / 255, y, **arguments)
+
+
+@pytest.mark.parametrize("units", [1, 3, 17, 31, 33, 49, 70, 130])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_any_number_of_units_and_threads(fitted, units, threads):
+    X, y = images(83)
+    skipped = fitted(True, X / 255, y, units, batch_size=32, threads=threads)
+    assert skipped == fitted(False, X / 255, y, units, batch_size=32)
+
+
+@pytest.mark.parametrize("scale", [None, 255, "minmax"])
+def test_bytes(fitted, scale):
+    X, y = images(83)
+    X = np.clip(X, 0, 255).astype(np.uint8)
+    assert fitted(True, X, y, scale=scale, batch_size=32) == fitted(False, X, y, scale=scale, batch_size=32)
+
+
+@pytest.mark.skipif(not CAN_EXPAND, reason="this processor, or width, does not pack")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_packed_samples(fitted, monkeypatch, dtype):
+    X, y = images(83, dtype)
+    plain = fitted(False, X, y, batch_size=32, epochs=4)
+    monkeypatch.setattr(engine, "_FAR_BYTES", 0)
+    assert fitted(True, X, y, batch_size=32, epochs=4) == plain
+
+
+def test_a_learned_scale_of_the_inputs(way):
+    X, y = images(83)
+    nets = []
+    for skips in (True, False):
+        way(skips)
+        nets.append(Network([83, 9, 3], input_scale=True, seed=2))
+        nets[-1].fit(X / 255, y, epochs=2, batch_size=32)
+    assert state(nets[0]) == state(nets[1])
+
+
+def test_what_is_left_in_scratch_does_not_matter(way):
+    """Marks and lists of a longer batch stay there, and not even NaN behind a row may show."""
+    way(True)
+    X, y = images(83)
+    nets = [Network([83, 9, 3], seed=1) for _ in range(2)]
+    for net in nets:
+        net.fit(X / 255, y, epochs=1, batch_size=140)
+    place = nets[1]._engine.latest[0]
+    place.work[:], place.lists.indices[:] = np.nan, -1
+    place.work[place.scratch.zeros : place.scratch.zeros + 64] = 0
+    for net in nets:
+        net.fit(X[:130] / 255, y[:130], epochs=1, batch_size=140)
+    assert state(nets[0]) == state(nets[1])
+
+
+def test_images_share_zeros_and_scattered_numbers_do_not():
+    X, *_ = datasets.load_mnist()
+    marks = X[:: len(X) // 256] != 0
+    scattered = np.random.default_rng(0).random(marks.shape) < marks.mean()
+    assert samples._share_zeros(marks)
+    assert not samples._share_zeros(scattered)
+    # as counted one by one
+    rows = np.mean([marks[i : i + SKIPPED_SAMPLES].any(0) for i in range(0, len(marks), SKIPPED_SAMPLES)])
+    columns = np.mean([marks[:, i : i + SKIPPED_INPUTS].any(1) for i in range(0, marks.shape[1], SKIPPED_INPUTS)])
+    assert rows < 0.5
+    assert columns < 0.33
+
+
+@pytest.mark.skipif(not CAN_EXPAND, reason="elsewhere lists are as fast")
+def test_where_it_pays():
+    X, y, *_ = datasets.load_mnist()
+    X, y = X[:2000], y[:2000]
+    for units, batch_size, skips in ((64, 32, True), (30, 32, False), (64, 10, False)):
+        history = Network([784, units, 10], seed=0).fit(X, y, epochs=1, batch_size=batch_size)
+        assert history.first_layer.startswith("sparse: 1")
+        assert history.first_layer.endswith("neighbours in common") == skips
