@@ -151,7 +151,8 @@ class ColumnNetwork:
                     return None
                 a = w.dot(a)
                 a += b
-                if not vdot(a, a) < _FAR:  # where exp may overflow, or a number is not finite
+                flat = a.reshape(-1)  # whose product with itself takes half as long as ``vdot``
+                if not flat.dot(flat) < _FAR:  # where exp may overflow, or a number is not finite
                     return None
                 exp(a, a)
                 divide(a, a + _ONE, a)
