@@ -714,21 +714,24 @@ class Engine:
         return [Seen(cost, hits, int(batches), squares) for cost, hits, batches, squares in rows]
 
     def _parts(self, stretch: Stretch, apart: bool, threads: int) -> list[range]:
-        """What every thread does in each call for a stretch: a part of a batch that takes long, else all there is.
+        """What every thread does in each call for a stretch: pieces of a batch that takes long, else all there is.
 
-        Of a batch whose gradient is added up ``apart`` from the weights chunks of rows, of another one rows, and then
-        the step.
+        The pieces are a thread's rows, and then the step; where the gradient is added up ``apart`` from the weights,
+        every chunk's rows and the adding of what they give, and then the step.
         """
         samples = min(stretch.size, stretch.order.size - stretch.first * stretch.size)
-        if stretch.last - stretch.first != 1 or samples * self.products <= _PRODUCTS_OF_A_PART * threads:
+        chunk = layout.rows_for(stretch.size) if apart else samples
+        sums = min(PARTS, -(-stretch.size // chunk))  # of which a thread adds up some by itself
+        busy = min(threads, sums) if apart else threads
+        if stretch.last - stretch.first != 1 or samples * self.products <= _PRODUCTS_OF_A_PART * busy:
             return [range(ALL)]
         rows = max(_FEWEST_ROWS, _PRODUCTS_OF_A_PART // self.products)
         if apart:
-            chunk = layout.rows_for(stretch.size)
             chunks = -(-samples // chunk)
-            parts = min(PARTS, -(-stretch.size // chunk))
-            share, step = -(-parts // threads) * -(-chunks // parts), max(1, rows // chunk)
-            begins = [*range(0, share, step)]
+            most = -(-sums // threads) * -(-chunks // sums)  # of one thread
+            within = [*range(0, chunk, rows), chunk] if rows < chunk else [0]
+            firsts = range(0, most * (chunk + 1), max(1, rows // chunk) * (chunk + 1))
+            begins = [first + row for first in firsts for row in within] + [most * (chunk + 1)]
         else:
             share = -(-samples // threads)
             begins = [*range(0, share, rows), share]

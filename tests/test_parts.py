@@ -56,8 +56,9 @@ def test_the_bits_are_those_of_whole_batches(way, X, batch_size, threads, in_par
     seen = []
     in_parts.append(lambda: seen.append(1))
     net = fitted(X, batch_size, **way, threads=threads)
-    at_once = layout.CHUNK_ROWS * threads if batch_size > layout.MAX_ROWS else threads * 7
-    if batch_size > at_once and "clip_norm" not in way:  # which makes one chunk of a small batch
+    busy = 1 if "clip_norm" in way and batch_size <= layout.MAX_ROWS else threads  # a single chunk is one thread's
+    at_once = layout.CHUNK_ROWS * busy if batch_size > layout.MAX_ROWS else busy * 7
+    if batch_size > at_once:
         assert len(seen) > 2 * N / batch_size
     monkeypatch.undo()
     whole = fitted(X, batch_size, **way)

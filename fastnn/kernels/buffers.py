@@ -166,8 +166,9 @@ class Batches(NamedTuple):
     numbers: int  # in a row
     seed: int  # of dropout
     step: int  # number of the first batch's step, from 1
-    # Where a single batch takes long: which rows, or chunks of them, of every thread's share this call is for. The step
-    # comes with those that end at ALL.
+    # Where a single batch takes long: which pieces of every thread's share this call is for. They are its rows; where
+    # the gradient adds up in memory, behind those of every chunk comes one for adding. The step comes with those that
+    # end at ALL.
     begin: int
     end: int
 

@@ -74,7 +74,7 @@ PREDICT, EVALUATE, TRAIN = range(3)
 
 
 class Span(NamedTuple):
-    """Some rows, or chunks of them, of a thread's share: see ``Batches.begin``."""
+    """Some pieces of a thread's share: see ``Batches.begin``."""
 
     begin: int
     end: int
@@ -270,7 +270,8 @@ def accumulate_gradient(net, data, order, n, first, samples, key, wanted, steppe
 
     The samples are cut into chunks that fit into ``work``, and the chunks into as many parts as there are buffers. Of
     these a thread takes some for itself, with a ``work`` of its own: which sample goes to which buffer does not depend
-    on the number of threads. ``alone`` is a team of one. Of a thread's chunks this is for those that are ``wanted``.
+    on the number of threads. ``alone`` is a team of one. Of a thread's pieces this is for those that are ``wanted``:
+    every chunk's are its rows, and behind them the one that adds its gradient.
     """
     size, chunk, scale = net.params_size, net.scratch.rows, 1.0 / samples
     parts = stepper.gradient_size // size
@@ -279,19 +280,23 @@ def accumulate_gradient(net, data, order, n, first, samples, key, wanted, steppe
     first_part, end_part = part_start(mine, team.member), part_start(mine, team.member + 1)
     my_first = first + part_start(chunks, first_part) * chunk
     my_end = first + min(samples, part_start(chunks, end_part) * chunk)
-    passed = 0  # chunks of this thread
+    piece = 0  # the first one of this thread's next chunk
     for part in range(first_part, end_part):
         buffer = moved(stepper.gradient, part * size)
-        if wanted.begin <= passed < wanted.end:
+        if wanted.begin <= piece < wanted.end:
             clear(buffer, size)  # by the thread that will add to it: what another one has written comes from afar
             team.costs[part] = 0.0
         end = first + min(samples, part_start(chunks, part + 1) * chunk)
         for start in range(first + part_start(chunks, part) * chunk, end, chunk):
-            passed += 1
-            if not wanted.begin < passed <= wanted.end:
+            own, piece = Span(max(0, wanted.begin - piece), wanted.end - piece), piece + chunk + 1
+            if own.end <= 0 or own.begin > chunk:
                 continue
-            rows = min(chunk, end - start)
-            team.costs[part] += pass_over(net, data, order, start, rows, scale, 1.0, key, Span(0, ALL), alone, totals)
+            rows, adds = min(chunk, end - start), own.end > chunk
+            own = Span(own.begin, ALL if adds else own.end)
+            cost = pass_over(net, data, order, start, rows, scale, 1.0, key, own, alone, totals)
+            if not adds:
+                continue
+            team.costs[part] += cost
             following = start + rows if start + rows < my_end else my_first + samples  # in the next batch
             call_update(
                 net.code.update, stepper.add, net, data, buffer, rows, stepper, order, n, following, chunk, alone
@@ -324,7 +329,7 @@ def whole_batch(
 ) -> float:  # fmt: skip
     """One batch whose gradient is complete before the first weight is stepped, if it is to be; returns its cost.
 
-    Of some of every thread's chunks, ``begin`` to ``end``, if these are not all: then the cost is NaN.
+    Of some of every thread's pieces, ``begin`` to ``end``, if these are not all: then the cost is NaN.
     """
     wanted = Span(begin, end)
     cost = accumulate_gradient(net, data, order, n, first, samples, key, wanted, stepper, team, alone, totals)
