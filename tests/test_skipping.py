@@ -92,6 +92,17 @@ def test_packed_samples(fitted, monkeypatch, dtype):
     assert fitted(True, X, y, batch_size=32, epochs=4) == plain
 
 
+@pytest.mark.parametrize("arguments", [{"batch_size": 140}, {"batch_size": 280}, {"batch_size": 60, "clip_norm": 0.1}])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_in_parts(fitted, monkeypatch, arguments, threads):
+    X, y = images(83)
+    whole = fitted(False, X / 255, y, **arguments)
+    monkeypatch.setattr(engine, "_PRODUCTS_OF_A_PART", 1)
+    monkeypatch.setattr(engine, "_FEWEST_ROWS", 7)
+    monkeypatch.setattr("fastnn.pacing.Pace.next_call", lambda self: (max(self._batches), 1))
+    assert fitted(True, X / 255, y, threads=threads, **arguments) == whole
+
+
 def test_a_learned_scale_of_the_inputs(way):
     X, y = images(83)
     nets = []
