@@ -480,7 +480,7 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
         samples = min(batches.size, batches.epoch - first)
         prepare_step(batches, batch, stepper)
         squares = 0.0
-        if stepper.tallied and team.member == 0:
+        if stepper.tallied and batches.end == ALL and team.member == 0:
             squares = call_sum_squares(net.code.sum_squares, net)
         if not stepper.whole:
             cost = run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals)
