@@ -1,5 +1,6 @@
 """More data than memory: streams of chunks, and arrays in files that go block by block."""
 
+import math
 import os
 import signal
 import sys
@@ -758,6 +759,30 @@ def test_arrays_in_memory_of_other_libraries_are_taken_as_a_whole():
     for values in (np.zeros((2, 2)), InMemory(np.zeros((2, 2))), Store(np.zeros(2)), Store(np.array([["a"]])), [[1]]):
         assert not tables.is_stored(values)
     assert tables.is_stored(Store(np.zeros((2, 2))))
+
+
+def test_what_hands_out_slices_need_not_make_an_array_of_itself(digits):
+    X, y = digits
+    X = X.astype(np.float32)
+    nets = [trained(data, y, net=network(scale="standard"), validation_split=0.2) for data in (X, Store(X))]
+    assert_same_course(*nets)
+    np.testing.assert_array_equal(nets[0].predict(Store(X[:1])), nets[0].predict(X[:1]))
+
+
+def test_what_does_not_know_how_many_rows_it_has_is_read_as_a_whole(digits):
+    class Unknown(Store):
+        def __init__(self, array):
+            super().__init__(array)
+            self.shape = (math.nan, array.shape[1])
+
+        def __array__(self, dtype=None, copy=None):
+            return self._array.astype(dtype or self.dtype)
+
+    X, y = digits
+    assert_same_course(*(trained(data, y, sample_weight=np.arange(N) % 3) for data in (X, Unknown(X))))
+    scaled = network(scale="standard")
+    with pytest.raises(TypeError, match=r"X must have a known number of rows, got shape \(nan, 64\)"):
+        trained(Unknown(X), y, net=scaled, sample_weight=np.arange(N) % 3)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -314,8 +314,14 @@ def test_later_targets_beyond_the_scale_are_refused() -> None:
     X, Y = samples()
     net = network()
     net.fit(X, Y * 1e-30, epochs=1)
-    with pytest.raises(ValueError, match=r"at the scale of the targets .* in row 0"):
+    with pytest.raises(ValueError, match=r"at the network's target_scale, got .* in row 0"):
         net.evaluate(X, Y * 1e20)
+
+
+def test_targets_beyond_a_scale_that_was_given_are_refused() -> None:
+    X, y = samples()
+    with pytest.raises(ValueError, match=r"y must fit into float32 at the network's target_scale, got \["):
+        network(1e-320).fit(X, y, epochs=1)
 
 
 def test_it_is_used_when_it_has_been_learned() -> None:

@@ -323,8 +323,7 @@ def _scaled(matrix: Array, scaling: Scaling, dtype: np.dtype[Any]) -> Array:
     if not np.isfinite(scaled).all():
         row = int(np.argmin(np.isfinite(scaled).all(axis=1)))
         raise ValueError(
-            f"y must fit into {dtype.name} at the scale of the targets that the network has learned, got "
-            f"{matrix[row].tolist()} in row {row}"
+            f"y must fit into {dtype.name} at the network's target_scale, got {matrix[row].tolist()} in row {row}"
         )
     return scaled
 

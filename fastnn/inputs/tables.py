@@ -59,6 +59,7 @@ def is_stored(values: Any) -> bool:
     if isinstance(values, np.ndarray) or not isinstance(dtype, np.dtype) or not isinstance(shape, tuple):
         return False
     numbers = dtype.kind in "fiub" and len(shape) == 2 and hasattr(values, "__getitem__")
+    numbers = numbers and all(isinstance(size, (int, np.integer)) for size in shape)  # Dask may not know how many
     return numbers and not any(hasattr(values, name) for name in _NOT_STORED)
 
 
@@ -111,6 +112,8 @@ def read_table(argument: str, values: Any, missing: bool = False) -> Table:
         return Table(validation.check_numeric(argument, values, missing), None)
     if hasattr(values, "tocsr"):
         return Table(values.tocsr(), None)
+    if is_stored(values):
+        values = Stored(values)[:]  # it need not make an array of itself
     frame = _frame(argument, values)
     if frame is None:
         return Table(validation.check_numeric(argument, values, missing), None)
@@ -127,6 +130,8 @@ def count_samples(argument: str, values: Any) -> int:
     """How many there are, in whatever they come in."""
     try:
         return int(values.shape[0]) if hasattr(values, "shape") else len(values)
+    except ValueError:  # not a number: Dask does not know before it has computed them
+        raise TypeError(f"{argument} must have a known number of rows, got shape {values.shape}") from None
     except (TypeError, IndexError):
         raise TypeError(f"{argument} must hold samples (n, n_in), got {type(values).__name__}") from None
 
