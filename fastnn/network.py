@@ -143,12 +143,11 @@ class Network:
         How the targets of a regression are scaled, whatever their size (prices of hundreds of thousands, shares of a
         millionth): a number divides them all, "standard", "minmax" and "robust" are as for ``scale``, learned by the
         first ``fit`` and saved with the network; a constant column is shifted only. y always comes, and ``forward``,
-        ``predict`` and ``metrics`` answer, in units of your own, rounded to the network's dtype: float32 has seven
-        digits, so that small differences between large quantities, such as times in seconds since 1970, want dtype
-        "float64". Costs, in ``history`` and of ``evaluate``, and gradients are those of the scaled numbers, which
-        training minimises; so are parameters of costs, such as the delta of "huber". With "standard", one output and
-        "quadratic", twice the cost on the first data is the share of the variance that is not explained. It makes the
-        task "regression", and needs output "identity" and a cost for quantities of any size.
+        ``predict`` and ``metrics`` answer, in units of your own, those in float64. Costs, in ``history`` and of
+        ``evaluate``, and gradients are those of the scaled numbers, which training minimises; so are parameters of
+        costs, such as the delta of "huber". With "standard", one output and "quadratic", twice the cost on the first
+        data is the share of the variance that is not explained. It makes the task "regression", and needs output
+        "identity" and a cost for quantities of any size.
     input_scale : bool, default False
         Whether every input is multiplied by a number of its own that is learned as weights are, beginning with 1, such
         as tables profit from: columns that say nothing are turned down. The whole gradient is then kept in memory,
@@ -203,7 +202,7 @@ class Network:
     >>> net = fastnn.Network([1, 1], output="identity", cost="quadratic", **scales)
     >>> history = net.fit(rooms, prices, epochs=200, batch_size=4, optimizer=fastnn.SGD(0.1))
     >>> net.predict([[4.5]]).round(-3)
-    array([325000.], dtype=float32)
+    array([325000.])
     """
 
     def __init__(
@@ -922,7 +921,7 @@ class Network:
         Returns
         -------
         array (n, n_out)
-            In the network's dtype; with a ``target_scale`` in the units of y.
+            In the network's dtype; with a ``target_scale`` in float64 and the units of y.
 
         Raises
         ------
@@ -978,8 +977,8 @@ class Network:
         Returns
         -------
         array (n,), (n, 1) or (n, n_out)
-            Labels (n,), also if y came as one-hot rows; zeros and ones (n, n_out); or quantities in the network's
-            dtype. With a single output (n, 1) if y came so.
+            Labels (n,), also if y came as one-hot rows; zeros and ones (n, n_out); or quantities in the dtype
+            of ``forward``. With a single output (n, 1) if y came so.
 
         Raises
         ------

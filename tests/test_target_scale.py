@@ -60,7 +60,7 @@ def test_it_trains_as_on_targets_scaled_by_hand(scale: Any, n_out: int, dtype: s
     np.testing.assert_allclose(histories[0].train_cost, histories[1].train_cost, tolerance)
     np.testing.assert_allclose(histories[0].val_cost, histories[1].val_cost, tolerance)
     np.testing.assert_allclose((ours.forward(X) - shift) / unit, theirs.forward(X), atol=1e3 * tolerance)
-    assert ours.forward(X).dtype == dtype
+    assert ours.forward(X).dtype == np.float64
     assert ours.evaluate(X, Y)["cost"] == pytest.approx(theirs.evaluate(X, (Y - shift) / unit)["cost"], rel=tolerance)
     for mine, other in zip(ours.gradients(X, Y).weights, theirs.gradients(X, (Y - shift) / unit).weights, strict=True):
         np.testing.assert_allclose(mine, other, 10 * tolerance, 10 * tolerance)
@@ -334,11 +334,22 @@ def test_it_is_used_when_it_has_been_learned() -> None:
     assert np.isfinite(network(1e5).predict(X)).all()
 
 
-def test_outputs_beyond_the_dtype_are_named() -> None:
+def test_small_differences_between_large_quantities_stay() -> None:
+    """float32 tells 1e8 from 1e8 + 8; what is scaled it tells to seven digits."""
     X, Y = samples()
+    Y = 1e8 + (Y - Y.mean()) / Y.std()
     net = network()
-    net.fit(X, Y * 1e33, epochs=0)
-    net.biases[-1] = [1e6]
+    net.fit(X, Y, epochs=30)
+    distances = net.predict(X) - Y
+    own, both = net.evaluate(X, Y)["cost"], fastnn.Ensemble([net, net]).evaluate(X, Y)["cost"]
+    assert own == pytest.approx(np.mean(distances**2) / 2, rel=1e-4)  # the scale has unit 1
+    assert both == pytest.approx(own, rel=1e-4)
+
+
+def test_outputs_beyond_the_dtype_are_named() -> None:
+    X, _ = samples()
+    net = network(1e300)
+    net.biases[-1] = [1e9]
     with pytest.raises(ValueError, match="outputs of 200 of 200 rows are not"):
         net.predict(X)
 

@@ -140,12 +140,9 @@ class Scaling:
         return result
 
     def undo(self, values: Array) -> Array:
-        """What ``apply`` would make these of, (m, n), in their dtype: infinite where a number does not fit.
-
-        Where ``unit`` is finite. Computed in float64.
-        """
+        """What ``apply`` would make these of, (m, n), in float64: small differences between large numbers stay."""
         with np.errstate(all="ignore"):
-            result: Array = (values.astype(np.float64) * self.unit + self.shift).astype(values.dtype)
+            result: Array = values.astype(np.float64) * self.unit + self.shift
         return result
 
     def apply_sparse(self, values: Array, columns: Array, dtype: np.dtype[Any]) -> Array:

@@ -150,8 +150,9 @@ class Ensemble:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the outputs: float64 if a member's is, else float32."""
+        scaled = self.networks[0]._reader.wishes.target_scale is not None
         common: np.dtype[Any] = np.result_type(*(network.dtype for network in self.networks))
-        return common
+        return np.dtype(np.float64) if scaled else common
 
     def forward(self, X: ArrayLike) -> Array:
         """Weighted mean of the members' output activations.

@@ -101,7 +101,8 @@ def fit_many(
         Show one progress bar for all; by default only on a terminal.
     **fit
         The other arguments of ``Network.fit``: each is one for all networks, or ``fastnn.each([...])`` with one value
-        for every network. ``X`` and ``y`` may be ``each``, too. ``threads`` is "auto" by default.
+        for every network. ``X`` and ``y`` may be ``each``, too. ``threads`` is "auto" by default. All data, also
+        ``validation_data``, come as a whole, not in chunks.
 
     Returns
     -------
