@@ -4,7 +4,6 @@ import gzip
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import fastnn
@@ -266,12 +265,16 @@ def test_info_tells_how_data_are_read(run, tmp_path):
     }
     assert expected.items() <= rows.items()
     assert rows.keys().isdisjoint(("classes", "targets"))
+    fastnn.Network([2, 2], task="classes", classes=["no", "yes"]).save("new")
+    assert re.search(r"^task: +classes$", run("info new")[1], re.MULTILINE)
+
+
+def test_info_names_the_targets_of_a_frame(run):
+    pd = pytest.importorskip("pandas")
     net = fastnn.Network([1, 2], output="identity", cost="quadratic")
     net.fit([[1.0], [2.0]], pd.DataFrame({"width": [0.5, 1.0], "height": [2.5, 3.0]}), epochs=0)
     net.save("two")
     assert re.search(r"^targets: +2 \(width, height\)$", run("info two")[1], re.MULTILINE)
-    fastnn.Network([2, 2], task="classes", classes=["no", "yes"]).save("new")
-    assert re.search(r"^task: +classes$", run("info new")[1], re.MULTILINE)
 
 
 def test_whole_numbers_of_many_values_make_a_regression(run, tmp_path):
