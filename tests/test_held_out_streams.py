@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -192,21 +193,25 @@ def test_several_networks_want_arrays() -> None:
 
 
 def test_ctrl_c_is_answered_while_a_chunk_is_waited_for() -> None:
-    calls, waited = [], []
+    calls, waited, answered = [], [], threading.Event()
 
     def chunks() -> Iterator[Any]:
         calls.append(1)
         yield X[:60], LABELS[:60]
         if len(calls) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(3)
-            waited.append(1)
+            answered.wait(20)
+            waited.append(answered.is_set())
         yield X[60:], LABELS[60:]
 
     net = classifier()
     with pytest.raises(KeyboardInterrupt):
         fitted(net, LABELS, chunks)
     assert not waited
+    answered.set()
+    for thread in threading.enumerate():  # that of the reader ends with its chunk
+        if thread.name == "fastnn-stream":
+            thread.join()
     assert net.history is not None
     assert net.history.stopped_by == "interrupt"
     fitted(net, LABELS, cut(X, LABELS))
