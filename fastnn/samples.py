@@ -17,9 +17,9 @@ _UNSCALED = InputScale()
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
-# Measured with AVX-512 on images: less in a batch, or fewer units, and tiles are too short for what lists take; and
-# in float64 it makes no difference.
-_COMMON_BATCH, _COMMON_UNITS = 32, 64
+# Measured with AVX-512 on images: less in a batch, or fewer units, and tiles are too short for what lists take; two
+# threads lose more by weights that move between them (batch 32: 1.3 times) than one gains. In float64 all is the same.
+_COMMON_BATCH, _COMMON_UNITS = 64, 64
 _COMMON_SAMPLES, _COMMON_INPUTS = 0.5, 0.33  # left of the inputs and of the samples, see kernels/skipping.py
 _BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
 _BLOCK_ENTRIES = 16  # in a block of a sample's list: what a list costs by itself should not show
