@@ -192,6 +192,13 @@ def _first_stages(data: Data) -> list[str]:
     return ["first_sparse", *scaled, *(["list_packed"] if data.bits.size else [])]
 
 
+def _update_stages(data: Data) -> list[str]:
+    """The stages that step the first layer, where it does not go with the others."""
+    if data.skips:
+        return ["update_skipping"]
+    return ["update_lists"] if data.blocks else []
+
+
 def _copied(array: Array, between: Callable[[], None], copy: Array | None = None) -> Array:
     """A copy of a flat array, in ``copy`` if that is given; ``between`` is called before every piece of a large one."""
     if copy is None:
@@ -573,11 +580,7 @@ class Engine:
             self._entry("evaluate")
 
     def _prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
-        wanted = [*TRAINING, *_first_stages(data)]
-        if data.blocks:
-            wanted.append("update_lists")
-        if data.skips:
-            wanted.append("update_skipping")
+        wanted = [*TRAINING, *_first_stages(data), *_update_stages(data)]
         if stepping.keeps_gradient(batch_size):
             wanted.append("whole_batch")
         if stepping.dropped:
@@ -861,8 +864,7 @@ class Engine:
         with self._lock.here, self._settled():
             own = ["split_gradient"] if self._scaled else []
             self._require(*TRAINING, "whole_batch", *own, *_first_stages(data), entry="gradient")
-            if data.blocks or data.skips:
-                self._require("update_lists" if data.blocks else "update_skipping")
+            self._require(*_update_stages(data))
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
             stepper, samples = self._adder(gradient, data), self._packed(data)
             records = place.packed.address, samples.address, address_of(order)

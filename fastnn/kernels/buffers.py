@@ -63,7 +63,8 @@ class Scratch(NamedTuple):
 class Lists(NamedTuple):
     """A batch's inputs that are not zero, see lists.py; the values beside the numbers are in ``work``.
 
-    Of skipping.py: ``indices`` alone, of every thread its own.
+    Of skipping.py: ``indices`` alone, which begin with marks (words, ``stride``) that all threads share; a thread's own
+    ``count_stride`` places for lists begin at ``share``.
     """
 
     indices: Int32s  # flat (rows * stride): numbers of inputs within their block

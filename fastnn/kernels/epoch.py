@@ -62,10 +62,10 @@ from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure,
 from fastnn.kernels.packing import list_packed, pack
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
-from fastnn.kernels.rows import gather_input, sample_at
+from fastnn.kernels.rows import batch_at, gather_input, sample_at
 from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
 from fastnn.kernels.skipping import call_update_skipping, first_skipping, update_skipping
-from fastnn.kernels.sparse import join_sums, my_blocks, scale_weights, sum_lists, update_sparse
+from fastnn.kernels.sparse import join_sums, my_blocks, part_of, scale_weights, sum_lists, update_sparse
 from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
 from fastnn.kernels.update import layer_squares, limit_columns, step_layer, update_layer
@@ -176,12 +176,6 @@ def sum_costs(net, samples, member, threads):
     return total
 
 
-@woven
-def batch_at(order, n, start, samples):
-    """The samples ``order[start:start + samples]``, as far as there are any."""
-    return Rows(order, start, 0, max(0, min(samples, n - start)))
-
-
 @kernel
 def pass_over(net, data, order, start, samples, scale, shrink, key, part, team, totals):
     """Everything that goes sample by sample: forward, cost, and the deltas of all layers; returns the summed cost.
@@ -218,9 +212,7 @@ def update_dense(
     for index in range(net.depth - 1, 0, -1):
         update_layer(code, net, net.layers[index], target, samples, stepper, data, none, team)
     if not data.blocks and not data.skips:
-        ahead = batch_at(order, n, following, size)
-        share = share_out(ahead.end, team.size)
-        mine = Rows(order, following, part_start(share, team.member), part_start(share, team.member + 1))
+        mine = part_of(batch_at(order, n, following, size), team.member, team.size)
         update_layer(code, net, net.layers[0], target, samples, stepper, data, mine, team)
 
 

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from fastnn.kernels.buffers import CACHE_LINE
-from fastnn.kernels.compile import inlined, kernel
+from fastnn.kernels.buffers import CACHE_LINE, Rows
+from fastnn.kernels.compile import inlined, kernel, woven
 from fastnn.kernels.elementary import fraction
 from fastnn.kernels.pointers import number
 from fastnn.kernels.simd import (
@@ -25,6 +25,12 @@ LINE_SHIFT = 6
 def sample_at(rows, r):
     """The sample that belongs in row r."""
     return rows.order[rows.start + r] if rows.order else rows.start + r
+
+
+@woven
+def batch_at(order, n, start, samples):
+    """The samples ``order[start:start + samples]``, as far as there are any."""
+    return Rows(order, start, 0, max(0, min(samples, n - start)))
 
 
 @kernel

@@ -22,7 +22,7 @@ from fastnn.kernels.packing import expand_row
 from fastnn.kernels.parts import Part, part_caller
 from fastnn.kernels.pointers import element_pointer, moved
 from fastnn.kernels.records import Int64s, Numbers
-from fastnn.kernels.rows import fetch_inputs, fetch_lines, gather_input, sample_at, stretch_of
+from fastnn.kernels.rows import batch_at, fetch_inputs, fetch_lines, gather_input, sample_at, stretch_of
 from fastnn.kernels.simd import VectorType, lane_count
 from fastnn.kernels.sparse import part_of
 from fastnn.kernels.steps import Listed, update_listed
@@ -245,8 +245,7 @@ def update_skipping(
     words = (layer.n_in + BITS_PER_WORD - 1) // BITS_PER_WORD
     mine = share_out(words, team.size)
     first_word, end_word = part_start(mine, team.member), part_start(mine, team.member + 1)
-    share = share_out(max(0, min(size, n - following)), team.size)
-    ahead = Rows(order, following, part_start(share, team.member), part_start(share, team.member + 1))
+    ahead = part_of(batch_at(order, n, following, size), team.member, team.size)
     for word in range(first_word, end_word):
         fetch_part(data, ahead, layer.n_in, word - first_word, end_word - first_word)
         stride = list_rows_seen(lists, word, samples, places)
