@@ -194,20 +194,22 @@ def call_all():
     if len(runs) % 7 == 0:
         team.close()
 
-def work():
-    while not over:
-        try:
-            call_all()
-        except KeyboardInterrupt:
-            caught.append(1)
+wait = call_all if sys.argv[2] == "main" else lambda: time.sleep(1)
 
-worker = threading.Thread(target=work, daemon=True)
+def interrupt(number, frame):  # what comes elsewhere is no attack, but would end this
+    while frame is not None and frame.f_code is not wait.__code__:
+        frame = frame.f_back
+    if frame is not None:
+        raise KeyboardInterrupt
+
+def call_until_over():
+    while not over:
+        call_all()
+
+signal.signal(signal.SIGINT, interrupt)
 hail = subprocess.Popen([sys.executable, "-c", HAIL, sys.argv[1]])
-if sys.argv[2] == "main":
-    wait = work
-else:
-    wait = lambda: time.sleep(1)
-    worker.start()
+if wait is not call_all:
+    threading.Thread(target=call_until_over, daemon=True).start()
 while not over:
     try:
         wait()
