@@ -178,10 +178,8 @@ HAIL = "; ".join([
     "import os, random, sys, time",
     "me = os.getppid()",
     "[(time.sleep(random.uniform(0, 2e-3)), os.kill(me, 2)) for _ in range(int(sys.argv[1]))]",
-    "os.kill(me, 10)",
 ])
 over, caught, runs, team = [], [], [], Team()
-signal.signal(signal.SIGUSR1, lambda *_: over.append(1))
 
 def call_all():
     runs.append(1)
@@ -208,13 +206,17 @@ def call_until_over():
 
 signal.signal(signal.SIGINT, interrupt)
 hail = subprocess.Popen([sys.executable, "-c", HAIL, sys.argv[1]])
+worker = threading.Thread(target=call_until_over, daemon=True)
 if wait is not call_all:
-    threading.Thread(target=call_until_over, daemon=True).start()
-while not over:
+    worker.start()
+while hail.poll() is None:
     try:
         wait()
     except KeyboardInterrupt:
         caught.append(1)
+over.append(1)
+if wait is not call_all:
+    worker.join()
 print(len(runs), len(caught))
 """
 
