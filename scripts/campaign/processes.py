@@ -3,9 +3,10 @@
 import multiprocessing
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from campaign.base import Limits, Result, last_words, numbers, start
+from campaign.base import Clock, Limits, Result, last_words, numbers, start
 
 _PATIENCE = 600.0
 _TOGETHER = 8
@@ -105,27 +106,39 @@ def run_together(limits: Limits) -> Result:
     return result
 
 
+def _fork(how: str, threads: int, number: int) -> str | None:
+    """What went wrong in a process that forks, and in its child."""
+    with tempfile.TemporaryDirectory() as cache:
+        own = {"FASTNN_CACHE_DIR": cache} if how == "beside a compiler" else {}
+        return last_words(start(_FORK, how, threads, 0.05 + 0.37 * number % 5, **own), _PATIENCE)[1]
+
+
+def _child(method: str) -> str | None:
+    """What went wrong in a process that starts a child, and in that; "spawn" imports the file anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "child.py")
+        script.write_text(_CHILD)
+        code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+        return last_words(start(code, script, method), _PATIENCE)[1]
+
+
 def run_forks(limits: Limits) -> Result:
     """Forks in a callback, beside a fit and beside a compiler; children by fork and spawn."""
-    result = Result()
+    result, clock = Result(), Clock(limits.seconds)
     ways = ("in a callback", "beside a fit", "beside a compiler") if hasattr(os, "fork") else ()
-    for number in numbers(limits):
-        for how in ways:
-            for threads in (1, 2):
-                with tempfile.TemporaryDirectory() as cache:
-                    own = {"FASTNN_CACHE_DIR": cache} if how == "beside a compiler" else {}
-                    process = start(_FORK, how, threads, 0.05 + 0.37 * number % 5, **own)
-                    _, problem = last_words(process, _PATIENCE)
-                result.counts[f"forks {how}"] += 1
-                if problem is not None:
-                    result.failures.append(f"fork {how}, {threads} threads: {problem}")
-        for method in multiprocessing.get_all_start_methods():
-            with tempfile.TemporaryDirectory() as folder:  # spawn imports the file anew
-                script = Path(folder, "child.py")
-                script.write_text(_CHILD)
-                code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-                _, problem = last_words(start(code, script, method), _PATIENCE)
-            result.counts[f"children by {method}"] += 1
+    attempts: list[tuple[str, Callable[[int], str | None]]] = [
+        (f"forks {how}, {threads} threads", lambda number, how=how, threads=threads: _fork(how, threads, number))
+        for how in ways
+        for threads in (1, 2)
+    ]
+    methods = multiprocessing.get_all_start_methods()
+    attempts += [(f"children by {method}", lambda _, method=method: _child(method)) for method in methods]
+    for number in range(limits.amount):
+        for what, attempt in attempts:
+            if not clock:
+                return result
+            problem = attempt(number)
+            result.counts[what] += 1
             if problem is not None:
-                result.failures.append(f"child by {method}: {problem}")
+                result.failures.append(f"{what}: {problem}")
     return result
