@@ -33,6 +33,8 @@ _I64 = ir.IntType(64)
 # A row of biases has few sums, and they wait for themselves: an addition takes so many cycles. With so many samples it
 # pays to take several sums for each.
 _CHAINS, _LONG = 4, 16
+# Of every sample a tile reads a line of its own, from rows that lie too far apart for the processor to guess.
+_SAMPLES_AHEAD = 16
 
 
 class Rule(NamedTuple):
@@ -118,8 +120,11 @@ def update_part(rule: Rule) -> Part:
 
         def tile(first: Any, count: Any) -> None:
             def emit_shape(r_count: int, v_count: int) -> None:
+                def left(r: int, k: Any) -> Any:
+                    return inputs.element(k, builder.add(first, _I64(r)))
+
                 slots = empty_sums(builder, vector, r_count, v_count)
-                accumulate(slots, depth, lambda r, k: inputs.element(k, builder.add(first, _I64(r))), deltas)
+                accumulate(slots, depth, left, deltas, lambda k: left(0, builder.add(k, _I64(_SAMPLES_AHEAD))))
                 cells.step_tile(places(first, v_count), slots, hyper)
 
             for_each_shape(builder, count, vectors, UPDATE_ROWS, emit_shape)

@@ -154,20 +154,19 @@ def accumulate(
     depth: Any,
     left: Callable[[int, Any], Any],
     right: Pointer | Panels,
-    ahead: Any = None,
+    ahead: Callable[[Any], Any] | None = None,
     listed: Any = None,
 ) -> None:
     """``slots[r][v] += sum_k left(r, k) * right[k, v]``; ``left`` gives a pointer to the number to broadcast.
 
     k goes from 0 to ``depth``, or through as many int32s that are ``listed``. The slots are stack variables; LLVM turns
-    them into registers. With every step goes a line of the memory ``ahead``, to be there when it is needed.
+    them into registers. Every step fetches the line where ``ahead(step)`` points, to be there when it is needed.
     """
-    builder, vector = right.builder, right.vector
+    builder = right.builder
     with cgutils.for_range(builder, depth) as loop:
         keep_rolled(builder)
         if ahead is not None:
-            line = _I64(8 * CACHE_LINE // vector.dtype.bitwidth)
-            prefetch_at(builder, builder.gep(ahead, [builder.mul(loop.index, line)]))
+            prefetch_at(builder, ahead(loop.index))
         k = loop.index if listed is None else builder.sext(builder.load(builder.gep(listed, [loop.index])), _I64)
         _add_products(slots, k, left, right)
 
@@ -250,9 +249,10 @@ def _emit_product(builder: Any, vector: VectorType, rows: Any, vectors: Any, dep
             slots = load_sums(s.vector_at, s, r_count, v_count)
             run = partial(accumulate, slots, depth, lambda r, k: a.element(_I64(r), k), b)
             if r_count == PRODUCT_ROWS:  # the next rows may follow in memory
+                following, line = a.element(_I64(r_count), _I64(0)), _I64(8 * CACHE_LINE // vector.dtype.bitwidth)
                 with builder.if_else(builder.icmp_signed(">=", depth, _I64(_FETCH_DEPTH))) as (long, short):
                     with long:
-                        run(a.element(_I64(r_count), _I64(0)))
+                        run(lambda step: builder.gep(following, [builder.mul(step, line)]))
                     with short:
                         run()
             else:
