@@ -85,6 +85,11 @@ def _overflowed(outputs: Array) -> str:
     )
 
 
+def infinite_cost(cost: float) -> str:
+    """What to say where data and outputs are finite, and their cost is not."""
+    return f"the cost of finite data is {cost}: numbers so large that sums overflow; scale X and y"
+
+
 def _in_units_of_y(reader: Reader, outputs: Array) -> Array:
     """Finite outputs as quantities at the scale of y, finite too; themselves where y has no scale."""
     if reader.wishes.target_scale is None:
@@ -1055,9 +1060,7 @@ class Network:
         seen = evaluate(self._engine_for(given.n), given)
         if not np.isfinite(seen.cost):
             self.forward(X)  # names the rows, if it is their outputs
-            raise ValueError(
-                f"the cost of finite data is {seen.cost}: numbers so large that sums overflow; scale X and y"
-            )
+            raise ValueError(infinite_cost(seen.cost))
         result = {"cost": float(seen.cost / given.n)}
         if given.classify:
             result["accuracy"] = float(seen.hits / given.n)

@@ -5,6 +5,7 @@ the weights checked: a stretch that went wrong is taken back.
 """
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -666,7 +667,7 @@ class Training:
             saved, began = self._begin(stretch, 0), time.perf_counter()
             seen = self._call(stretch, self._data, 1)
             seconds = time.perf_counter() - began
-            good = sum(epoch.batches for epoch in seen) == count and self._is_finite()
+            good = sum(epoch.batches for epoch in seen) == count and self._is_finite(seen)
             if not good:
                 self._engine.restore(saved.state)
         if not good:
@@ -768,7 +769,7 @@ class Training:
         before = Seen(tally.cost, 0.0, 0, tally.squares)
         (seen,) = self._call(stretch, saved.data, threads, before, self._check_clock)
         count = stretch.last - stretch.first
-        if seen.batches < count or not self._is_finite():
+        if seen.batches < count or not self._is_finite([seen]):
             # If the first batch found an infinite cost, it was the step before it that broke.
             self._take_back(saved if seen.batches > 0 else self._before, seen.batches)
             # Batch numbers count from 1: that of the first cost that is not finite, or of the step that broke a weight.
@@ -795,9 +796,13 @@ class Training:
         self._before = None
         return _Saved(self._engine.snapshot(self._check_clock, before.state), stretch, data)
 
-    def _is_finite(self) -> bool:
-        """Whether weights and the optimizer's memory are: what is saved can then be loaded."""
-        return _are_finite(self._engine.params) and _are_finite(self._engine.memory.state)
+    def _is_finite(self, seen: list[Seen]) -> bool:
+        """Whether weights and the optimizer's memory are: what is saved can then be loaded.
+
+        So must be the costs seen: each batch's is, where the kernel went on, but their sum over an epoch may overflow.
+        """
+        sums = all(math.isfinite(epoch.cost) for epoch in seen)
+        return sums and _are_finite(self._engine.params) and _are_finite(self._engine.memory.state)
 
     def _take_back(self, saved: "_Saved | None", done: int) -> None:
         """Go to the weights before the step that broke, by taking the good steps once more, one by one."""
@@ -814,8 +819,8 @@ class Training:
         stretch = saved.stretch
         for i in range(steps):
             batch, numbers = stretch.first + i, stretch.steps[i : i + 1] if self._varies else stretch.steps
-            self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), saved.data, 1)
-            if not self._is_finite():
+            seen = self._call(stretch._replace(first=batch, last=batch + 1, steps=numbers), saved.data, 1)
+            if not self._is_finite(seen):
                 return i
         return steps
 

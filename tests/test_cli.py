@@ -381,6 +381,24 @@ def test_what_is_no_regular_file_is_not_replaced(command, run, model, tmp_path):
     assert pipe.is_fifo()
 
 
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="needs names of descriptors")
+@pytest.mark.parametrize("name", ["/dev/stdout", "log"])
+def test_where_standard_output_goes_is_not_replaced(name, model, tmp_path):
+    """What the file held before would be lost, and a pipe has no file to be moved into the place of."""
+    log = tmp_path / "log"
+    log.write_text("what was there before\n")
+    command = [sys.executable, "-m", "fastnn", "predict", model, "--data", "digits", "--output", name]
+    options = {"cwd": tmp_path, "env": environment(), "stderr": subprocess.PIPE, "text": True, "check": False}
+    with log.open("a") as file:
+        end = subprocess.run(command, stdout=file, **options)  # noqa: PLW1510  (it is among the options)
+    reason = "it is the file of standard output: choose another name"
+    assert (end.returncode, end.stderr) == (1, f"fastnn: error: cannot write {name}: {reason}\n")
+    assert log.read_text() == "what was there before\n"
+    if name == "/dev/stdout":
+        end = subprocess.run(command, stdout=subprocess.PIPE, **options)  # noqa: PLW1510
+        assert end.stderr == f"fastnn: error: cannot write {name}: it is not a regular file\n"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
 def test_a_link_is_followed_not_replaced(run, model, tmp_path):
     link = tmp_path / "link"
@@ -434,6 +452,7 @@ USAGE = {
     "an empty batch": ["train --data digits --batch-size 0", "batch_size must be >= 1, got 0"],
     "no samples": ["train --data digits --samples 0", "samples must be >= 1, got 0"],
     "an unknown activation": ["train --data digits --activation relo", "did you mean 'relu'?"],
+    "text for a number in a name": ["train --data digits --activation elu(alpha='x')", "alpha of elu must be a number"],
     "too many activations": ["train --data digits --activation relu,tanh", "expected 1, got 2"],
     "an unknown cost": ["train --data digits --cost mse", "cost must be one of"],
     "a cost that does not go": ["train --data digits --output softmax", "cost='log_likelihood'"],

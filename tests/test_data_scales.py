@@ -195,6 +195,14 @@ def test_sparse_numbers_that_scaling_takes_out_of_range_are_refused() -> None:
     assert tame.in_kernels(np.dtype("float32"), True, 1.0) is not None
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e160, 1e300])
+def test_sparse_numbers_whose_squares_are_out_of_range_have_a_deviation(size: float) -> None:
+    """Not an infinite one, by which the column would count for constant and become 0."""
+    X = scipy.sparse.csr_array(np.arange(12.0).reshape(6, 2) * [size, 1.0])
+    unit = fitted(X, "float64", "standard")._reader.scaling.unit  # type: ignore[union-attr]
+    np.testing.assert_allclose(unit, np.arange(0, 12, 2.0).std() * np.array([size, 1.0]), rtol=1e-12)
+
+
 def test_sparse_values_are_copied_once() -> None:
     X = scipy.sparse.csr_array(pixels(9, 0.3, dtype="float32"))
     net = fitted(X, "float32", "minmax")

@@ -52,3 +52,16 @@ def test_validation_that_overflows_ends_training():
     with pytest.raises(fastnn.DivergenceError, match="validation"):
         net.fit(X, y, epochs=3, optimizer=fastnn.SGD(1e-3), validation_data=(bad, np.zeros(5)))
     assert np.isfinite(net.weights[0]).all()
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
+@pytest.mark.parametrize("callbacks", [[], [lambda network, history: None]], ids=["together", "one by one"])
+def test_an_epoch_whose_costs_sum_to_infinity_is_a_divergence(callbacks):
+    """Each batch's cost is finite: it is their sum that is not, as a monitor would see it."""
+    net = fastnn.Network([1, 1], output="identity", cost="quadratic", dtype="float64")
+    X, y = np.linspace(-1, 1, 40)[:, np.newaxis], np.full(40, 1e154)
+    with pytest.raises(fastnn.DivergenceError, match="targets as large as"):
+        net.fit(X, y, epochs=50, batch_size=1, optimizer=fastnn.SGD(1e-6), callbacks=callbacks)
+    assert net.history is not None
+    assert np.isfinite(net.history.train_cost).all()
+    assert all(np.isfinite(layer).all() for layer in (*net.weights, *net.biases))

@@ -320,6 +320,32 @@ def test_class_weights_that_cannot_be(class_weight, y, error, message):
         net.fit(X, y, class_weight=class_weight)
 
 
+TINY = np.where(SKEWED == "rare", 1e-310, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "equal"),
+    [
+        ({"class_weight": "balanced", "sample_weight": TINY}, {"class_weight": "balanced"}),
+        ({"class_weight": {"common": 1.7e308, "rare": 1.7e308}, "sample_weight": TINY}, {"sample_weight": TINY}),
+    ],
+    ids=["balanced", "mapping"],
+)
+def test_class_weights_out_of_the_ordinary(given, equal):
+    """Only proportions count: none is lost where a product, or an inverse, has no number."""
+    nets = [Network([3, 5, 2], dtype="float64") for _ in range(2)]
+    for net, arguments in zip(nets, (given, equal), strict=True):
+        net.fit(X, SKEWED, 3, **arguments)
+    for a, b in zip(*map(layers, nets), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
+def test_class_weights_of_a_stream_that_overflow():
+    """They are to be compared with those of later chunks, and so stay as they are."""
+    with pytest.raises(ValueError, match="chunk 0 of stream: class_weight times sample_weight must be finite"):
+        Network([3, 2]).fit(stream=[(X, NUMBERS % 2, np.full(N, 1e300))], class_weight={0: 1e300})
+
+
 # --- files ---
 
 

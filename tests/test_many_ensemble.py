@@ -161,6 +161,42 @@ def test_selection_with_target_matrices():
     assert ensemble.networks == (networks[1],)
 
 
+# --- Numbers out of the ordinary ---
+
+
+def slopes(*values):
+    """Networks a = w x in float64."""
+    return [
+        Network([1, 1], output="identity", cost="quadratic", dtype="float64", initializer=([[[w]]], [[0.0]]))
+        for w in values
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(np.nan, r"nan at \[999, 0\]"), (1e308, r"1 of 1000 rows are not \(rows 999\)")]
+)
+def test_errors_name_rows_among_all(monkeypatch, size, said):
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 1)
+    data = np.zeros((1000, 1))
+    data[999] = size
+    with pytest.raises(ValueError, match=said):
+        Ensemble(slopes(1.0, 20.0)).forward(data)
+
+
+def test_a_cost_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="the cost of finite data is inf"):
+        Ensemble(slopes(1.0, 2.0)).evaluate([[1.0]], [1e160])
+
+
+@pytest.mark.parametrize("size", [1e-200, 1.0, 1e200, 1.5e307])
+def test_spreads_and_selections_of_any_size(size):
+    """Squares overflow or vanish long before what they are of."""
+    networks = slopes(5.0, 1.0, -2.0, 1.5)
+    np.testing.assert_allclose(Ensemble(networks[:2]).spread([[size]]), [[2 * size]], rtol=1e-12)
+    chosen = Ensemble.select(networks, [[size], [-size]], [1.2 * size, -1.2 * size], rounds=2, start=1)
+    assert chosen.networks == (networks[1], networks[3])
+
+
 # --- One file ---
 
 

@@ -144,6 +144,25 @@ def test_every_loss_curve_has_the_penalty(optimizer):
     assert with_alpha.loss_ - without.loss_ == pytest.approx(3.0 / (2 * len(_XR)) * squares, rel=1e-9)
 
 
+@pytest.mark.parametrize("before", [{"solver": "lbfgs"}, {"early_stopping": True}, {}], ids=str)
+@pytest.mark.parametrize("after", [{}, {"early_stopping": True}], ids=str)
+def test_a_warm_start_that_goes_by_something_else(before, after):
+    """scikit-learn's fail on what the first fit has not kept."""
+    estimator = MLPClassifier(**_SMALL, warm_start=True, **before).fit(_X, _Y)
+    curve = list(getattr(estimator, "loss_curve_", []))
+    settings = {"solver": "adam", "early_stopping": False, "max_iter": 3, **after}
+    estimator.set_params(**settings).fit(_X, _Y)
+    assert estimator.loss_curve_[: len(curve)] == curve
+    assert len(estimator.loss_curve_) == len(curve) + 3
+    if after == before:
+        return  # the account goes on
+    if after:
+        assert estimator.best_validation_score_ == max(estimator.validation_scores_)
+        assert len(estimator.validation_scores_) == 3
+    else:
+        assert estimator.best_loss_ == min(estimator.loss_curve_[len(curve) :])
+
+
 def test_a_schedule_as_learning_rate():
     schedule = StepDecay(every=2, factor=0.1)
     parameters = {**_SMALL, "solver": "sgd", "learning_rate_init": 0.05, "momentum": 0.0}

@@ -103,6 +103,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"error: {error}", 1)
     except MemoryError as error:
         return _complain(f"error: not enough memory: {error}", 1)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         return _complain(f"error: {error}", 2)
     return 0

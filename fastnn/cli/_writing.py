@@ -1,6 +1,7 @@
 """What commands write: whole files or nothing, and never over what they read."""
 
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -21,9 +22,19 @@ def target(path: Path) -> Path:
         target = persistence.resolved(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
-    if target.exists() and not target.is_file():
+    if path.exists() and not path.is_file():  # of /dev/stdout the way to a pipe leads nowhere
         raise Failure(f"cannot write {path}: it is not a regular file")
+    for descriptor, name in enumerate(("input", "output", "error")):
+        if _is_behind(descriptor, target):  # under that name, or as /dev/stdout: all that it holds would be lost
+            raise Failure(f"cannot write {path}: it is the file of standard {name}: choose another name")
     return target
+
+
+def _is_behind(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:  # no such file, or no such descriptor
+        return False
 
 
 def _cannot_write(path: Path, error: OSError) -> Failure:

@@ -246,9 +246,12 @@ def learn_sparse(values: Array, columns: Array, shape: tuple[int, int], scale: s
     if scale == "minmax":
         unit = np.maximum(abs(low), abs(high))
     else:
+        # By a power of two, which rounds nothing, so that squares neither overflow nor vanish.
+        _, power = np.frexp(np.maximum(abs(low), abs(high)))
+        values = np.ldexp(values, -power[columns])
         mean = np.bincount(columns, values, minlength=n) / m
         squares = np.bincount(columns, (values - mean[columns]) ** 2, minlength=n)
-        unit = np.sqrt((squares + (m - stored) * mean**2) / m)
+        unit = np.ldexp(np.sqrt((squares + (m - stored) * mean**2) / m), power)
         unit[low == high] = np.inf
     unit[~(unit > 0)] = np.inf
     return Scaling(np.zeros(n), unit)

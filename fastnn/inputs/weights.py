@@ -59,10 +59,20 @@ def apply_class_weight(class_weight: Any, task: Task, targets: Targets, sample_w
         by_class = _from_mapping(class_weight, task.classes)
     else:
         sums = np.bincount(numbers, weights, minlength=len(task.classes))
-        by_class = np.divide(1.0, sums, out=np.zeros(len(sums)), where=sums > 0)
-    if not (by_class[numbers] * weights).any():
+        least = sums.min(where=sums > 0, initial=np.inf)
+        by_class = np.divide(least, sums, out=np.zeros(len(sums)), where=sums > 0)
+    factors = by_class[numbers]
+    product = _share_of_largest(factors) * _share_of_largest(weights)  # neither overflows, nor are both tiny
+    if not product.any():
         raise ValueError("class_weight must not make every sample's weight zero")
-    return with_mean_one(by_class[numbers] * weights)
+    return with_mean_one(product)
+
+
+def _share_of_largest(weights: Array) -> Array:
+    """Weights as shares of the largest one that there is; themselves where all are zero."""
+    with np.errstate(under="ignore"):
+        shares: Array = weights / (weights.max() or 1.0)
+    return shares
 
 
 def of_part(
@@ -75,9 +85,12 @@ def of_part(
     if task.kind != CLASSES or task.classes is None:
         raise ValueError(f"class_weight needs classes as targets, but the task is {task.kind!r}")
     by_class: Array = _from_mapping(class_weight, task.classes)[_class_numbers(targets)]
-    weights = by_class if own is None else by_class * own
+    with np.errstate(over="ignore", under="ignore"):
+        weights = by_class if own is None else by_class * own
     if not weights.any():
         raise ValueError("class_weight must not make every sample's weight zero")
+    if not np.isfinite(weights).all():
+        raise ValueError("class_weight times sample_weight must be finite, but overflows: make either smaller")
     return weights
 
 

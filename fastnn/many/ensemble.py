@@ -16,7 +16,7 @@ from fastnn.inputs import weights as sample_weights
 from fastnn.inputs.labels import CLASSES, Task, classes_of, decode
 from fastnn.inputs.tables import count_samples, cut_samples
 from fastnn.many import checks
-from fastnn.network import Network
+from fastnn.network import Network, infinite_cost
 from fastnn.training import Samples
 
 Array = NDArray[Any]
@@ -134,15 +134,22 @@ class Ensemble:
         start = min(validation.check_whole("start", start), rounds, len(everybody.networks))
         first = everybody.networks[0]
         targets = first._reader.in_units_of_y(_targets(first._samples(X, y), first.sizes[-1]))
-        errors = np.concatenate([*everybody._outputs(X)], axis=1) - targets
-        counts = _choose(errors.reshape(len(errors), -1), rounds, start)
+        errors = np.concatenate([*everybody._outputs(X)], axis=1) / 2 - targets / 2  # a difference may overflow
+        _, power = np.frexp(abs(errors).max())  # so that no square does, nor vanishes: any unit tells who is nearest
+        counts = _choose(np.ldexp(errors, -power).reshape(len(errors), -1), rounds, start)
         chosen = np.flatnonzero(counts)
         return cls([everybody.networks[i] for i in chosen], counts[chosen])
 
     def _outputs(self, X: Any) -> Iterator[Array]:
         """Outputs (members, rows, n_out) in float64, block by block of the samples."""
         for block in _blocks(X):
-            yield np.stack([network.forward(block) for network in self.networks]).astype(np.float64)
+            try:
+                outputs = [network.forward(block) for network in self.networks]
+            except ValueError:
+                for network in self.networks:
+                    network.forward(X)  # names rows by their numbers among all
+                raise
+            yield np.stack(outputs).astype(np.float64)
 
     def _mean(self, X: Any) -> Array:
         return np.concatenate([np.tensordot(self.weights, A, 1) for A in self._outputs(X)])
@@ -207,8 +214,7 @@ class Ensemble:
         array([[ 1.],
                [10.]], dtype=float32)
         """
-        squares = (np.tensordot(self.weights, (A - np.tensordot(self.weights, A, 1)) ** 2, 1) for A in self._outputs(X))
-        result: Array = np.sqrt(np.concatenate([*squares])).astype(self.dtype)
+        result: Array = np.concatenate([_deviations(self.weights, A) for A in self._outputs(X)]).astype(self.dtype)
         return result
 
     def predict(self, X: ArrayLike) -> Array:
@@ -307,7 +313,10 @@ class Ensemble:
             costs = _costs(first, first._reader.in_units_of_network(outputs), targets)
             if costs is not None:
                 weights = samples.data.sample_weight if samples.data.sample_weight.size else 1.0
-                result["cost"] = float(np.mean(weights * costs))
+                with np.errstate(all="ignore"):
+                    result["cost"] = float(np.mean(weights * costs))
+                if not np.isfinite(result["cost"]):
+                    raise ValueError(infinite_cost(result["cost"]))
         if samples.data.classify:
             said = decode(Task(CLASSES), outputs, first._reader.outputs)
             result["accuracy"] = float(np.mean(said == classes_of(targets)))
@@ -401,6 +410,14 @@ class Ensemble:
     def __repr__(self) -> str:
         first = self.networks[0]
         return f"Ensemble of {len(self)} networks with {first.sizes[0]} inputs and {first.sizes[-1]} outputs"
+
+
+def _deviations(weights: Array, outputs: Array) -> Array:
+    """Weighted standard deviation (rows, n_out) over the members of outputs (members, rows, n_out)."""
+    gaps = outputs / 2 - np.tensordot(weights, outputs / 2, 1)
+    _, power = np.frexp(abs(gaps).max(axis=0))  # a power of two rounds nothing, and no square overflows or vanishes
+    deviations: Array = np.ldexp(np.sqrt(np.tensordot(weights, np.ldexp(gaps, -power) ** 2, 1)), power + 1)
+    return deviations
 
 
 def _listed(classes: Array | None) -> Array:

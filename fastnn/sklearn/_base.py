@@ -265,12 +265,17 @@ class BaseMLP(BaseEstimator):
             limit = np.sqrt((2.0 if narrowly else 6.0) / (n_in + n_out))
             for layers, shape in ((self.coefs_, (n_in, n_out)), (self.intercepts_, n_out)):
                 layers.append(self._random_state.uniform(-limit, limit, shape).astype(dtype, copy=False))
-        self._best_coefs, self._best_intercepts = copy.deepcopy((self.coefs_, self.intercepts_))
         if self.solver != "lbfgs":
-            self._no_improvement_count, self.loss_curve_ = 0, []
-            self.validation_scores_ = [] if self.early_stopping else None
-            self.best_validation_score_ = -np.inf if self.early_stopping else None
-            self.best_loss_ = None if self.early_stopping else np.inf
+            self.loss_curve_ = []
+            self._begin_account()
+
+    def _begin_account(self) -> None:
+        """Of what decides when to stop, the loss or a validation score; the best so far is where it begins."""
+        self._best_coefs, self._best_intercepts = copy.deepcopy((self.coefs_, self.intercepts_))
+        self._no_improvement_count = 0
+        self.validation_scores_ = [] if self.early_stopping else None
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
+        self.best_loss_ = None if self.early_stopping else np.inf
 
     # --- L-BFGS ---
 
@@ -291,6 +296,10 @@ class BaseMLP(BaseEstimator):
     # --- epochs ---
 
     def _fit_stochastic(self, checked: Checked, held_out: Dataset | None, incremental: bool) -> None:
+        if not hasattr(self, "loss_curve_"):
+            self.loss_curve_ = []
+        if not hasattr(self, "best_loss_") or (self.best_loss_ is None) != bool(self.early_stopping):
+            self._begin_account()  # an earlier fit went by the other one, or by neither
         network = self._network()
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = self._make_steps()
