@@ -525,15 +525,17 @@ class Network:
 
         Notes
         -----
-        The first chunk of a stream settles what ``fit`` settles: the task, the classes (pass
-        ``Network(..., classes=...)`` where it may not hold them all), the names of columns, a scale that is to be
-        learned, and the way through the first layer. Later chunks must agree; errors name the chunk, from 0. Chunks are
-        read and converted in a thread of their own, one ahead of the one that is trained on. Batches do not cross
-        chunks: the last one of a chunk may be smaller (``drop_last`` leaves it out), so chunks should hold many
+        The first chunk of a stream settles what ``fit`` settles: the task, the classes (pass ``Network(...,
+        classes=...)`` where it may not hold them all), the names of columns, a scale that is to be learned, and the way
+        through the first layer. Later chunks must agree; errors name the chunk, from 0. A first chunk whose y, or a
+        column of it, is the same throughout tells no ``target_scale`` and is refused where that is to be learned.
+        Chunks are read and converted in a thread of their own, one ahead of the one that is trained on. Batches do not
+        cross chunks: the last one of a chunk may be smaller (``drop_last`` leaves it out), so chunks should hold many
         batches. ``shuffle`` is among the samples of a chunk, a function is asked for each. Of weights the proportions
-        count over all chunks. A schedule needs the number of steps: it goes with streams that say how many samples
-        their chunks hold, in an attribute ``chunk_sizes``; "plateau" and a constant rate go with all. Where training
-        ends early, generators are closed: by their own thread, which nobody waits for if it is busy for longer.
+        count over all chunks; one whose samples weigh nothing is left out, unread. A schedule needs the number of
+        steps: it goes with streams that say how many samples their chunks hold, in an attribute ``chunk_sizes``;
+        "plateau" and a constant rate go with all. Where training ends early, generators are closed: by their own
+        thread, which nobody waits for if it is busy for longer.
 
         An array in a file that is not in the network's dtype, or not at its scale, or of another library than NumPy,
         and would take more than 64 MB converted, is looked through once and then goes by blocks of 16 MB, in each epoch

@@ -21,19 +21,22 @@ def check_sample_weight(values: Any, n: int) -> Array | None:
     So a weighted mean over all samples is the mean of weight times what is weighed. A batch's share of the weights is
     1 on average only: an engine that divides by the sum of a batch's weights takes these as they are.
     """
-    return None if values is None else with_mean_one(_checked(values, n))
+    if values is None:
+        return None
+    own = check_as_they_are(values, n)
+    if not own.any():
+        raise ValueError("sample_weight must not be all zero")
+    return with_mean_one(own)
 
 
-def _checked(values: Any, n: int) -> Array:
-    """Weights (n,) in float64, as they are."""
+def check_as_they_are(values: Any, n: int) -> Array:
+    """Weights (n,) in float64, none negative; they may all be zero, as those of a part of the data."""
     array = validation.check_numeric("sample_weight", values)
     if array.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), got {validation.shape_text(array.shape)}")
     array = validation.cast("sample_weight", array, np.dtype(np.float64))
-    if array.min() < 0:
+    if n and array.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {array.min()}")
-    if array.max() == 0:
-        raise ValueError("sample_weight must not be all zero")
     return array
 
 
@@ -68,17 +71,17 @@ def apply_class_weight(class_weight: Any, task: Task, targets: Targets, sample_w
 def of_part(
     sample_weight: Any, class_weight: Mapping[Any, Any] | None, task: Task, targets: Targets, n: int
 ) -> Array | None:
-    """Weights (n,) of a part of the data, in float64, as they are: the mean of all the data is not known here."""
-    own = None if sample_weight is None else _checked(sample_weight, n)
+    """Weights (n,) of a part of the data, in float64, as they are: the mean of all the data is not known here.
+
+    They may all be zero: other parts need not be.
+    """
+    own = None if sample_weight is None else check_as_they_are(sample_weight, n)
     if class_weight is None:
         return own
     if task.kind != CLASSES or task.classes is None:
         raise ValueError(f"class_weight needs classes as targets, but the task is {task.kind!r}")
     by_class: Array = _from_mapping(class_weight, task.classes)[_class_numbers(targets)]
-    weights = by_class if own is None else by_class * own
-    if not weights.any():
-        raise ValueError("class_weight must not make every sample's weight zero")
-    return weights
+    return by_class if own is None else by_class * own
 
 
 def _class_numbers(targets: Targets) -> Array:
