@@ -62,6 +62,7 @@ from fastnn.training import (
     forward,
     gradient_of,
     packed,
+    too_large,
 )
 
 Array = NDArray[Any]
@@ -91,7 +92,11 @@ def _in_units_of_y(reader: Reader, outputs: Array) -> Array:
         return outputs
     quantities = reader.in_units_of_y(outputs)
     if not np.isfinite(quantities).all():
-        raise ValueError(_overflowed(quantities))
+        row = int(np.argmin(np.isfinite(quantities).all(axis=1)))
+        raise ValueError(
+            f"target_scale={reader.wishes.target_scale!r} makes of the outputs {outputs[row].tolist()} in row {row} "
+            "numbers beyond the range of float64: train with a smaller target_scale"
+        )
     return quantities
 
 
@@ -1057,9 +1062,8 @@ class Network:
         seen = evaluate(self._engine_for(given.n), given)
         if not np.isfinite(seen.cost):
             self.forward(X)  # names the rows, if it is their outputs
-            raise ValueError(
-                f"the cost of finite data is {seen.cost}: numbers so large that sums overflow; scale X and y"
-            )
+            cause = too_large(given, self.dtype) or "scale X and y"
+            raise ValueError(f"the cost of finite data is {seen.cost}: numbers so large that sums overflow; {cause}")
         result = {"cost": float(seen.cost / given.n)}
         if given.classify:
             result["accuracy"] = float(seen.hits / given.n)
@@ -1105,7 +1109,8 @@ class Network:
         scale = () if found.input_scale is None else (found.input_scale,)
         if not all(np.isfinite(array).all() for array in (*found.weights, *found.biases, *scale)):
             self.forward(X)  # names the rows, if it is their outputs
-            raise ValueError("the gradient of finite data is not finite: sums overflow; scale X and y")
+            cause = too_large(given, self.dtype) or "scale X and y"
+            raise ValueError(f"the gradient of finite data is not finite: sums overflow; {cause}")
         return found
 
     def diagnose(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Findings:

@@ -179,7 +179,8 @@ class Reader:
         scale = self.wishes.target_scale
         assert self.task is not None
         assert scale is not None
-        labels.encode(self.task, y, len(y), self.outputs)
+        as_they_are = Scaling.by_number(self.outputs.n)
+        labels.encode(self.task, y, len(y), self.outputs, as_they_are)
         return scaling.learn_targets((y if rows is None else y[rows]).reshape(-1, self.outputs.n), scale)
 
     def _learned(self, table: Table) -> Scaling:
