@@ -75,7 +75,8 @@ class Dataset:
         The label's column in a CSV file: its name, or where there are no names its number, counted from 0.
     task : {"classes", "multilabel", "regression"} or None
         What `y` asks for. Text is classes. Fractions are a regression, and so are whole numbers with more different
-        values than half the samples, unless all of them lie in 0 to 9. One-hot rows are classes, other rows of 0 and 1
+        values than half the samples, unless all of them lie in 0 to 9, or with more than 100 that are scattered: the
+        largest less the smallest is more than twice their count. One-hot rows are classes, other rows of 0 and 1
         are several labels at once, and other rows a regression. None without `y`.
     classes : ndarray or None
         The different labels in rising order, if the task is "classes" and `y` is flat.

@@ -239,11 +239,21 @@ def _classes_of(labels: Array, n_out: int) -> Array:
         shown = ", ".join(map(str, found[:6].tolist())) + (" ..." if len(found) > 6 else "")
         outputs = f"{n_out} outputs" if n_out > 1 else "a single output"
         cure = f"let sizes end with {len(found)}, or say which there are by " if len(found) > 1 else "say which by "
+        numbers = validation.NUMBER_CURE if found.dtype.kind == "U" and _are_written_numbers(found) else ""
         raise ValueError(
             f"y must hold {expected} different labels for {outputs}, got {len(found)} ({shown}): "
-            f"{cure}fastnn.Network(..., classes=[...])"
+            f"{cure}fastnn.Network(..., classes=[...]){numbers}"
         )
     return _plain_classes(found)
+
+
+def _are_written_numbers(labels: Array) -> bool:
+    """Whether all of these texts are numbers."""
+    try:
+        labels.astype(np.float64)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain_classes(labels: Array) -> Array:

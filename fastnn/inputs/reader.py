@@ -252,6 +252,7 @@ class Reader:
     def read(self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
         """Checked samples, targets and weights; where the task is not settled, as a first fit would read them."""
         samples = self.features("X", X)
+        tables.check_order(X, {"y": y, "sample_weight": sample_weight})
         return self.answered(samples, y, sample_weight, class_weight)
 
     def answered(self, samples: Features, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:

@@ -455,7 +455,7 @@ def _check_stream(stream: Any, epochs: Any) -> Any:
 
 def _check_class_weight(class_weight: Any) -> Any:
     if class_weight is not None and not isinstance(class_weight, Mapping):
-        validation.check_name("class_weight", class_weight, [weights.BALANCED])
+        weights.check_class_weight(class_weight)
         raise ValueError(
             "class_weight must be a mapping where the data are a stream, whose classes cannot be counted beforehand, "
             f"got {class_weight!r}"

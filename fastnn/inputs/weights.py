@@ -48,14 +48,25 @@ def with_mean_one(weights: Array) -> Array:
     return result
 
 
+def check_class_weight(class_weight: Any) -> None:
+    """Refuse what is neither "balanced" nor a mapping."""
+    if isinstance(class_weight, str):
+        validation.check_name("class_weight", class_weight, [BALANCED])
+    elif not isinstance(class_weight, Mapping):
+        cure = "; pass class_weight.to_dict()" if hasattr(class_weight, "to_dict") else ""
+        raise TypeError(
+            f"class_weight must be {BALANCED!r} or a mapping of classes to weights, got a "
+            f"{type(class_weight).__name__}{cure}"
+        )
+
+
 def apply_class_weight(class_weight: Any, task: Task, targets: Targets, sample_weight: Array | None) -> Array | None:
     """Sample weights times those of their classes; "balanced" gives every class the same sum."""
     if class_weight is None:
         return sample_weight
     if task.kind != CLASSES or task.classes is None:
         raise ValueError(f"class_weight needs classes as targets, but the task is {task.kind!r}")
-    if not isinstance(class_weight, Mapping):
-        validation.check_name("class_weight", class_weight, [BALANCED])
+    check_class_weight(class_weight)
     numbers = _class_numbers(targets)
     weights = np.ones(len(numbers)) if sample_weight is None else sample_weight
     if isinstance(class_weight, Mapping):
