@@ -1132,3 +1132,27 @@ def test_what_is_not_installed_is_named_with_its_extra(library, call, extra, mon
 def test_importing_fastnn_imports_none_of_these():
     code = "import sys, fastnn; print([name for name in ('pyarrow', 'dask', 'pandas') if name in sys.modules])"
     assert run_python("-c", code).stdout.strip() == "[]"
+
+
+def test_parquet_of_pandas_in_a_folder(tmp_path):
+    """An index, which pandas writes as one more column, is no feature."""
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"a": np.linspace(-1, 1, 60), "b": np.arange(60) % 7, "kind": np.arange(60) % 2})
+    for i in range(3):
+        part = frame[i::3]
+        if i:  # with or without a name
+            part = part.rename_axis("number" if i == 1 else None)
+        part.to_parquet(tmp_path / f"{2 - i}.parquet")
+    (tmp_path / "notes.txt").write_text("no data")
+    order = pd.concat([frame[2::3], frame[1::3], frame[0::3]])
+    stream = fastnn.streams.parquet(tmp_path, "kind")
+    assert stream.chunk_sizes == (20, 20, 20)
+    chunks = list(stream)
+    assert all(X.schema.names == ["a", "b"] for X, _, _ in chunks)
+    found = np.concatenate([np.asarray(y) for _, y, _ in chunks])
+    assert np.array_equal(found, order["kind"])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ValueError, match=r"path must hold at least one file, or a folder with files \*.parquet, got"):
+        fastnn.streams.parquet(empty, "kind")
