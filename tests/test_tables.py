@@ -503,7 +503,9 @@ def test_a_missing_label_is_never_filled(tmp_path):
     path = written(tmp_path, "data.csv", "l,a\n1,2\n,3\n")
     for missing in ("mean", 0, "nan"):
         message = refusal(lambda path, missing=missing: read_file(path, missing=missing), path)
-        assert message == ", line 3, column 1 ('l'): expected a label, found an empty field"
+        assert (
+            message == ", line 3, column 1 ('l'): expected a label, found an empty field; leave out samples without one"
+        )
 
 
 def test_a_column_of_nothing_has_no_mean(tmp_path):

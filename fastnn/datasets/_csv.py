@@ -837,7 +837,8 @@ def _labels(path: PathLike, table: _Table, fields: list[bytes]) -> Array:
         for i, field in enumerate(plain):
             if field.lower() in _MISSING:
                 found = _shown(field) if field else "an empty field"
-                raise DataFileError(f"{_place(path, table, i)}: expected a label, found {found}")
+                where = _place(path, table, i)
+                raise DataFileError(f"{where}: expected a label, found {found}; leave out samples without one")
         if table.separator != b",":
             plain = [field.replace(b",", b".") for field in plain]
         y = _label_numbers(plain)
