@@ -62,6 +62,7 @@ from fastnn.training import (
     forward,
     gradient_of,
     packed,
+    too_large,
 )
 
 Array = NDArray[Any]
@@ -85,9 +86,9 @@ def _overflowed(outputs: Array) -> str:
     )
 
 
-def infinite_cost(cost: float) -> str:
-    """What to say where data and outputs are finite, and their cost is not."""
-    return f"the cost of finite data is {cost}: numbers so large that sums overflow; scale X and y"
+def infinite_cost(cost: float, cause: str = "") -> str:
+    """What to say of a cost that is not finite though the data are, and of its cause if that is known."""
+    return f"the cost of finite data is {cost}: numbers so large that sums overflow; {cause or 'scale X and y'}"
 
 
 def _in_units_of_y(reader: Reader, outputs: Array) -> Array:
@@ -96,7 +97,11 @@ def _in_units_of_y(reader: Reader, outputs: Array) -> Array:
         return outputs
     quantities = reader.in_units_of_y(outputs)
     if not np.isfinite(quantities).all():
-        raise ValueError(_overflowed(quantities))
+        row = int(np.argmin(np.isfinite(quantities).all(axis=1)))
+        raise ValueError(
+            f"target_scale={reader.wishes.target_scale!r} makes of the outputs {outputs[row].tolist()} in row {row} "
+            "numbers beyond the range of float64: train with a smaller target_scale"
+        )
     return quantities
 
 
@@ -530,15 +535,17 @@ class Network:
 
         Notes
         -----
-        The first chunk of a stream settles what ``fit`` settles: the task, the classes (pass
-        ``Network(..., classes=...)`` where it may not hold them all), the names of columns, a scale that is to be
-        learned, and the way through the first layer. Later chunks must agree; errors name the chunk, from 0. Chunks are
-        read and converted in a thread of their own, one ahead of the one that is trained on. Batches do not cross
-        chunks: the last one of a chunk may be smaller (``drop_last`` leaves it out), so chunks should hold many
+        The first chunk of a stream settles what ``fit`` settles: the task, the classes (pass ``Network(...,
+        classes=...)`` where it may not hold them all), the names of columns, a scale that is to be learned, and the way
+        through the first layer. Later chunks must agree; errors name the chunk, from 0. A first chunk whose y, or a
+        column of it, is the same throughout tells no ``target_scale`` and is refused where that is to be learned.
+        Chunks are read and converted in a thread of their own, one ahead of the one that is trained on. Batches do not
+        cross chunks: the last one of a chunk may be smaller (``drop_last`` leaves it out), so chunks should hold many
         batches. ``shuffle`` is among the samples of a chunk, a function is asked for each. Of weights the proportions
-        count over all chunks. A schedule needs the number of steps: it goes with streams that say how many samples
-        their chunks hold, in an attribute ``chunk_sizes``; "plateau" and a constant rate go with all. Where training
-        ends early, generators are closed: by their own thread, which nobody waits for if it is busy for longer.
+        count over all chunks; one whose samples weigh nothing is left out, unread. A schedule needs the number of
+        steps: it goes with streams that say how many samples their chunks hold, in an attribute ``chunk_sizes``;
+        "plateau" and a constant rate go with all. Where training ends early, generators are closed: by their own
+        thread, which nobody waits for if it is busy for longer.
 
         An array in a file that is not in the network's dtype, or not at its scale, or of another library than NumPy,
         and would take more than 64 MB converted, is looked through once and then goes by blocks of 16 MB, in each epoch
@@ -1060,7 +1067,7 @@ class Network:
         seen = evaluate(self._engine_for(given.n), given)
         if not np.isfinite(seen.cost):
             self.forward(X)  # names the rows, if it is their outputs
-            raise ValueError(infinite_cost(seen.cost))
+            raise ValueError(infinite_cost(seen.cost, too_large(given, self.dtype)))
         result = {"cost": float(seen.cost / given.n)}
         if given.classify:
             result["accuracy"] = float(seen.hits / given.n)
@@ -1106,7 +1113,8 @@ class Network:
         scale = () if found.input_scale is None else (found.input_scale,)
         if not all(np.isfinite(array).all() for array in (*found.weights, *found.biases, *scale)):
             self.forward(X)  # names the rows, if it is their outputs
-            raise ValueError("the gradient of finite data is not finite: sums overflow; scale X and y")
+            cause = too_large(given, self.dtype) or "scale X and y"
+            raise ValueError(f"the gradient of finite data is not finite: sums overflow; {cause}")
         return found
 
     def diagnose(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Findings:

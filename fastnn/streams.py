@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,11 @@ def parquet(
     Parameters
     ----------
     path : path-like or sequence of them
-        The files, one after the other, with the same columns.
+        The files, one after the other, with the same columns. A folder stands for the files in it that end in
+        ``.parquet``, by their names.
     target : str or sequence of str
-        The column that is y, or several for a y of that many columns. All other columns are X.
+        The column that is y, or several for a y of that many columns. All other columns are X, but for an index of
+        pandas, which it writes as a column, too.
     sample_weight : str, optional
         The column of weights.
     rows : int, default 65536
@@ -110,9 +113,10 @@ def parquet(
     except ImportError as error:
         raise _missing("PyArrow", "arrow") from error
     validation.check_whole("rows", rows)
-    paths = [path] if isinstance(path, (str, PathLike)) else list(path)
+    given = [path] if isinstance(path, (str, PathLike)) else list(path)
+    paths = [file for part in given for file in _files(part)]
     if not paths:
-        raise ValueError("path must hold at least one file, got none")
+        raise ValueError(f"path must hold at least one file, or a folder with files *.parquet, got {path!r}")
     answers = [target] if isinstance(target, str) else list(target)
     own = [*answers, *([] if sample_weight is None else [sample_weight])]
     sizes: tuple[int, ...] = ()
@@ -129,9 +133,21 @@ def parquet(
                 for batch in file.iter_batches(batch_size=rows):
                     y = batch.column(target) if isinstance(target, str) else batch.select(answers)
                     weight = None if sample_weight is None else batch.column(sample_weight)
-                    yield batch.select([name for name in batch.schema.names if name not in own]), y, weight
+                    others = {*own, *_index_of_pandas(batch.schema)}
+                    yield batch.select([name for name in batch.schema.names if name not in others]), y, weight
 
     return Stream(make, sizes)
+
+
+def _files(path: str | PathLike[str]) -> list[Path]:
+    """The file itself, or those in a folder."""
+    return sorted(Path(path).glob("*.parquet")) if Path(path).is_dir() else [Path(path)]
+
+
+def _index_of_pandas(schema: Any) -> list[str]:
+    """The columns that a frame of pandas had as its index, which says nothing of the samples."""
+    found = (schema.pandas_metadata or {}).get("index_columns", [])
+    return [name for name in found if isinstance(name, str)]  # others are not stored as columns
 
 
 # --- arrays ---

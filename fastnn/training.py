@@ -287,6 +287,20 @@ def evaluate(engine: Engine, given: Samples | Pieces, between: Callable[[], None
     return Seen(cost, hits, 0)
 
 
+def validation_figures(
+    engine: Engine, given: Samples | Pieces, epoch: int, between: Callable[[], None] = lambda: None
+) -> tuple[float, float]:
+    """Mean cost and accuracy on validation data after an epoch; the accuracy is NaN where these are no classes."""
+    seen = evaluate(engine, given, between)
+    if not np.isfinite(seen.cost):
+        raise DivergenceError(
+            f"the cost on the validation data became {seen.cost / given.n} after epoch {epoch}: numbers in them are so "
+            f"large that sums overflow; {too_large(given, engine.dtype) or 'scale X and y to about unit size'}, or "
+            "clip them"
+        )
+    return float(seen.cost / given.n), float(seen.hits / given.n) if given.classify else float("nan")
+
+
 def gradient_of(engine: Engine, given: Samples | Pieces) -> NDArray[Any]:
     """Mean gradient over all samples that there are, in a buffer shaped like the parameters."""
     return engine.gradient_over(((part.data, part.n) for part in pieces(given, engine.dtype)), given.n)
@@ -313,6 +327,18 @@ def answers_in(given: Samples | Pieces, dtype: np.dtype[Any]) -> Data:
         return given.data
     nothing = Features(np.empty(0, dtype), np.empty(0, np.int32), np.empty(0, np.int64), 0)
     return pack_data(nothing, given.answers.targets, given.answers.weights, dtype)
+
+
+def too_large(given: Samples | Pieces, dtype: np.dtype[Any]) -> str:
+    """Which numbers are beyond what training is made for, at the network's scale, and what helps; nothing if none."""
+    data = answers_in(given, dtype)
+    inputs, targets = (float(abs(values).max()) if values.size else 0.0 for values in (data.features, data.targets))
+    found = {
+        f"inputs as large as {inputs:.3g}: scale X to about [0, 1] or to unit variance": inputs,
+        f"targets as large as {targets:.3g} at the network's scale: scale y to about [0, 1] or to unit variance, for "
+        'example by fastnn.Network(..., target_scale="standard")': targets,
+    }
+    return "; ".join(sorted((text for text, size in found.items() if size > _LARGE), key=found.__getitem__)[::-1])
 
 
 def _are_finite(numbers: NDArray[Any]) -> bool:
@@ -511,7 +537,8 @@ class Training:
         objective = lbfgs.Objective(engine, train.data, train.n, l2, self._check_clock)
         accepted, began = objective.read(), time.perf_counter()
         if not np.isfinite(objective.look(accepted).loss):
-            raise DivergenceError("the cost is infinite or NaN before the first step: scale X and y to about unit size")
+            cause = too_large(train, engine.dtype) or "scale X and y to about unit size"
+            raise DivergenceError(f"the cost is infinite or NaN before the first step: {cause}")
         self._deadline = time.perf_counter() + self._settings.max_time
 
         def after(vector: NDArray[Any]) -> None:
@@ -836,15 +863,8 @@ class Training:
         return self._engine.run(data, stretch, self._stepping, workers, before, between)
 
     def _explain(self, batch: int) -> str:
-        data = self._train.data
-        inputs, targets = (float(abs(values).max()) if values.size else 1.0 for values in (data.features, data.targets))
-        if inputs > _LARGE:
-            cause = f"inputs as large as {inputs:.3g}: scale X to about [0, 1] or to unit variance"
-        elif targets > _LARGE:
-            cause = f"targets as large as {targets:.3g}: scale y to about [0, 1] or to unit variance"
-        else:
-            rate = self.learning_rate
-            cause = f"a learning rate of {rate:g} that is too high: try a tenth of it"
+        cause = too_large(self._train, self._engine.dtype)
+        cause = cause or f"a learning rate of {self.learning_rate:g} that is too high: try a tenth of it"
         epoch = len(self._history.train_cost) + 1
         return (
             f"the cost became infinite or NaN in epoch {epoch}, batch {batch}; likely cause: {cause}. "
@@ -854,16 +874,11 @@ class Training:
     def _measure_validation(self) -> None:
         if self._validation is None:
             return
-        seen = evaluate(self._engine, self._validation, self._check_interrupts)
-        n = self._validation.n
-        if not np.isfinite(seen.cost):
-            raise DivergenceError(
-                f"the cost on the validation data became {seen.cost / n} after epoch {len(self._history.train_cost)}: "
-                "numbers in them are so large that sums overflow; scale X and y to about unit size, or clip them"
-            )
+        epoch = len(self._history.train_cost)
+        cost, accuracy = validation_figures(self._engine, self._validation, epoch, self._check_interrupts)
         with self._engine.alone:
-            self._history.val_cost.append(float(seen.cost / n))
-            self._history.val_accuracy.append(float(seen.hits / n) if self._validation.classify else float("nan"))
+            self._history.val_cost.append(cost)
+            self._history.val_accuracy.append(accuracy)
         if self._judge is not None:
             self._judge.measure(self._history, self._hold, self._check_interrupts)
 

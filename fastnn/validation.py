@@ -1,5 +1,6 @@
 """Every check of what a user passes in. Each error names the argument, what came and what was expected."""
 
+import datetime
 import decimal
 import difflib
 import itertools
@@ -216,6 +217,8 @@ def _as_float(value: Any) -> float:
 def _cure(value: Any) -> str:
     if is_missing(value):
         return MISSING_CURE
+    if _is_time(value):
+        return TIME_CURE
     if not isinstance(value, str):
         return ""
     try:
@@ -223,6 +226,11 @@ def _cure(value: Any) -> str:
     except ValueError:
         return TEXT_CURE
     return NUMBER_CURE
+
+
+def _is_time(value: Any) -> bool:
+    """Whether this is a date, a time, or a span of it, of Python or pandas."""
+    return isinstance(value, (datetime.date, datetime.time, datetime.timedelta)) or type(value).__name__ == "Period"
 
 
 def place_text(place: tuple[int, ...]) -> str:

@@ -285,6 +285,44 @@ def test_whole_numbers_of_many_values_make_a_regression(run, tmp_path):
     assert fastnn.load("net").sizes == (1, 30, 1)
 
 
+def test_scattered_whole_numbers_make_a_regression(run, tmp_path):
+    """Prices of which some come again and again, as in every list of houses."""
+    prices = np.sort(np.tile(1000 * np.arange(110), 4))
+    write(tmp_path / "prices.csv", {"price": prices, "size": prices // 500 + np.arange(440) % 3})
+    code, out, _ = run("train --data prices.csv --scale standard --save net --epochs 1")
+    assert code == 0
+    assert "110 different whole numbers among 440 samples: taken for the targets of a regression" in out
+    code, out, _ = run("train --data prices.csv --scale standard --save net --epochs 1 --task classes")
+    assert code == 0
+    assert "regression" not in out
+    net = fastnn.load("net")
+    assert (net.task, net.sizes) == ("classes", (1, 30, 110))
+    assert net.classes.tolist() == np.unique(prices).tolist()
+
+
+def test_many_numbered_classes_may_be_quantities(run, tmp_path):
+    write(tmp_path / "rings.csv", {"rings": np.arange(300) % 30, "size": np.arange(300) % 30 + RANDOM.normal(size=300)})
+    code, out, err = run("train --data rings.csv --scale standard --save net --epochs 1")
+    assert (code, fastnn.load("net").task) == (0, "classes")
+    assert "30 different whole numbers such as 29 are taken for classes (--task regression takes them for quant" in out
+    code, out, err = run("train --data rings.csv --scale standard --save net --task regression --epochs 1")
+    assert code == 0
+    assert "taken for classes" not in out
+    net = fastnn.load("net")
+    assert (net.task, net.sizes, net.target_scale) == ("regression", (1, 30, 1), "standard")
+    assert run("evaluate net --data rings.csv")[0] == 0
+    code, _, err = run("train --data rings.csv --task quantities")
+    assert code == 2
+    assert "task must be one of" in err
+
+
+def test_text_is_no_quantity(run, tmp_path):
+    write(tmp_path / "customers.csv", COLUMNS)
+    code, _, err = run("train --data customers.csv --label-column churn --task regression")
+    assert code == 1
+    assert "y must hold real numbers for task 'regression', got text such as" in err
+
+
 def test_several_outputs_make_classes_of_whole_numbers(run, tmp_path):
     """Who says that there is an output for each of them knows better than the reader."""
     write(tmp_path / "data.csv", {"label": np.arange(12), "age": AGE[:12]})

@@ -436,3 +436,37 @@ def test_what_is_not_finite_is_named_whatever_becomes_of_it(settings):
     X[3, 1] = 1e300
     with pytest.raises(ValueError, match="X must fit into float32, but holds numbers beyond its range"):
         net.evaluate(X, np.arange(40) % 2)
+
+
+@pytest.mark.parametrize("argument", ["y", "sample_weight"])
+def test_the_index_of_samples_in_another_order_is_refused(argument):
+    pd = pytest.importorskip("pandas")
+    names = [f"house {i}" for i in range(20)]
+    X = pd.DataFrame({"size": np.arange(20.0)}, index=names)
+    given = {"y": pd.Series(np.arange(20) % 2, names), "sample_weight": pd.Series(np.ones(20), names)}
+    net = fastnn.Network([1, 1])
+    net.fit(X, **given, epochs=1)
+    before = net.weights[0].copy()
+    turned = given | {argument: given[argument].iloc[::-1]}
+    wanted = rf"{argument} must have its rows in the order of X.*pass {argument}.loc\[X.index\], or {argument}.to_numpy"
+    with pytest.raises(ValueError, match=wanted):
+        net.fit(X, **turned, epochs=1)
+    with pytest.raises(ValueError, match=wanted):
+        net.evaluate(X, **turned)
+    assert np.array_equal(net.weights[0], before)
+    for fine in (turned[argument].to_numpy(), turned[argument].loc[X.index], turned[argument].reset_index(drop=True)):
+        net.fit(X, **(given | {argument: fine}), epochs=1)
+    net.fit(X.to_numpy(), **turned, epochs=1)
+
+
+def test_times_among_objects_are_refused_with_a_cure():
+    pd = pytest.importorskip("pandas")
+    for times in (pd.date_range("2020", periods=4, tz="UTC"), pd.period_range("2020", periods=4)):
+        with pytest.raises(TypeError, match=r"in column 'day', row 0; turn times into numbers"):
+            fastnn.Network([1, 1]).forward(pd.DataFrame({"day": times}))
+
+
+def test_numbers_as_text_are_no_classes_by_chance():
+    X = np.arange(20.0)[:, np.newaxis]
+    with pytest.raises(ValueError, match=r"got 20 \(0.5, .*for example with pandas.to_numeric"):
+        fastnn.Network([1, 1], output="identity", cost="quadratic").fit(X, [f"{i}.5" for i in range(20)])

@@ -308,6 +308,7 @@ def test_class_weights(y, sample_weight):
     ("class_weight", "y", "error", "message"),
     [
         ("balancd", NUMBERS, ValueError, "class_weight must be one of .*did you mean 'balanced'"),
+        ([1.0, 2.0, 1.0], NUMBERS, TypeError, "class_weight must be 'balanced' or a mapping .* got a list"),
         ({7: 2.0}, NUMBERS, ValueError, r"class_weight must be for the classes \[0, 1, 2\], got one for 7"),
         ({0: -1}, NUMBERS, ValueError, r"class_weight\[0\] must be >= 0"),
         ({0: 0, 1: 0, 2: 0}, NUMBERS, ValueError, "class_weight must not make every sample's weight zero"),

@@ -556,6 +556,11 @@ TWICE = small()
         ({"validation_rows": [[400], None]}, ValueError, r"networks\[0\]: validation_rows must hold numbers"),
         ({"validation_rows": [[1], [2]], "validation_data": (X, y)}, ValueError, "cannot both be given"),
         ({"validation_data": (X, y[:3])}, ValueError, "validation_data: y must have as many rows as X"),
+        (
+            {"validation_data": lambda: [(X, y)]},
+            TypeError,
+            "chunks go with Network.fit alone, got a function",
+        ),
         ({"networks": [small(), small(sizes=[63, 10])]}, ValueError, r"networks\[1\]: X must have shape \(n, 63\)"),
         ({"n_jobs": 0}, ValueError, "n_jobs must be a number of processors"),
         ({"n_jobs": 1.5}, TypeError, "n_jobs must be a whole number"),

@@ -85,6 +85,18 @@ def test_it_learns_from_parts_that_workers_read_themselves(client):
     assert further.train_cost[0] < history.train_cost[0]
 
 
+def test_validation_data_may_come_in_chunks(client):
+    weight = np.linspace(0, 1, len(yt))
+    chunks = [(Xt[i : i + 100], yt[i : i + 100], weight[i : i + 100]) for i in range(0, len(yt), 100)]
+    network = make()
+    history = fit_distributed(client, network, HALVES, epochs=2, validation_data=lambda: iter(chunks))
+    found = network.evaluate(Xt, yt, weight)
+    assert history.val_cost[-1] == pytest.approx(found["cost"], rel=1e-5)
+    assert history.val_accuracy[-1] == pytest.approx(found["accuracy"], rel=1e-5)
+    with pytest.raises(ValueError, match="chunk 1 of validation_data: y must have as many rows"):
+        fit_distributed(client, network, HALVES, validation_data=[chunks[0], (Xt, yt[:3])].__iter__)
+
+
 def test_a_worker_that_dies_loses_nothing(client, tmp_path):
     mark, kill = str(tmp_path / "killed"), (os.kill, signal.SIGKILL)
 

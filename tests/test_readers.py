@@ -159,6 +159,7 @@ def test_csv_gives_an_array_or_refuses(content):
 
 
 FILL = "missing='mean' or a number fills in missing values"
+NO_LABEL = "leave out samples without one"
 
 CSV_TABLE = [[7.0, 0.5, -3.0], [2.0, 1e-30, 1200.0]]
 
@@ -281,14 +282,18 @@ def test_csv_larger_than_a_chunk(tmp_path):
         ("1, ,3\n4,5,6\n", f", line 1, column 2: expected a number, found an empty field; {FILL}"),
         ("1,NA\n2,3\n", f", line 1, column 2: expected a number, found 'NA'; {FILL}"),
         ("a,b\n1,2\n\n2, nan \n", f", line 4, column 2 ('b'): expected a number, found 'nan'; {FILL}"),
-        (",1,2\n3,4,5\n", ", line 1, column 1: expected a label, found an empty field"),
-        ("a,b\n1,2\n\nNaN,2\n", ", line 4, column 1 ('a'): expected a label, found 'NaN'"),
+        (",1,2\n3,4,5\n", f", line 1, column 1: expected a label, found an empty field; {NO_LABEL}"),
+        (
+            "a,b\n1,2\n\nNaN,2\n",
+            f", line 4, column 1 ('a'): expected a label, found 'NaN'; {NO_LABEL}",
+        ),
         ("1,x,2\n3,4,5\n", ", line 1, column 2: expected a number, found 'x'"),
         ("a|b\n1|2\n3|4", ": expected a label and at least one feature, found a single column"),
         (
             "1,2\n3," + "y" * 50 + "\n",
             ", line 2, column 2: expected a number, found '" + "y" * 37 + "...'; if this column holds the labels, say "
-            "label_column=1",
+            "label_column=1, else turn text into numbers, or into a column for every value, for example with "
+            "pandas.get_dummies",
         ),
         ("1,2,3\n4,5\n", ", line 2, column 3: expected 3 fields, as on the first line of numbers, found 2"),
         (

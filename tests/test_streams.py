@@ -185,6 +185,58 @@ def test_samples_of_no_weight_have_no_part_in_a_scale_of_the_first_chunk(digits)
     assert same(one, other)
 
 
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_chunk_that_weighs_nothing_is_left_out(digits, place):
+    X, y = digits
+    full = cut(X, y, np.linspace(1, 2, N))
+    # Nothing of it counts: neither labels that nobody knows, nor a scale.
+    empty = 1000 * X[:50], np.full(50, 99), np.zeros(50)
+    settings = {"scale": "standard", "classes": range(10)}
+    alone = trained(stream=full, net=network(**settings), validation_data=full.__iter__)
+    others = [*full[:place], empty, *full[place:]]
+    assert_same_course(alone, trained(stream=others, net=network(**settings), validation_data=others.__iter__))
+
+
+def test_a_chunk_whose_classes_weigh_nothing_is_left_out(digits):
+    X, y = digits
+    order = np.argsort(y == 7, kind="stable")
+    chunks = [(X[order][y[order] != 7], y[order][y[order] != 7]), (X[y == 7], y[y == 7])]
+    weights = {"class_weight": {7: 0}}
+    assert_same_course(trained(stream=chunks[:1], **weights), trained(stream=chunks, **weights))
+
+
+def test_of_all_chunks_one_must_weigh_something(digits):
+    X, y = digits
+    nothing = cut(X, y, np.zeros(N))
+    with pytest.raises(ValueError, match=r"the weights of all chunks of stream must not be all zero.* in epoch 1"):
+        trained(stream=nothing)
+    with pytest.raises(ValueError, match=r"all chunks of validation_data must not be all zero"):
+        trained(*digits, validation_data=nothing.__iter__)
+    wrong = [(X, y, np.zeros(N - 1))]
+    with pytest.raises(ValueError, match=r"chunk 0 of stream: sample_weight must have shape \(600,\), got \(599,\)"):
+        trained(stream=wrong)
+
+
+@pytest.mark.parametrize("scale", ["standard", "minmax", "robust"])
+def test_a_first_chunk_of_constant_targets_tells_no_scale(scale, digits):
+    X, y = digits
+    Y = np.column_stack([1000.0 + y, np.repeat([7.0, 9.0], N // 2)])
+
+    def prices(target_scale):
+        return fastnn.Network([64, 4, 2], output="identity", cost="quadratic", target_scale=target_scale)
+
+    net = prices(scale)
+    before = state(net)
+    with pytest.raises(ValueError, match=r"chunk 0 of stream: target_scale='\w+' .* y is 7 in all 200 .* column 1,"):
+        trained(stream=cut(X, Y), net=net)
+    assert state(net) == before
+    trained(stream=cut(X, Y)[1:], net=net)  # a chunk that tells
+    trained(stream=cut(X, Y), net=prices(1000.0))
+    trained(stream=cut(X, Y), net=net)  # it is known by now
+    weight = np.repeat([0.0, 1.0], [N // 2 - 50, N // 2 + 50])  # of the second chunk only the second half
+    trained(stream=cut(X, Y, weight, rows=400), net=prices(scale))
+
+
 def test_initial_weights_may_be_scaled_by_the_first_chunk(digits):
     assert np.isfinite(trained(stream=cut(*digits), net=network(initializer="lsuv")).history.train_cost).all()
 
@@ -1080,3 +1132,27 @@ def test_what_is_not_installed_is_named_with_its_extra(library, call, extra, mon
 def test_importing_fastnn_imports_none_of_these():
     code = "import sys, fastnn; print([name for name in ('pyarrow', 'dask', 'pandas') if name in sys.modules])"
     assert run_python("-c", code).stdout.strip() == "[]"
+
+
+def test_parquet_of_pandas_in_a_folder(tmp_path):
+    """An index, which pandas writes as one more column, is no feature."""
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"a": np.linspace(-1, 1, 60), "b": np.arange(60) % 7, "kind": np.arange(60) % 2})
+    for i in range(3):
+        part = frame[i::3]
+        if i:  # with or without a name
+            part = part.rename_axis("number" if i == 1 else None)
+        part.to_parquet(tmp_path / f"{2 - i}.parquet")
+    (tmp_path / "notes.txt").write_text("no data")
+    order = pd.concat([frame[2::3], frame[1::3], frame[0::3]])
+    stream = fastnn.streams.parquet(tmp_path, "kind")
+    assert stream.chunk_sizes == (20, 20, 20)
+    chunks = list(stream)
+    assert all(X.schema.names == ["a", "b"] for X, _, _ in chunks)
+    found = np.concatenate([np.asarray(y) for _, y, _ in chunks])
+    assert np.array_equal(found, order["kind"])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ValueError, match=r"path must hold at least one file, or a folder with files \*.parquet, got"):
+        fastnn.streams.parquet(empty, "kind")

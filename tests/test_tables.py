@@ -227,8 +227,71 @@ def test_text_among_the_features_names_column_line_and_cure(tmp_path):
     assert refusal(read_file, path).startswith(", line 2, column 3 ('town'): expected a number, found an empty field")
     assert refusal(lambda path: read_file(path, missing="mean"), path) == (
         ", line 3, column 3 ('town'): expected a number, found 'Bonn'; if this column holds the labels, say "
-        "label_column='town'"
+        "label_column='town', else turn text into numbers, or into a column for every value, for example with "
+        "pandas.get_dummies"
     )
+    message = refusal(lambda path: read_file(path, "size", missing="mean"), path)
+    assert message.endswith(
+        "found 'Bonn'; turn text into numbers, or into a column for every value, for example with pandas.get_dummies"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "cure"),
+    [
+        ("62%", "write numbers without"),
+        ('"1,234"', "write numbers without"),
+        ("$12.50", "write numbers without"),
+        ("1 234", "write numbers without"),
+        ("2020-01-31", "turn times into numbers"),
+        ("31.01.2020", "turn times into numbers"),
+        ("1/31/20 12:30", "turn times into numbers"),
+        ("-", "leave the field empty"),
+        ("#DIV/0!", "leave the field empty"),
+        ("E", "turn text into numbers"),
+    ],
+)
+def test_a_feature_as_spreadsheets_show_it_is_refused_with_a_cure(field, cure, tmp_path):
+    path = written(tmp_path, "data.csv", f"size,label\n1,2\n{field},3\n")
+    message = refusal(read_file, path, "label")
+    assert message.startswith(f", line 3, column 1 ('size'): expected a number, found '{field.strip(chr(34))}'; {cure}")
+
+
+@pytest.mark.parametrize(
+    ("write", "cure"),
+    [
+        ('"{:,}"'.format, "write numbers without"),
+        ('"${:,}.50"'.format, "write numbers without"),
+        ("{}%".format, "write numbers without"),
+        (lambda price: str(np.datetime64(price, "D")), "turn times into numbers"),
+    ],
+)
+def test_labels_as_spreadsheets_show_numbers_are_no_classes(write, cure, tmp_path):
+    lines = ["price,a", *(f"{write(1000 + 7 * i)},{i}" for i in range(50))]
+    message = refusal(read_file, written(tmp_path, "data.csv", "\n".join(lines)))
+    shown = write(1000).strip('"')
+    assert message.startswith(f", line 2, column 1 ('price'): expected a number, found '{shown}'; {cure}")
+    few = ["price,a", *(f"{write(1000 + 7 * (i % 5))},{i}" for i in range(50))]
+    assert len(read_file(written(tmp_path, "few.csv", "\n".join(few))).classes) == 5
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize(("mark", "decimal"), [(".", ","), (",", ".")])
+@pytest.mark.parametrize("label_column", ["size", "price", "rate"])
+def test_marks_of_thousands_are_not_taken_for_decimals(separator, mark, decimal, label_column, tmp_path):
+    def text(*rows):
+        return "".join(separator.join(row) + "\n" for row in (("size", "price", "rate"), *rows))
+
+    mixed = text(("7", "326", f"0{decimal}5"), ("8", f"1{mark}234", f"1{decimal}25"), ("7", f"12{mark}345", "2"))
+    message = refusal(read_file, written(tmp_path, "mixed.csv", mixed), label_column)
+    assert message == (
+        f", column 2 ('price'): expected the same decimal mark in all numbers, found '1{mark}234' here and "
+        f"'0{decimal}5' elsewhere; write numbers without separators of thousands, %, and signs of currency"
+    )
+    for other in (f"0{mark}234", f"1{mark}25", f"1{decimal}234"):  # which are no thousands
+        fine = text(("7", "326", f"0{decimal}5"), ("8", other, f"1{decimal}25"), ("7", f"12{mark}5", "2"))
+        data = read_file(written(tmp_path, "fine.csv", fine), "size")
+        assert data.X.tolist() == [[326, 0.5], [float(other.replace(",", ".")), 1.25], [12.5, 2]]
 
 
 def price_list(n):
@@ -440,7 +503,9 @@ def test_a_missing_label_is_never_filled(tmp_path):
     path = written(tmp_path, "data.csv", "l,a\n1,2\n,3\n")
     for missing in ("mean", 0, "nan"):
         message = refusal(lambda path, missing=missing: read_file(path, missing=missing), path)
-        assert message == ", line 3, column 1 ('l'): expected a label, found an empty field"
+        assert (
+            message == ", line 3, column 1 ('l'): expected a label, found an empty field; leave out samples without one"
+        )
 
 
 def test_a_column_of_nothing_has_no_mean(tmp_path):

@@ -324,6 +324,48 @@ def test_targets_beyond_a_scale_that_was_given_are_refused() -> None:
         network(1e-320).fit(X, y, epochs=1)
 
 
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
+def test_what_is_said_of_an_overflow_names_what_is_too_large() -> None:
+    X, y = samples()
+    net = network(1e-10)  # makes of prices 2e15
+    text = r"targets as large as \d.*e\+15 at the network's scale: scale y .* target_scale=\"standard\""
+    with pytest.raises(fastnn.DivergenceError, match=text):
+        net.fit(X, y, epochs=1, optimizer=fastnn.SGD(1.0))
+    with pytest.raises(fastnn.DivergenceError, match=rf"{text}.*; inputs as large as \d.*e\+05: scale X"):
+        net.fit(1e5 * X, y, epochs=1, optimizer=fastnn.SGD(1.0))
+    net = network(1e-15)
+    net.weights[1] = np.full((1, 8), 100.0)
+    for use in (net.evaluate, net.gradients):
+        with pytest.raises(ValueError, match=r"overflow; targets as large as \d.*e\+38 at the network's scale"):
+            use(X, 1e18 * y)
+    with pytest.raises(fastnn.DivergenceError, match=r"on the validation data .* targets as large as \d.*e\+33"):
+        net.fit(X, y / 1e20, epochs=1, validation_data=(X, 1e13 * y))
+
+
+def test_targets_that_become_zero_in_the_dtype_are_refused() -> None:
+    X, Y = samples()
+    net = network(None)
+    before = state(net)
+    with pytest.raises(ValueError, match=r"y holds numbers such as .*e-300, which are all 0 in float32.*target_scale"):
+        net.fit(X, 1e-305 * Y, epochs=1)
+    assert state(net) == before
+    net.fit(X, 0 * Y, epochs=1)  # which are what they are
+    with pytest.warns(fastnn.TrainingWarning, match="targets far from unit scale"):
+        network(None, dtype="float64").fit(X, 1e-305 * Y, epochs=1)
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e-300, 1e-315])
+@pytest.mark.parametrize("scale", ["standard", "minmax", "robust", 1.0])
+def test_targets_below_the_normal_range_of_float32_are_learned(scale: Any, size: float) -> None:
+    X, Y = samples()
+    small = Y[:, 0] * (size / 2e5)
+    net = network(scale if isinstance(scale, str) else size)
+    net.fit(X, small, epochs=60, batch_size=10)
+    with np.errstate(all="raise"):
+        error = (small - net.predict(X)) / size
+    assert np.mean(error**2) < 0.1 * np.var(Y[:, 0] / 2e5)
+
+
 def test_it_is_used_when_it_has_been_learned() -> None:
     X, Y = samples()
     net = network()
@@ -350,7 +392,7 @@ def test_outputs_beyond_the_dtype_are_named() -> None:
     X, _ = samples()
     net = network(1e300)
     net.biases[-1] = [1e9]
-    with pytest.raises(ValueError, match="outputs of 200 of 200 rows are not"):
+    with pytest.raises(ValueError, match=r"target_scale=1e\+300 makes of the outputs \[.*\] in row 0 numbers beyond"):
         net.predict(X)
 
 

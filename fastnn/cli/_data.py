@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from fastnn.inputs.labels import CLASSES, PROBABILITY_TOLERANCE, REGRESSION, can
 from fastnn.network import Network
 
 Array = NDArray[Any]
+_USUAL_CLASSES = 26  # of whole numbers: letters; ages and ratings are more
 _MOST_CLASSES = 1000  # texts beyond it, of fewer than twice as many samples, are rather names of the samples
 _QUANTITIES = "taken for the targets of a regression"  # as a reader's note says it
 
@@ -218,18 +219,27 @@ def network_arguments(loaded: Loaded, layers: list[int] | None, given: dict[str,
     options = dict(given)
     if facts.scale is not None:
         options.setdefault("scale", facts.scale)
-    quantities = _are_quantities(facts, layers)
+    task = given.get("task")
+    if task == CLASSES and facts.y is not None and facts.y.ndim == 1:
+        facts = replace(facts, classes=np.unique(facts.y))
+    quantities = _are_quantities(facts, layers, task)
     if quantities:
         options = _for_regression(options)
     options["sizes"] = layers or [facts.X.shape[1], HIDDEN_UNITS, _n_outputs(source, facts, quantities)]
-    if _are_to_be_named(facts.classes, options["sizes"][-1]):
+    if not quantities and _are_to_be_named(facts.classes, options["sizes"][-1]):
         options["classes"] = facts.classes
     return options
 
 
 def notes_on_training(facts: Dataset, options: dict[str, Any], given: Container[str]) -> list[str]:
     """What to tell of data to train on, one line each, and of options but those that were given."""
-    said = _notes_on_file(facts, "train", _are_quantities(facts, options["sizes"]))
+    quantities = _are_quantities(facts, options["sizes"], options.get("task"))
+    said = _notes_on_file(facts, "train", quantities)
+    if not quantities and "task" not in given and _may_be_quantities(facts.classes):
+        said.append(
+            f"{len(facts.classes):,} different whole numbers such as {facts.classes[-1]} are taken for classes "
+            "(--task regression takes them for quantities)"
+        )
     if facts.scale is not None and "scale" not in given:
         said.append(f"the samples look like images: pixels are divided by {facts.scale:g}")
     if options.get("target_scale") is not None and "target_scale" not in given:
@@ -253,9 +263,16 @@ def _notes_on_file(facts: Dataset, command: str, quantities: bool) -> list[str]:
     return [in_words_of_command(note.replace("are left NaN", filled), command) for note in said]
 
 
-def _are_quantities(facts: Dataset, layers: list[int] | None) -> bool:
-    """Whether to learn a regression: a reader's opinion, but several outputs for one label are classes."""
+def _may_be_quantities(classes: Array | None) -> TypeGuard[Array]:
+    """Whether these are more numbers than classes usually have."""
+    return classes is not None and classes.dtype.kind in "iuf" and len(classes) > _USUAL_CLASSES
+
+
+def _are_quantities(facts: Dataset, layers: list[int] | None, task: str | None) -> bool:
+    """Whether to learn a regression: a user's word, else a reader's opinion, but several outputs are classes."""
     y = facts.y
+    if task is not None:
+        return task == REGRESSION
     if facts.task != REGRESSION or y is None:
         return False
     if y.ndim == 2:

@@ -11,6 +11,7 @@ from fastnn.formulas.activations import ROWS as ACTIVATIONS
 from fastnn.formulas.costs import ROWS as COSTS
 from fastnn.formulas.schedules import SCHEDULES
 from fastnn.initializers import INITIALIZER_NAMES
+from fastnn.inputs.labels import TASKS
 from fastnn.inputs.scaling import SCALES
 from fastnn.optimizers import LBFGS, OPTIMIZERS
 
@@ -89,6 +90,7 @@ NETWORK_OPTIONS = (
     Option(
         "target_scale", _target_scale, f"of a regression how targets are scaled: a number, {_listed(SCALES)} or none"
     ),
+    Option("task", str, f"what the labels are: {_listed(TASKS)}"),
     Option("input_scale", bool, "learn a scale for every input"),
     Option("dtype", str, f"of the weights and the arithmetic: {_listed(validation.DTYPES)}"),
     Option("seed", int, "start of the random numbers"),
@@ -133,8 +135,8 @@ def _default_text(name: str, owners: Sequence[Callable[..., Any]]) -> str:
     """The default of a parameter for the help: one value, or one for each owner that has it."""
     found = [(owner.__name__.lower(), defaults(owner)[name]) for owner in owners if name in defaults(owner)]
     if len(found) == 1:
-        none = {"max_time": "no limit", "target_scale": "standard where that can be"}.get(name, "none")
-        return none if found[0][1] in (None, ()) else str(found[0][1])
+        none = {"max_time": "no limit", "target_scale": "standard where that can be", "task": "by looking"}
+        return none.get(name, "none") if found[0][1] in (None, ()) else str(found[0][1])
     return ", ".join(f"{value} for {owner}" for owner, value in found)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations  # so that help() shows types by their short 
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -25,7 +25,7 @@ from fastnn.datasets._files import (
     scale_note,
     task_of,
 )
-from fastnn.validation import check_flag, check_name, check_number, check_whole
+from fastnn.validation import TEXT_CURE, TIME_CURE, check_flag, check_name, check_number, check_whole
 
 LabelColumn = int | str | None
 Missing = float | str | None
@@ -56,6 +56,13 @@ _UNNAMED = ("", "Unnamed: 0")  # what pandas calls an index column, written once
 # is exact by exact is divided to the nearest float64.
 _EXACT = 2**53
 _MAX_DIGITS = 15
+
+# Numbers as spreadsheets show them, and dates; fields of numbers must have neither.
+_THOUSANDS = {mark: re.compile(rb'"?[-+]?[1-9]\d{0,2}(%s\d{3})+"?' % re.escape(mark)) for mark in (b",", b".")}
+_ADORNED = re.compile(r"[-+(]?\s*[$€£¥]?\s*[0-9][0-9.,'\s]*[%$€£¥]?\)?")
+_DATE = re.compile(r"(\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[-./]\d\d?[-./](\d{4}|\d\d))([ T].*)?|\d\d?:\d\d(:.*)?")
+_PLAIN = "; write numbers without separators of thousands, %, and signs of currency"
+_FEW_NAMES = 20  # classes may be called "10 %" and "20 %", but hardly more of them
 
 _LABEL_NAMES = {"label", "labels", "class", "target", "y"}
 _STRAY_LABELS = 0.75  # with more of the labels than this numbers, the others are damage, not names
@@ -390,6 +397,8 @@ def _found_table(
         last = max(last, *(i + 1 for i, name in enumerate(names) if name), 1)
     if separator != b",":
         notes.append(f"the fields are separated by {_SEPARATORS[separator]}")
+    if separator != b",":
+        _check_marks(path, rows, names)
     first = 1 if last > 1 and names and _is_index(names[:last], rows) else 0
     if first and names:
         shown = f"called {names[0]!r}" if names[0] else "without a name"
@@ -397,6 +406,27 @@ def _found_table(
     table = _Table(text, start, separator, names, columns, first, last, None, ())
     table = table._replace(label=_label(path, table, label_column, n_features))
     return table._replace(notes=(*notes, *_label_note(table, label_column)))
+
+
+def _check_marks(path: PathLike, rows: list[list[bytes]], names: tuple[str, ...] | None) -> None:
+    """Refuse a column of numbers with separators of thousands, where another one has these marks for decimals.
+
+    Without a word 1.234 would be taken for one and a bit among numbers such as 0,5.
+    """
+    numbers = [
+        [field.strip() for field in column if _is_number(field.strip(b' "').replace(b",", b"."))]
+        for column in zip_longest(*rows, fillvalue=b"")
+    ]
+    for mark, other in ((b".", b","), (b",", b".")):
+        decimals = [field for column in numbers for field in column if other in field]
+        for i, column in enumerate(numbers if decimals else ()):
+            marked = [field for field in column if mark in field]
+            if marked and all(map(_THOUSANDS[mark].fullmatch, marked)) and not any(other in field for field in column):
+                named = f" ({names[i]!r})" if names and names[i] else ""
+                raise DataFileError(
+                    f"{path}, column {i + 1}{named}: expected the same decimal mark in all numbers, found "
+                    f"{_shown(marked[0])} here and {_shown(decimals[0])} elsewhere{_PLAIN}"
+                )
 
 
 def _is_number(field: bytes) -> bool:
@@ -754,11 +784,25 @@ def _field_problem(table: _Table, column: int, field: bytes, may_miss: bool) -> 
         return f"expected a number, found {found}; missing='mean' or a number fills in missing values"
     if key in _TRUTHS or _is_number(plain):
         return None
-    hint = ""
-    if re.match(rb"\s*[^\W\d_]{2}", field):
-        label = repr(table.names[column]) if table.names and table.names[column] else column - table.first
-        hint = f"; if this column holds the labels, say label_column={label}"
-    return f"expected a number, found {_shown(field.replace(_QUOTED_SEPARATOR, table.separator))}{hint}"
+    whole = field.replace(_QUOTED_SEPARATOR, table.separator)
+    return f"expected a number, found {_shown(whole)}{_cure(table, column, whole)}"
+
+
+def _cure(table: _Table, column: int, field: bytes) -> str:
+    """What to do about a feature that is no number."""
+    text = field.strip().decode("utf-8", "replace")
+    if _DATE.fullmatch(text):
+        return TIME_CURE
+    if _ADORNED.fullmatch(text) and not _is_number(re.sub(rb"[\d.]+", b"0", field)):
+        return _PLAIN
+    if text.startswith("#") or (text and not text.strip("-.")):
+        return "; leave the field empty where there is no value"
+    if not re.match(r"[^\W\d_]" if table.names else r"[^\W\d_]{2}", text):
+        return ""
+    if table.label not in (None, table.first):  # somebody has said where the labels are
+        return TEXT_CURE
+    label = repr(table.names[column]) if table.names and table.names[column] else column - table.first
+    return f"; if this column holds the labels, say label_column={label}, else {TEXT_CURE.removeprefix('; ')}"
 
 
 # --- missing values and labels ---
@@ -793,7 +837,8 @@ def _labels(path: PathLike, table: _Table, fields: list[bytes]) -> Array:
         for i, field in enumerate(plain):
             if field.lower() in _MISSING:
                 found = _shown(field) if field else "an empty field"
-                raise DataFileError(f"{_place(path, table, i)}: expected a label, found {found}")
+                where = _place(path, table, i)
+                raise DataFileError(f"{where}: expected a label, found {found}; leave out samples without one")
         if table.separator != b",":
             plain = [field.replace(b",", b".") for field in plain]
         y = _label_numbers(plain)
@@ -832,11 +877,22 @@ def _check_stray_labels(path: PathLike, table: _Table, fields: list[bytes], is_n
 def _names_of_classes(path: PathLike, table: _Table, fields: Sequence[bytes]) -> Array:
     """Labels of text; one long label would make all of them long."""
     known = {field: _decoded(field, table.separator) for field in set(fields)}
+    _check_are_names(path, table, fields, known)
     longest = max(map(len, known.values()))
     if 4 * longest * len(fields) > _MAX_TEXT_RATIO * len(table.text):
         i = next(i for i, field in enumerate(fields) if len(known[field]) == longest)
         raise DataFileError(f"{_place(path, table, i)}: expected a label, found one of {longest:,} characters")
     return np.array([known[field] for field in fields])
+
+
+def _check_are_names(path: PathLike, table: _Table, fields: Sequence[bytes], known: dict[bytes, str]) -> None:
+    """Refuse dates, and numbers as spreadsheets show them, where they would make classes without a word."""
+    for pattern, cure in ((_DATE, TIME_CURE), (_ADORNED, _PLAIN)):
+        alike = [field for field, text in known.items() if pattern.fullmatch(text)]
+        if len(alike) > max(_FEW_NAMES, _STRAY_LABELS * len(known)):
+            adorned = {field for field in alike if not _is_number(field.strip())}
+            i = next(i for i, field in enumerate(fields) if field in adorned)
+            raise DataFileError(f"{_place(path, table, i)}: expected a number, found {known[fields[i]]!r}{cure}")
 
 
 def _place(path: PathLike, table: _Table, row: int) -> str:

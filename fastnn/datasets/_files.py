@@ -34,6 +34,7 @@ _STEP = 1 << 20  # bytes read at a time
 # What pixels look like: whole numbers of a byte's range, some of them bright, and as many as a small image has.
 _PIXEL_MAX, _BRIGHT, _MIN_PIXELS = 255, 128, 64
 
+_MANY_CLASSES = 100  # more than so many are numbered without gaps, or are quantities
 _FEW_CLASSES = 10  # labels below this are classes, however few samples there are
 
 
@@ -74,7 +75,8 @@ class Dataset:
         The label's column in a CSV file: its name, or where there are no names its number, counted from 0.
     task : {"classes", "multilabel", "regression"} or None
         What `y` asks for. Text is classes. Fractions are a regression, and so are whole numbers with more different
-        values than half the samples, unless all of them lie in 0 to 9. One-hot rows are classes, other rows of 0 and 1
+        values than half the samples, unless all of them lie in 0 to 9, or with more than 100 that are scattered: the
+        largest less the smallest is more than twice their count. One-hot rows are classes, other rows of 0 and 1
         are several labels at once, and other rows a regression. None without `y`.
     classes : ndarray or None
         The different labels in rising order, if the task is "classes" and `y` is flat.
@@ -260,10 +262,15 @@ def task_of(y: Array, name: str = "y") -> tuple[str, tuple[str, ...]]:
         found = f" such as {y[fractions[0]]}" if fractions.size else ""
         return "regression", (f"{name} holds fractions{found}: taken for the targets of a regression",)
     different = len(np.unique(y))
-    if different > len(y) / 2 and not (y.min() >= 0 and y.max() < _FEW_CLASSES):
+    if (different > len(y) / 2 and not (y.min() >= 0 and y.max() < _FEW_CLASSES)) or _are_scattered(y, different):
         values = f"{different:,} different whole numbers among {len(y):,} samples"
         return "regression", (f"{name} holds {values}: taken for the targets of a regression, not for classes",)
     return "classes", ()
+
+
+def _are_scattered(y: Array, different: int) -> bool:
+    """Whether these are too many whole numbers with too much between them to be names of classes: prices, minutes."""
+    return different > _MANY_CLASSES and float(y.max()) - float(y.min()) > 2 * different
 
 
 def _task_of_rows(y: Array) -> str:

@@ -239,11 +239,21 @@ def _classes_of(labels: Array, n_out: int) -> Array:
         shown = ", ".join(map(str, found[:6].tolist())) + (" ..." if len(found) > 6 else "")
         outputs = f"{n_out} outputs" if n_out > 1 else "a single output"
         cure = f"let sizes end with {len(found)}, or say which there are by " if len(found) > 1 else "say which by "
+        numbers = validation.NUMBER_CURE if found.dtype.kind == "U" and _are_written_numbers(found) else ""
         raise ValueError(
             f"y must hold {expected} different labels for {outputs}, got {len(found)} ({shown}): "
-            f"{cure}fastnn.Network(..., classes=[...])"
+            f"{cure}fastnn.Network(..., classes=[...]){numbers}"
         )
     return _plain_classes(found)
+
+
+def _are_written_numbers(labels: Array) -> bool:
+    """Whether all of these texts are numbers."""
+    try:
+        labels.astype(np.float64)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain_classes(labels: Array) -> Array:
@@ -302,6 +312,7 @@ def encode(task: Task, y: Array, n: int, outputs: Outputs, scaling: Scaling | No
     matrix = _in_range(outputs, validation.cast("y", given, outputs.dtype))
     if scaling is not None:
         return Targets(np.empty(0, np.int64), _scaled(given, scaling, outputs.dtype), False)
+    _check_not_lost(given, matrix)
     if task.kind == MULTILABEL and not _are_bits(matrix):
         place = tuple(map(int, np.argwhere((matrix != 0) & (matrix != 1))[0]))
         raise ValueError(f"y must hold zeros and ones for task 'multilabel', got {y[place]} at {list(place)}")
@@ -315,6 +326,15 @@ def encode(task: Task, y: Array, n: int, outputs: Outputs, scaling: Scaling | No
                 "task='regression'"
             )
     return Targets(np.empty(0, np.int64), matrix, task.kind == CLASSES)
+
+
+def _check_not_lost(given: Array, matrix: Array) -> None:
+    """Refuse targets of which nothing is left in the network's dtype."""
+    if not matrix.any() and given.any():
+        raise ValueError(
+            f"y holds numbers such as {given[given != 0][0]}, which are all 0 in {matrix.dtype.name}: "
+            'pass fastnn.Network(..., target_scale="standard"), or multiply y'
+        )
 
 
 def _scaled(matrix: Array, scaling: Scaling, dtype: np.dtype[Any]) -> Array:

@@ -179,7 +179,8 @@ class Reader:
         scale = self.wishes.target_scale
         assert self.task is not None
         assert scale is not None
-        labels.encode(self.task, y, len(y), self.outputs)
+        as_they_are = Scaling.by_number(self.outputs.n)
+        labels.encode(self.task, y, len(y), self.outputs, as_they_are)
         return scaling.learn_targets((y if rows is None else y[rows]).reshape(-1, self.outputs.n), scale)
 
     def _learned(self, table: Table) -> Scaling:
@@ -251,6 +252,7 @@ class Reader:
     def read(self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
         """Checked samples, targets and weights; where the task is not settled, as a first fit would read them."""
         samples = self.features("X", X)
+        tables.check_order(X, {"y": y, "sample_weight": sample_weight})
         return self.answered(samples, y, sample_weight, class_weight)
 
     def answered(self, samples: Features, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:

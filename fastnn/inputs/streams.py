@@ -19,7 +19,7 @@ from fastnn import layout, validation
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.inputs import features, weights
 from fastnn.inputs.reader import Batch, Reader
-from fastnn.inputs.tables import is_stored
+from fastnn.inputs.tables import count_samples, is_stored
 from fastnn.interrupts import held
 from fastnn.validation import Features, Targets
 
@@ -230,24 +230,32 @@ class Chunks(Source):
 
     def _pieces(self) -> Generator[Batch, None, None]:
         self._read_so_far = 0
-        if not (yield from _gone_through("stream", self._stream, self._read)):
-            raise _nothing("stream", self._passes)
+        yield from _gone_through("stream", self._stream, self._read, self._passes)
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> Batch:
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Batch | None:
+        """A chunk as the network takes it, without samples that weigh nothing; None if all of them do."""
+        if _weighs_nothing(X, sample_weight):  # nothing can be learned from it, not even a scale
+            self._count(count_samples("X", X))
+            return None
+        learns = self.reader.learns_target_scale
         reader = self.reader = self.reader.settled(X, y, sample_weight)
         samples, targets, _ = reader.read(X, y)
         assert reader.task is not None
         self._count(samples.n)
         raw = weights.of_part(sample_weight, self._class_weight, reader.task, targets, samples.n)
         self._check_kind(X, samples)
+        if raw is not None and not raw.any():
+            return None
         # The generator goes on while this is trained on, and may fill the same arrays anew.
         samples = samples._replace(values=_owned(samples.values, X))
         targets = targets._replace(matrix=_owned(targets.matrix, y))
         if raw is None and self._unit in (None, 1.0):
             self._unit = 1.0
+            _check_told(learns, reader, targets)
             return Batch(samples, targets, None)
         raw = np.ones(samples.n) if raw is None else raw
         samples, targets, _ = weights.without_weightless(samples, targets, raw)
+        _check_told(learns, reader, targets)
         raw = raw[raw > 0]
         if self._unit is None:
             self._unit = float(raw[0] / weights.with_mean_one(raw)[0])
@@ -274,6 +282,31 @@ class Chunks(Source):
             )
 
 
+def _weighs_nothing(X: Any, sample_weight: Any) -> bool:
+    """Whether a chunk's own weights are all zero."""
+    if sample_weight is None:
+        return False
+    own = weights.check_as_they_are(sample_weight, count_samples("X", X))
+    return bool(own.size) and not own.any()
+
+
+def _check_told(learns: bool, reader: Reader, targets: Targets) -> None:
+    """Refuse to learn a scale of targets from a chunk where a column of them is constant.
+
+    A constant column has no unit, and all later chunks would be taken in whatever unit stood for it.
+    """
+    constant = np.ptp(targets.matrix, axis=0) == 0 if learns else np.zeros(1, bool)
+    if constant.any():
+        column = int(constant.argmax())
+        value = reader.in_units_of_y(targets.matrix[:1])[0, column]
+        where = "" if constant.size == 1 else f" in column {column}"
+        raise ValueError(
+            f"target_scale={reader.wishes.target_scale!r} is learned from the first chunk that weighs something, whose "
+            f"y is {value:g} in all {len(targets.matrix)} samples{where}, which tells no unit: let the samples come "
+            "mixed, or in larger chunks, or pass a number as target_scale"
+        )
+
+
 def _owned(array: Array, given: Any) -> Array:
     """The array, or a copy where its memory may be somebody else's."""
     return array if array.flags.owndata and array is not given else array.copy()
@@ -298,9 +331,7 @@ class HeldOut(Pieces):
                 f"gone through again, got a {type(stream).__name__}, which can be gone through only once"
             )
         self._stream, self._passes = stream, 1
-        parts = [batch[1:] for batch in _gone_through(_HELD_OUT, stream, self._read)]
-        if not parts:
-            raise _nothing(_HELD_OUT, 1)
+        parts = [batch[1:] for batch in _gone_through(_HELD_OUT, stream, self._read, self._passes)]
         targets = [part for part, _ in parts]
         if len({part.labels.size > 0 for part in targets}) > 1:
             raise ValueError(f"{_HELD_OUT} must have y of one shape in all its chunks, got labels and rows of targets")
@@ -313,8 +344,10 @@ class HeldOut(Pieces):
         nothing = Features(np.empty(0), np.empty(0, np.int32), np.empty(0, np.int64), self.n)
         self.answers = Batch(nothing, Targets(labels, matrix, self.classify), weight)
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> Batch:
-        """Samples that weigh something, with their weights as they are."""
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Batch | None:
+        """Samples that weigh something, with their weights as they are; None if there are none."""
+        if _weighs_nothing(X, sample_weight):
+            return None
         samples, targets, _ = self.reader.read(X, y)
         assert self.reader.task is not None
         raw = weights.of_part(sample_weight, None, self.reader.task, targets, samples.n)
@@ -338,14 +371,12 @@ class HeldOut(Pieces):
     def _pieces(self) -> Generator[Batch, None, None]:
         """A pass, with the weights that the samples have among all; other samples than in the first are refused."""
         done, (_, known, weight) = 0, self.answers
-        for samples, targets, _ in _gone_through(_HELD_OUT, self._stream, self._read):
+        for samples, targets, _ in _gone_through(_HELD_OUT, self._stream, self._read, self._passes):
             places = slice(done, done + samples.n)
             if not _are_same(targets, weights.take_targets(known, places)):
                 raise _other_samples()
             done += samples.n
             yield Batch(samples, targets, None if weight is None else weight[places])
-        if not done:
-            raise _nothing(_HELD_OUT, self._passes)
         if done < self.n:
             raise _other_samples()
 
@@ -372,9 +403,14 @@ def _nothing(argument: str, passes: int) -> ValueError:
     )
 
 
-def _gone_through(argument: str, stream: Any, read: Callable[[Any, Any, Any], Batch]) -> Generator[Batch, None, int]:
-    """What ``read`` makes of every chunk; returns how many there were. Errors name the chunk."""
-    chunks, number = _iterator(argument, stream), 0
+def _gone_through(
+    argument: str, stream: Any, read: Callable[[Any, Any, Any], Batch | None], passes: int
+) -> Generator[Batch, None, None]:
+    """What ``read`` makes of every chunk, but of those it leaves out; at least one must be left in every pass.
+
+    Errors name the chunk.
+    """
+    chunks, number, left = _iterator(argument, stream), 0, 0
     # A loop that ends early leaves a generator to be closed some time; here it may hold files open.
     with closing(chunks) if isinstance(chunks, Generator) else nullcontext():
         for chunk in chunks:
@@ -384,10 +420,15 @@ def _gone_through(argument: str, stream: Any, read: Callable[[Any, Any, Any], Ba
                 kind = TypeError if isinstance(error, TypeError) else ValueError
                 raise kind(f"chunk {number} of {argument}: {error}") from None
             del chunk
-            yield piece
-            del piece
             number += 1
-    return number
+            if piece is not None:
+                left += 1
+                yield piece
+            del piece
+    if not number:
+        raise _nothing(argument, passes)
+    if not left:
+        raise ValueError(f"the weights of all chunks of {argument} must not be all zero, as they are in epoch {passes}")
 
 
 def _iterator(argument: str, stream: Any) -> Iterator[Any]:
@@ -414,7 +455,7 @@ def _check_stream(stream: Any, epochs: Any) -> Any:
 
 def _check_class_weight(class_weight: Any) -> Any:
     if class_weight is not None and not isinstance(class_weight, Mapping):
-        validation.check_name("class_weight", class_weight, [weights.BALANCED])
+        weights.check_class_weight(class_weight)
         raise ValueError(
             "class_weight must be a mapping where the data are a stream, whose classes cannot be counted beforehand, "
             f"got {class_weight!r}"

@@ -3,7 +3,7 @@
 No library of frames is imported: a frame is what has columns and hands them out one by one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,6 +134,25 @@ def count_samples(argument: str, values: Any) -> int:
         raise TypeError(f"{argument} must have a known number of rows, got shape {values.shape}") from None
     except (TypeError, IndexError):
         raise TypeError(f"{argument} must hold samples (n, n_in), got {type(values).__name__}") from None
+
+
+def check_order(X: Any, given: Mapping[str, Any]) -> None:
+    """Refuse what has the index of X in another order: pandas would put it right, here rows go by their places."""
+    index = _index(X)
+    for argument, values in given.items():
+        other = _index(values)
+        if index is None or other is None or len(index) != len(other) or index.equals(other):
+            continue
+        if index.is_unique and other.is_unique and other.isin(index).all():
+            raise ValueError(
+                f"{argument} must have its rows in the order of X, got the index of X in another order: pass "
+                f"{argument}.loc[X.index], or {argument}.to_numpy() if its rows are meant in this order"
+            )
+
+
+def _index(values: Any) -> Any:
+    """The index of what pandas has made, None of anything else."""
+    return values.index if hasattr(values, "iloc") else None
 
 
 def cut_samples(values: Any, rows: Array) -> Any:

@@ -21,19 +21,22 @@ def check_sample_weight(values: Any, n: int) -> Array | None:
     So a weighted mean over all samples is the mean of weight times what is weighed. A batch's share of the weights is
     1 on average only: an engine that divides by the sum of a batch's weights takes these as they are.
     """
-    return None if values is None else with_mean_one(_checked(values, n))
+    if values is None:
+        return None
+    own = check_as_they_are(values, n)
+    if not own.any():
+        raise ValueError("sample_weight must not be all zero")
+    return with_mean_one(own)
 
 
-def _checked(values: Any, n: int) -> Array:
-    """Weights (n,) in float64, as they are."""
+def check_as_they_are(values: Any, n: int) -> Array:
+    """Weights (n,) in float64, none negative; they may all be zero, as those of a part of the data."""
     array = validation.check_numeric("sample_weight", values)
     if array.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), got {validation.shape_text(array.shape)}")
     array = validation.cast("sample_weight", array, np.dtype(np.float64))
-    if array.min() < 0:
+    if n and array.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {array.min()}")
-    if array.max() == 0:
-        raise ValueError("sample_weight must not be all zero")
     return array
 
 
@@ -45,14 +48,25 @@ def with_mean_one(weights: Array) -> Array:
     return result
 
 
+def check_class_weight(class_weight: Any) -> None:
+    """Refuse what is neither "balanced" nor a mapping."""
+    if isinstance(class_weight, str):
+        validation.check_name("class_weight", class_weight, [BALANCED])
+    elif not isinstance(class_weight, Mapping):
+        cure = "; pass class_weight.to_dict()" if hasattr(class_weight, "to_dict") else ""
+        raise TypeError(
+            f"class_weight must be {BALANCED!r} or a mapping of classes to weights, got a "
+            f"{type(class_weight).__name__}{cure}"
+        )
+
+
 def apply_class_weight(class_weight: Any, task: Task, targets: Targets, sample_weight: Array | None) -> Array | None:
     """Sample weights times those of their classes; "balanced" gives every class the same sum."""
     if class_weight is None:
         return sample_weight
     if task.kind != CLASSES or task.classes is None:
         raise ValueError(f"class_weight needs classes as targets, but the task is {task.kind!r}")
-    if not isinstance(class_weight, Mapping):
-        validation.check_name("class_weight", class_weight, [BALANCED])
+    check_class_weight(class_weight)
     numbers = _class_numbers(targets)
     weights = np.ones(len(numbers)) if sample_weight is None else sample_weight
     if isinstance(class_weight, Mapping):
@@ -78,8 +92,11 @@ def _share_of_largest(weights: Array) -> Array:
 def of_part(
     sample_weight: Any, class_weight: Mapping[Any, Any] | None, task: Task, targets: Targets, n: int
 ) -> Array | None:
-    """Weights (n,) of a part of the data, in float64, as they are: the mean of all the data is not known here."""
-    own = None if sample_weight is None else _checked(sample_weight, n)
+    """Weights (n,) of a part of the data, in float64, as they are: the mean of all the data is not known here.
+
+    They may all be zero: other parts need not be.
+    """
+    own = None if sample_weight is None else check_as_they_are(sample_weight, n)
     if class_weight is None:
         return own
     if task.kind != CLASSES or task.classes is None:
@@ -87,8 +104,6 @@ def of_part(
     by_class: Array = _from_mapping(class_weight, task.classes)[_class_numbers(targets)]
     with np.errstate(over="ignore", under="ignore"):
         weights = by_class if own is None else by_class * own
-    if not weights.any():
-        raise ValueError("class_weight must not make every sample's weight zero")
     if not np.isfinite(weights).all():
         raise ValueError("class_weight times sample_weight must be finite, but overflows: make either smaller")
     return weights

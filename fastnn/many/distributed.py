@@ -10,7 +10,7 @@ from __future__ import annotations  # so that help() shows types by their short 
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from fastnn.inputs.reader import Reader
 from fastnn.many import checks
 from fastnn.many.clients import check_client, is_dask_client, scatter
 from fastnn.network import FIT_DEFAULTS, Network, complete_arguments
-from fastnn.training import Company, DivergenceError, Samples
+from fastnn.training import Company, DivergenceError, Samples, validation_figures
 
 _TRIES = 3
 # What is about all parts together, or about a whole course that a copy does not see.
@@ -165,7 +165,7 @@ def fit_distributed(
     epochs: int = 30,
     averages: int = 1,
     shuffle: bool = True,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[ArrayLike, ...] | Callable[[], Iterable[Any]] | Iterable[Any] | None = None,
     max_time: float | None = None,
     callbacks: Sequence[Callable[[Network, History], Any]] = (),
     **fit: Any,
@@ -194,8 +194,8 @@ def fit_distributed(
         How often the copies are averaged in an epoch, >= 1.
     shuffle : bool, default True
         Go through every part in a fresh random order every epoch.
-    validation_data : (X, y), optional
-        Measured here after every epoch.
+    validation_data : (X, y), (X, y, sample_weight) or chunks of them, optional
+        As for ``Network.fit``, from a function or a stream, too; measured here after every epoch.
     max_time : float, optional
         Stop after so many seconds, between two averages.
     callbacks : sequence of callables, default ()
@@ -214,7 +214,7 @@ def fit_distributed(
     ValueError, TypeError
         If an argument is wrong.
     DivergenceError
-        If a copy diverges; the network stays at the last average.
+        If a copy diverges, or the cost on the validation data is not finite; the network stays at the last average.
 
     Notes
     -----
@@ -247,13 +247,11 @@ def fit_distributed(
     seconds = validation.check_limit("max_time", max_time)
     for name in fit:
         validation.check_name("an argument", name, _PASSED_ON)
-    held_out = None if validation_data is None else validation.check_two("validation_data", validation_data, "(X, y)")
     held = _Parts(client, network.copy(), parts)
     smallest = min(held.run(_size))
     if smallest < averages:
         raise ValueError(f"averages must be at most the samples of the smallest part, {smallest}, got {averages}")
-    if held_out is not None:
-        network._samples(*held_out, reader=held.reader)
+    held_out = network._held_out(held.reader, validation_data)
     network._reader = held.reader
     history = network.history = History(first_layer="on the workers")
     deadline = time.perf_counter() + seconds
@@ -293,9 +291,9 @@ class _Run:
                 figures.append(float(np.average([getattr(copy, name) for copy in seen], weights=shares)))
             history.seconds.append(time.perf_counter() - began)
             if held_out is not None:
-                found = self._network.evaluate(*held_out)
-                history.val_cost.append(found["cost"])
-                history.val_accuracy.append(found.get("accuracy", float("nan")))
+                cost, accuracy = validation_figures(self._network._engine, held_out, epoch + 1)
+                history.val_cost.append(cost)
+                history.val_accuracy.append(accuracy)
             verdicts = [
                 validation.check_verdict(number, callback(self._network, history))
                 for number, callback in enumerate(callbacks)

@@ -102,7 +102,7 @@ def fit_many(
     **fit
         The other arguments of ``Network.fit``: each is one for all networks, or ``fastnn.each([...])`` with one value
         for every network. ``X`` and ``y`` may be ``each``, too. ``threads`` is "auto" by default. All data, also
-        ``validation_data``, come as a whole, not in chunks.
+        ``validation_data``, come as a whole, not in chunks as ``Network.fit`` takes them.
 
     Returns
     -------

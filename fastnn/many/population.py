@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastnn import validation
 from fastnn.inputs.reader import Reader
+from fastnn.inputs.streams import is_stream
 from fastnn.inputs.tables import count_samples
 from fastnn.kernels.buffers import Data
 from fastnn.many import checks
@@ -192,6 +193,11 @@ def _member(
             raise ValueError("validation_data and validation_rows cannot both be given")
         held_out = train._replace(rows=datasets.rows("validation_rows", data.validation_rows, n))
     elif data.validation_data is not None:
+        if is_stream(data.validation_data):
+            raise TypeError(
+                "validation_data must be a pair (X, y), or (X, y, sample_weight), which all networks share: chunks go "
+                f"with Network.fit alone, got a {type(data.validation_data).__name__}"
+            )
         X, y, own_weights = validation.check_held_out("validation_data", data.validation_data)
         try:
             held_out = Reference(datasets.place(network, reader, X, y))
