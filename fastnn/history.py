@@ -1,5 +1,6 @@
 """What a training run leaves behind."""
 
+import copy
 import html
 import math
 from collections.abc import Mapping
@@ -128,6 +129,16 @@ class History:
         values: list[float] = getattr(self, name) if name in FIGURES else self.metrics.get(name, [])
         return values
 
+    def _at_rest(self) -> "History":
+        """The history as it stands now, with lists that no training goes on to fill in another thread."""
+        still, figures = copy.copy(self), (*FIGURES, "learning_rate", "seconds")
+        still.train_cost = list(self.train_cost)  # first: what is measured has epochs
+        count = len(still.train_cost)
+        for name in figures:
+            setattr(still, name, getattr(self, name)[:count])
+        still.metrics = {name: values[:count] for name, values in list(self.metrics.items())}
+        return still
+
     def _columns(self) -> list[tuple[str, list[str]]]:
         """The table: of every column its head and the text of each epoch."""
         count = len(self.train_cost)
@@ -159,6 +170,9 @@ class History:
 
     def __str__(self) -> str:
         """A table; of a long run the first and last epochs."""
+        return self._at_rest()._text()
+
+    def _text(self) -> str:
         columns = self._columns()
         widths = [max(len(head), *map(len, texts), 0) for head, texts in columns]
         rows = [
@@ -172,6 +186,9 @@ class History:
 
     def _repr_html_(self) -> str:
         """The same table for a notebook."""
+        return self._at_rest()._html()
+
+    def _html(self) -> str:
         columns = self._columns()
         head = "".join(f"<th>{html.escape(name)}</th>" for name, _ in columns)
         rows = [
@@ -207,13 +224,14 @@ class History:
             import pandas as pd
         except ImportError as error:
             raise ImportError('pandas is not installed: pip install "fastnn-engine[pandas]"') from error
+        still = self._at_rest()
         columns = {
-            **{name: self.figure(name) for name in FIGURES},
-            **self.metrics,
-            "learning_rate": self.learning_rate,
-            "seconds": self.seconds,
+            **{name: still.figure(name) for name in FIGURES},
+            **still.metrics,
+            "learning_rate": still.learning_rate,
+            "seconds": still.seconds,
         }
-        index = pd.Index(self.epochs, name="epoch")
+        index = pd.Index(still.epochs, name="epoch")
         measured = {name: pd.Series(values, index[: len(values)]) for name, values in columns.items() if values}
         return pd.DataFrame(measured, index=index)
 
@@ -239,7 +257,8 @@ class History:
             from matplotlib.figure import Figure
         except ImportError as error:
             raise ImportError('Matplotlib is not installed: pip install "fastnn-engine[plot]"') from error
-        figures = {name: self.figure(name) for name in FIGURES} | self.metrics
+        still = self._at_rest()
+        figures = {name: still.figure(name) for name in FIGURES} | still.metrics
         costs = {name: values for name, values in figures.items() if name in ("train_cost", "val_cost")}
         figure = Figure(figsize=(9, 3.5), layout="constrained")
         shares = {name: values for name, values in figures.items() if name not in costs}
@@ -247,7 +266,7 @@ class History:
             for name, values in shown.items():
                 if not all(map(math.isnan, values)):
                     axes.plot(range(1, len(values) + 1), values, label=name)
-            axes.set(xlabel="epoch", title=title if shown is costs or not self.metrics else "accuracy and metrics")
+            axes.set(xlabel="epoch", title=title if shown is costs or not still.metrics else "accuracy and metrics")
             if axes.lines:
                 axes.legend()
         return figure

@@ -466,6 +466,22 @@ def test_a_history_as_a_frame():
     assert len(History().to_frame()) == 0
 
 
+class Growing(list):
+    """A list to which a training in another thread adds whenever somebody looks how long it is."""
+
+    def __len__(self):
+        self.append(0.5)
+        return super().__len__()
+
+
+@pytest.mark.parametrize("show", [str, History._repr_html_, History.to_frame], ids=["text", "html", "frame"])
+def test_a_history_is_shown_while_it_grows(show):
+    if show is History.to_frame:
+        pytest.importorskip("pandas")
+    history = History(train_cost=Growing([0.5]), train_accuracy=[0.8], val_cost=Growing([0.5] * 20), seconds=[1.0])
+    assert len(show(history)) > 0
+
+
 def test_a_history_is_drawn():
     pytest.importorskip("matplotlib")
     history = example()
