@@ -27,14 +27,14 @@ def main(arguments: list[str]) -> int:
         Exit status.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--epochs", type=int, default=90, help="passes over the data (default: 90)")
+    parser.add_argument("--epochs", type=int, default=80, help="passes over the data (default: 80)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and dropout (default: 0)")
     parser.add_argument("--threads", type=int, default=2, help="cores (default: 2)")
     options = parser.parse_args(arguments)
     X, y, Xt, yt = fastnn.datasets.load_mnist("uint8")
     network = fastnn.Network(
         [784, 800, 800, 10],
-        activation="relu",
+        activation="gelu",
         output="softmax",
         cost="log_likelihood",
         initializer="he",
@@ -46,8 +46,8 @@ def main(arguments: list[str]) -> int:
         X,
         y,
         epochs=options.epochs,
-        batch_size=128,
-        optimizer=fastnn.SGD(0.1, momentum=0.9),
+        batch_size=256,
+        optimizer=fastnn.Adam(0.002),
         schedule=fastnn.schedules.CosineDecay(final=0.001),
         dropout=[0.2, 0.5, 0.5],
         max_norm=[2.0, 2.0, None],
