@@ -397,7 +397,6 @@ def _found_table(
         last = max(last, *(i + 1 for i, name in enumerate(names) if name), 1)
     if separator != b",":
         notes.append(f"the fields are separated by {_SEPARATORS[separator]}")
-    if separator != b",":
         _check_marks(path, rows, names)
     first = 1 if last > 1 and names and _is_index(names[:last], rows) else 0
     if first and names:
