@@ -494,7 +494,7 @@ def folder(tmp_path_factory, model):
     write_csv(folder / "nan.csv", y, with_nan)
     write_csv(folder / "narrow.csv", y, X[:, :5])
     write_csv(folder / "more-classes.csv", y + 1, X)
-    (folder / "text.csv").write_text("1,2,3\n4,five,6\n")
+    (folder / "text.csv").write_text("1,2,3\n4,five,6\n" + "7,8,9\n" * 9)
     (folder / "inf.csv").write_text("0,1\ninf,2\n1,3\n")
     (folder / "nan-label.csv").write_text("0,1\nnan,2\n1,3\n")
     (folder / "names.csv").write_text("name,a\n" + "".join(f"n{i},{i % 5}\n" for i in range(1500)))

@@ -292,8 +292,8 @@ def test_csv_larger_than_a_chunk(tmp_path):
         (
             "1,2\n3," + "y" * 50 + "\n",
             ", line 2, column 2: expected a number, found '" + "y" * 37 + "...'; if this column holds the labels, say "
-            "label_column=1, else turn text into numbers, or into a column for every value, for example with "
-            "pandas.get_dummies",
+            'label_column=1, else categories="onehot" makes a column of 0 and 1 of every text, leave_out=[1] leaves '
+            "the column out",
         ),
         ("1,2,3\n4,5\n", ", line 2, column 3: expected 3 fields, as on the first line of numbers, found 2"),
         (

@@ -227,12 +227,13 @@ def test_text_among_the_features_names_column_line_and_cure(tmp_path):
     assert refusal(read_file, path).startswith(", line 2, column 3 ('town'): expected a number, found an empty field")
     assert refusal(lambda path: read_file(path, missing="mean"), path) == (
         ", line 3, column 3 ('town'): expected a number, found 'Bonn'; if this column holds the labels, say "
-        "label_column='town', else turn text into numbers, or into a column for every value, for example with "
-        "pandas.get_dummies"
+        "label_column='town', else categories=\"onehot\" makes a column of 0 and 1 of every text, leave_out=['town'] "
+        "leaves the column out"
     )
     message = refusal(lambda path: read_file(path, "size", missing="mean"), path)
     assert message.endswith(
-        "found 'Bonn'; turn text into numbers, or into a column for every value, for example with pandas.get_dummies"
+        "found 'Bonn'; categories=\"onehot\" makes a column of 0 and 1 of every text, leave_out=['town'] leaves the "
+        "column out"
     )
 
 
@@ -248,7 +249,7 @@ def test_text_among_the_features_names_column_line_and_cure(tmp_path):
         ("1/31/20 12:30", "turn times into numbers"),
         ("-", "leave the field empty"),
         ("#DIV/0!", "leave the field empty"),
-        ("E", "turn text into numbers"),
+        ("E", 'categories="onehot" makes a column'),
     ],
 )
 def test_a_feature_as_spreadsheets_show_it_is_refused_with_a_cure(field, cure, tmp_path):

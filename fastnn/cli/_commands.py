@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import itertools
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def run_train(args: argparse.Namespace) -> None:
 
 def _prepared(args: argparse.Namespace) -> tuple[Network, Data, Data | None]:
     """A fresh network, and data that go with it."""
-    reading = Reading.asked(args.label_column, args.missing)
+    reading = Reading.asked(args.label_column, args.missing, args.leave_out)
     loaded = _data.load(args.data, reading, "train")
     train, test = loaded.train, loaded.test
     if args.test_data is not None:
@@ -125,7 +126,8 @@ def _prepared(args: argparse.Namespace) -> tuple[Network, Data, Data | None]:
         asked["missing"] = "mean"
     options = _data.network_arguments(loaded, args.layers, asked)
     if not args.quiet:
-        for note in _data.notes_on_training(loaded.facts, options, asked):
+        said = _data.label_note(loaded.facts, args.label_column)
+        for note in [*said, *_data.notes_on_training(loaded.facts, options, asked)]:
             print(note)
     network = Network(**options)
     network._wording = "command"
@@ -215,7 +217,7 @@ def run_info(args: argparse.Namespace) -> None:
 
 
 def _described(path: str) -> dict[str, str]:
-    (network, _), header = _load_model(path), persistence.read(path).header
+    (network, reading), header = _load_model(path), persistence.read(path).header
     reader = network._reader
     layers = [f"{size} {activation}" for size, activation in zip(network.sizes[1:], network.activations, strict=True)]
     label = network._reading.get("label_column")
@@ -228,6 +230,8 @@ def _described(path: str) -> dict[str, str]:
         "columns": _first_of(network.columns),
         "targets": _first_of(network.targets),
         "label column": None if label is None else str(label),
+        "text columns": _texts_of(reading),
+        "left out": _first_of(reading.leave_out or None),
     }
     return {
         "model": path,
@@ -239,6 +243,14 @@ def _described(path: str) -> dict[str, str]:
         "steps taken": f"{header['steps']:,}",
         **{name: shown for name, shown in known.items() if shown is not None},
     }
+
+
+def _texts_of(reading: Reading) -> str | None:
+    """Columns of text, and how many texts each has."""
+    known = reading.categories
+    if not isinstance(known, Mapping) or not known:
+        return None
+    return _first_of([f"{key}: {len(texts)} values" for key, texts in known.items()])
 
 
 def _first_of(names: Any) -> str | None:

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable, Container
+import shlex
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
@@ -14,6 +15,7 @@ from fastnn import datasets, validation
 from fastnn.cli._options import HIDDEN_UNITS
 from fastnn.cli._writing import Failure
 from fastnn.datasets import DataFileError, Dataset
+from fastnn.datasets._categories import Categories, Key, check_categories, check_leave_out
 from fastnn.datasets._files import scale_note
 from fastnn.formulas import activations, costs
 from fastnn.inputs import tables
@@ -59,18 +61,29 @@ class Reading(NamedTuple):
         The label's column where a file has no header and ``label_column`` is a name.
     missing : float, "nan" or None
         What stands for a missing value; "nan" leaves that to the network.
+    categories : "onehot", mapping or None
+        Of CSV files: "onehot" to learn them, else the texts of training; None of a network that knows none.
+    leave_out : tuple of str or int
+        Columns of CSV files that are left out.
     """
 
     label_column: int | str = 0
     number: int | None = None
     missing: float | str | None = None
+    categories: Categories = None
+    leave_out: tuple[Key, ...] = ()
 
     @classmethod
-    def asked(cls, label_column: str | None, missing: float | str | None = None) -> "Reading":
-        """From options."""
+    def asked(cls, label_column: str | None, missing: float | str | None, leave_out: tuple[Key, ...]) -> "Reading":
+        """From the options of a training, which learns categories."""
+        reading = cls(missing="nan" if missing == "mean" else missing, categories="onehot", leave_out=leave_out)
+        return reading.with_label(label_column)
+
+    def with_label(self, label_column: str | None) -> "Reading":
+        """The same with the label's column as an option says it; without one it is the first."""
         wanted: int | str = 0 if label_column is None else label_column
         is_number = label_column is None or re.fullmatch(r"-?\d{1,9}", label_column)
-        return cls(wanted, int(wanted) if is_number else None, "nan" if missing == "mean" else missing)
+        return self._replace(label_column=wanted, number=int(wanted) if is_number else None)
 
     @classmethod
     def of(cls, network: Network, label_column: str | None) -> "Reading":
@@ -82,7 +95,14 @@ class Reading(NamedTuple):
             If what its file says is damaged.
         """
         kept = network._reading
-        reading = cls(kept.get("label_column", 0), kept.get("number", 0), kept.get("missing"))
+        categories, leave_out = kept.get("categories"), kept.get("leave_out", [])
+        reading = cls(
+            kept.get("label_column", 0),
+            kept.get("number", 0),
+            kept.get("missing"),
+            None if categories is None else _checked_categories(categories),
+            tuple(check_leave_out(leave_out)),
+        )
         if not isinstance(reading.label_column, str):
             validation.check_whole("label_column", reading.label_column, at_least=None)
         if reading.number is not None:
@@ -91,16 +111,46 @@ class Reading(NamedTuple):
             reading = reading._replace(missing="nan")
         elif reading.missing is not None:
             validation.check_number("missing", reading.missing)
-        return reading if label_column is None else cls.asked(label_column, reading.missing)
+        return reading if label_column is None else reading.with_label(label_column)
 
     def after(self, facts: Dataset) -> "Reading":
-        """For other files like this one: the label goes by its name, if it has one."""
-        return self if facts.label is None else self._replace(label_column=facts.label)
+        """For other files like this one: columns go by their names, if they have any, and categories are known."""
+        known = self._replace(categories=facts.categories, leave_out=facts.left_out)
+        return known if facts.label is None else known._replace(label_column=facts.label)
 
     def to_header(self, facts: Dataset) -> dict[str, Any]:
-        """What is kept with a network that was trained on this file: the label's name, if it has one."""
+        """What is kept, as JSON has it, with a network that was trained on this file."""
         kept = self.after(facts)
-        return kept._replace(missing=None if kept.missing == "nan" else kept.missing)._asdict()
+        known = facts.categories
+        return {
+            **kept._asdict(),
+            "missing": None if kept.missing == "nan" else kept.missing,
+            "categories": None if known is None else [[key, list(texts)] for key, texts in known.items()],
+            "leave_out": list(kept.leave_out),
+        }
+
+    def options(self) -> dict[str, Any]:
+        """What a reader of files is called with, besides the label's column."""
+        return {"missing": self.missing, "categories": self.categories, "leave_out": self.leave_out}
+
+
+def _checked_categories(pairs: Any) -> Mapping[Key, tuple[str, ...]]:
+    """Categories from what a file says.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is damaged.
+    """
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise ValueError("its categories are not pairs of a column and its texts")
+    found = {}
+    for key, texts in pairs:
+        if not isinstance(texts, list) or key in found:
+            raise ValueError(f"its categories do not list the texts of column {key!r} once")
+        found[key] = tuple(texts)
+    check_categories(found)
+    return found
 
 
 def is_name(data: str) -> bool:
@@ -112,6 +162,11 @@ def is_name(data: str) -> bool:
 def in_words_of_command(text: str, command: str) -> str:
     """A reader's advice with options in place of arguments."""
     text = re.sub(r'fastnn\.Network\(\.\.\., missing="mean"\)', "missing=mean", text)
+    again = "" if command == "train" else "fastnn train "
+    text = text.replace('categories="onehot" makes', "fastnn train makes")
+    text = re.sub(
+        r"""\bleave_out=\[(['"]?)(.*?)\1\]""", lambda found: f"{again}--leave-out {shlex.quote(found[2])}", text
+    )
     text = re.sub(r"\bmissing='?", "--missing " if command == "train" else "fastnn train --missing ", text)
     return re.sub(r"\blabel_column=", "--label-column ", text).replace("--missing mean'", "--missing mean")
 
@@ -119,6 +174,8 @@ def in_words_of_command(text: str, command: str) -> str:
 def load(data: str, reading: Reading, command: str) -> Loaded:
     """Samples with their labels; a file may be all for training."""
     if is_name(data):
+        if reading.leave_out and reading.categories == "onehot":
+            raise ValueError(f"leave_out goes with CSV files: {data} has no names of columns")
         X, y, Xt, yt = datasets.load(data)
         facts = Dataset(X, y, task=CLASSES, classes=np.unique(y), test=(Xt, yt))
         return Loaded(facts, Data(data, X, y), Data(data, Xt, yt))
@@ -127,7 +184,7 @@ def load(data: str, reading: Reading, command: str) -> Loaded:
 
 def load_file(data: str, reading: Reading, command: str) -> Loaded:
     """Samples with their labels from what can only be a file."""
-    facts = _read(data, reading, command, lambda column: _labelled(data, column, reading.missing))
+    facts = _read(data, reading, command, lambda column: _labelled(data, column, reading))
     assert facts.y is not None
     test = None if facts.test is None else Data(data, _filled(facts.test[0], reading), facts.test[1], facts.columns)
     return Loaded(facts, Data(data, facts.X, facts.y, facts.columns), test)
@@ -138,17 +195,17 @@ def load_inputs(data: str, network: Network, reading: Reading) -> Dataset:
     if is_name(data):
         return Dataset(datasets.load(data)[2])
     n = network._reader.n_columns
-    facts = _read(data, reading, "predict", lambda column: _unlabelled(data, n, column, reading.missing))
+    facts = _read(data, reading, "predict", lambda column: _unlabelled(data, n, column, reading))
     return replace(facts, X=in_order(Data(data, facts.X, np.empty(0), facts.columns), network.columns).X)
 
 
-def _labelled(data: str, column: int | str, missing: Any) -> tuple[Dataset, bool]:
-    return datasets.read_file(data, column, missing=missing), True
+def _labelled(data: str, column: int | str, reading: Reading) -> tuple[Dataset, bool]:
+    return datasets.read_file(data, column, **reading.options()), True
 
 
-def _unlabelled(data: str, n: int, column: int | str, missing: Any) -> tuple[Dataset, bool]:
+def _unlabelled(data: str, n: int, column: int | str, reading: Reading) -> tuple[Dataset, bool]:
     """What was read, and whether it has as many features as there should be."""
-    facts = datasets.read_features(data, n, column, missing=missing)
+    facts = datasets.read_features(data, n, column, **reading.options())
     return facts, facts.X.shape[1] == n
 
 
@@ -229,6 +286,15 @@ def network_arguments(loaded: Loaded, layers: list[int] | None, given: dict[str,
     if not quantities and _are_to_be_named(facts.classes, options["sizes"][-1]):
         options["classes"] = facts.classes
     return options
+
+
+def label_note(facts: Dataset, label_column: str | None) -> list[str]:
+    """Which column the labels were read from, where nobody has said so and the reader has not either."""
+    if label_column is not None or not isinstance(facts.label, str) or any("labels are read" in n for n in facts.notes):
+        return []
+    assert facts.columns is not None
+    example = shlex.quote(facts.columns[-1].partition("=")[0]) if facts.columns else "NAME"
+    return [f"labels are read from the first column, {facts.label!r}; --label-column names another, such as {example}"]
 
 
 def notes_on_training(facts: Dataset, options: dict[str, Any], given: Container[str]) -> list[str]:

@@ -38,6 +38,10 @@ def names(text: str) -> str | list[str]:
     return text.split(",") if "," in text else text
 
 
+def columns(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
 def _listed_names(text: str) -> list[str]:
     return text.split(",")
 

@@ -16,6 +16,7 @@ from fastnn.cli._options import (
     NETWORK_OPTIONS,
     OPTIMIZER_OPTIONS,
     add_options,
+    columns,
     defaults,
     missing,
     names,
@@ -57,6 +58,14 @@ def _add_train(commands: Any) -> None:
         type=missing,
         metavar="mean|NUMBER",
         help="what takes the place of missing values, kept with the network (default: they are refused)",
+    )
+    command.add_argument(
+        "--leave-out",
+        type=columns,
+        default=(),
+        metavar="NAME,...",
+        help="columns of a CSV file that are left out, by name or counted from 0, kept with the network: later files "
+        "may have them or not",
     )
     command.add_argument("--test-data", metavar="FILE", help="a file to test on; mnist and digits bring their own")
     command.add_argument("--samples", type=int, metavar="N", help="train on the first N samples only")

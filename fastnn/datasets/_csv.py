@@ -2,19 +2,39 @@
 
 A file is read in three steps. Its text is brought into one form (one line end, no separators or line ends within
 quotes). The first lines say what there is: a separator, a header, an index column, the label's column. Then the lines
-are parsed, a block at a time and all fields of a block at once.
+are parsed, a block at a time and all numbers of a block at once; where text is found among them that may stand for
+categories, from the beginning again without that column, whose fields become codes.
 """
 
 from __future__ import annotations  # so that help() shows types by their short names
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
-from itertools import islice, zip_longest
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple, overload
 
 import numpy as np
 
+from fastnn.datasets import _categories
+from fastnn.datasets._categories import Categories, Coder, Column, Key
+from fastnn.datasets._fields import (
+    ADORNED,
+    DATE,
+    MISSING,
+    NO_VALUE,
+    PLAIN_CURE,
+    QUOTED_NEWLINE,
+    QUOTED_SEPARATOR,
+    TRUTHS,
+    decoded,
+    is_number,
+    kind_of,
+    number_cure,
+    shown,
+    shown_text,
+)
 from fastnn.datasets._files import (
     Array,
     DataFileError,
@@ -25,7 +45,7 @@ from fastnn.datasets._files import (
     scale_note,
     task_of,
 )
-from fastnn.validation import TEXT_CURE, TIME_CURE, check_flag, check_name, check_number, check_whole
+from fastnn.validation import TIME_CURE, check_flag, check_name, check_number, check_whole
 
 LabelColumn = int | str | None
 Missing = float | str | None
@@ -38,17 +58,13 @@ _SAMPLE, _FEW, _SAMPLE_SIZE = 100, 20, 1 << 20
 _SEPARATORS = {b"\t": "tabs", b";": "semicolons", b",": "commas"}  # a comma may also stand in a number
 
 _MAX_GUESSES = 1000  # names looked at to suggest one
+_NUMBER = r"-?\d{1,9}"  # text that stands for a column's number
+_NEAR = 0.4  # how like what was wanted a name must be to be suggested
+_FEW_COLUMNS = 5  # names that are shown where none is
 _MAX_INDENT = 8  # spaces before a quote
 
 _NEWLINE, _ZERO, _DOT, _MINUS = b"\n0.-"
-# What stands for a separator or a line end within quotes. No line holds a carriage return of its own by then.
-_QUOTED_SEPARATOR, _QUOTED_NEWLINE = b"\x1f", b"\r"
-
-# Fields that are no numbers by themselves, in lower case. True and False are how pandas writes yes and no.
-_MISSING = {b"", b"nan", b"+nan", b"-nan", b"na", b"n/a", b"#n/a", b"<na>", b"?"}
-_NO_VALUE = {b"null", b"none"}  # among features a missing value, among names a name
-_TRUTHS = {b"true": 1.0, b"false": 0.0}
-_VALUES = dict.fromkeys(_MISSING | _NO_VALUE, np.nan) | _TRUTHS
+_VALUES = dict.fromkeys(MISSING | NO_VALUE, np.nan) | TRUTHS
 
 _UNNAMED = ("", "Unnamed: 0")  # what pandas calls an index column, written once and written again
 
@@ -57,26 +73,42 @@ _UNNAMED = ("", "Unnamed: 0")  # what pandas calls an index column, written once
 _EXACT = 2**53
 _MAX_DIGITS = 15
 
-# Numbers as spreadsheets show them, and dates; fields of numbers must have neither.
+# Numbers with separators of thousands.
 _THOUSANDS = {mark: re.compile(rb'"?[-+]?[1-9]\d{0,2}(%s\d{3})+"?' % re.escape(mark)) for mark in (b",", b".")}
-_ADORNED = re.compile(r"[-+(]?\s*[$€£¥]?\s*[0-9][0-9.,'\s]*[%$€£¥]?\)?")
-_DATE = re.compile(r"(\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[-./]\d\d?[-./](\d{4}|\d\d))([ T].*)?|\d\d?:\d\d(:.*)?")
-_PLAIN = "; write numbers without separators of thousands, %, and signs of currency"
 _FEW_NAMES = 20  # classes may be called "10 %" and "20 %", but hardly more of them
 
 _LABEL_NAMES = {"label", "labels", "class", "target", "y"}
-_STRAY_LABELS = 0.75  # with more of the labels than this numbers, the others are damage, not names
-_MAX_TEXT_RATIO = 64  # bytes that labels of text may take for one of the file
+_ENOUGH_TEXTS = 10_000  # different texts of a column that are looked at to say what is wrong with it
 
 
 @overload
 def read_csv(
-    path: PathLike, label_column: int | str = 0, *, missing: Missing = None, header: bool | None = None
+    path: PathLike,
+    label_column: int | str = 0,
+    *,
+    missing: Missing = None,
+    header: bool | None = None,
+    categories: Categories = None,
+    leave_out: Sequence[Key] = (),
 ) -> tuple[Array, Array]: ...
 @overload
-def read_csv(path: PathLike, label_column: None, *, missing: Missing = None, header: bool | None = None) -> Array: ...
 def read_csv(
-    path: PathLike, label_column: LabelColumn = 0, *, missing: Missing = None, header: bool | None = None
+    path: PathLike,
+    label_column: None,
+    *,
+    missing: Missing = None,
+    header: bool | None = None,
+    categories: Categories = None,
+    leave_out: Sequence[Key] = (),
+) -> Array: ...
+def read_csv(
+    path: PathLike,
+    label_column: LabelColumn = 0,
+    *,
+    missing: Missing = None,
+    header: bool | None = None,
+    categories: Categories = None,
+    leave_out: Sequence[Key] = (),
 ) -> tuple[Array, Array] | Array:
     r"""Read numbers and labels from a text table: comma-separated, or by semicolons or tabs.
 
@@ -92,7 +124,9 @@ def read_csv(
     - its numbers are 0, 1, 2 ..., in all of its fields (three at least), or in two at least and the others are empty or
       text that is not found again below: pandas numbers columns that have no names; or
     - there is text in it above numbers, and no number; or
-    - there is text above numbers in its first or last field, or in that of the label.
+    - there is text above numbers in its first or last field, or in that of the label; or
+    - it holds text alone, in two fields or more (the first may be empty, above an index column), all different, and
+      none of them is found again below in its own column, within the first 100 lines: so tables of text alone have one.
 
     A first column without a name (or called ``Unnamed: 0``) that holds different whole numbers, or text, is an index
     as pandas and R write it, and is left out.
@@ -111,6 +145,16 @@ def read_csv(
         number, and "nan" leaves them NaN. A missing label is always refused.
     header : bool, optional
         Whether the first line is a header, instead of the rule above.
+    categories : {None, "onehot"} or mapping, default None
+        What becomes of text among the features. None refuses it. "onehot" puts, in the place of a column that holds
+        text, a column of 0 and 1 for each of its different texts, in sorted order and called ``cut=Ideal``; missing
+        fields of such a column (empty and ``NA`` ...) are one more text, called ``cut=``. A mapping of columns to
+        their texts, as `read_file` gives it back, reads later files like the first: text that is not in it is 0 in all
+        columns, and every other column must be numbers. Columns go by their names or, where they have none, by their
+        numbers among the features, counted from 0.
+    leave_out : sequence of str or int, default ()
+        Columns that are left out, by names or numbers as `label_column`. With a mapping of `categories` those that go
+        by names may be absent.
 
     Returns
     -------
@@ -123,12 +167,13 @@ def read_csv(
     Raises
     ------
     TypeError
-        If `label_column` is neither a whole number, nor text, nor None; or `missing` or `header` is of a wrong type.
+        If `label_column` is neither a whole number, nor text, nor None; or another argument is of a wrong type.
     ValueError
-        If `missing` is another word or not finite.
+        If `missing` or `categories` is another word, or a number that is not finite, or no texts.
     DataFileError
         If a line has more or fewer fields than the first, a field is not a number, there are no data, or
-        there is no such column.
+        there is no such column. Of categories: if more than three quarters of a column's fields are numbers, or its
+        texts are dates or numbers as spreadsheets show them, or more than 255.
     FileNotFoundError
         If there is no such file.
 
@@ -136,7 +181,8 @@ def read_csv(
     -----
     Memory: about 15 times the size of the unpacked file at most, of which `X` takes 4 (8 bytes for two bytes of text).
     A line longer than 256 kB is parsed by itself and takes 40 times its length. Labels of text take up to 64 times the
-    size of the file, and one that is much longer than the others is refused.
+    size of the file, and one that is much longer than the others is refused. With columns for texts, `X` takes up to 64
+    times the size of the unpacked file, or 64 MB in any case, besides the 15 times; what would take more is refused.
 
     Examples
     --------
@@ -151,25 +197,52 @@ def read_csv(
            [   1.5, -300. ]])
     >>> y
     array([1, 0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "stones.csv")
+    ...     _ = path.write_text("price,carat,cut\n326,0.23,Ideal\n327,0.2,Good\n")
+    ...     read_csv(path, label_column="price", categories="onehot")[0]  # carat, cut=Good, cut=Ideal
+    array([[0.23, 0.  , 1.  ],
+           [0.2 , 1.  , 0.  ]])
     """
-    data = read_table(path, label_column, missing=missing, header=header)
+    data = read_table(path, Asked(label_column, missing, header, categories, leave_out))
     return data.X if data.y is None else (data.X, data.y)
 
 
-def read_table(
-    path: PathLike,
-    label_column: LabelColumn = 0,
-    *,
-    missing: Missing = None,
-    header: bool | None = None,
-    n_features: int | None = None,
-) -> Dataset:
-    """Read a table with all that is found out about it; see `read_csv`.
+class Asked(NamedTuple):
+    """How a table is to be read, see `read_csv`.
 
     With ``n_features`` the labels are not read, and their column may be missing: it is, where there are just so many
     columns, or none of that name.
     """
-    _check_arguments(label_column, missing, header)
+
+    label_column: LabelColumn = 0
+    missing: Missing = None
+    header: bool | None = None
+    categories: Categories = None
+    leave_out: Sequence[Key] = ()
+    n_features: int | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether categories are learned from the file."""
+        return self.categories == "onehot"
+
+    @property
+    def known(self) -> Mapping[Key, Sequence[str]] | None:
+        """Texts of columns, where they are known already."""
+        return self.categories if isinstance(self.categories, Mapping) else None
+
+    @property
+    def n_columns(self) -> int | None:
+        """How many columns of the file the features come from."""
+        if self.n_features is None:
+            return None
+        return self.n_features - sum(len(texts) - 1 for texts in (self.known or {}).values())
+
+
+def read_table(path: PathLike, asked: Asked) -> Dataset:
+    """Read a table with all that is found out about it."""
+    _check_arguments(asked)
     text = _read_text(path)
     records = _sample(text)
     if not records:
@@ -178,29 +251,44 @@ def read_table(
     if b'"' in text:
         text = _without_quoted_marks(path, text, separator)
         records = _sample(text)
-    table = _found_table(path, text, separator, records, label_column, header, n_features)
-    X, fields, bounds, notes = _parse(path, table, missing is not None)
+    table, parsed = _read_lines(path, _found_table(path, text, separator, records, asked))
+    notes = [*table.notes, *parsed.notes, *_fill(path, table, parsed.X)]
+    columns = _text_columns(path, table, parsed.coders)
+    notes += _categories.notes(columns, asked.learns)
     y, task, classes = None, None, None
-    notes = [*table.notes, *notes, *_fill(path, table, X, missing)]
-    if table.label is not None and n_features is None:
-        y = _labels(path, table, fields)
+    if table.label is not None and asked.n_features is None:
+        y = _labels(path, table, parsed.labels)
         task, task_notes = task_of(y, table.title(table.label))
         classes = np.unique(y) if task == "classes" else None
         notes += task_notes
-    scale = pixel_scale(*bounds, X.shape[1]) if bounds else None
+    X, names = _with_texts(path, table, parsed.X, columns)
+    scale = pixel_scale(*parsed.bounds, X.shape[1]) if parsed.bounds and not columns else None
     notes += scale_note(scale)
-    return Dataset(X, y, table.feature_names(), table.label_name(), task, classes, scale, tuple(notes))
+    return Dataset(
+        X,
+        y,
+        names,
+        table.label_name(),
+        task,
+        classes,
+        scale,
+        tuple(notes),
+        categories=None if asked.categories is None else {column.key: column.texts for column in columns},
+        left_out=tuple(map(table.key, table.left_out)),
+    )
 
 
-def _check_arguments(label_column: LabelColumn, missing: Missing, header: bool | None) -> None:
-    if label_column is not None and not isinstance(label_column, str):
-        check_whole("label_column", label_column, at_least=None)
-    if isinstance(missing, str):
-        check_name("missing", missing, ("mean", "nan"))
-    elif missing is not None:
-        check_number("missing", missing)
-    if header is not None:
-        check_flag("header", header)
+def _check_arguments(asked: Asked) -> None:
+    if asked.label_column is not None and not isinstance(asked.label_column, str):
+        check_whole("label_column", asked.label_column, at_least=None)
+    if isinstance(asked.missing, str):
+        check_name("missing", asked.missing, ("mean", "nan"))
+    elif asked.missing is not None:
+        check_number("missing", asked.missing)
+    if asked.header is not None:
+        check_flag("header", asked.header)
+    _categories.check_categories(asked.categories)
+    _categories.check_leave_out(asked.leave_out)
 
 
 # --- the text ---
@@ -234,24 +322,6 @@ def _as_utf8(path: PathLike, text: bytes) -> bytes:
         raise DataFileError(f"{path}: expected undamaged text in UTF-16: {error}") from error
 
 
-def _decoded(field: bytes, separator: bytes) -> str:
-    """A name or a label, as it was within its quotes."""
-    field = field.strip().replace(_QUOTED_SEPARATOR, separator)
-    if len(field) > 1 and field[:1] == field[-1:] == b'"':
-        field = field[1:-1].replace(b'""', b'"').strip()
-    field = field.replace(_QUOTED_NEWLINE, b" ")
-    try:
-        return field.decode()
-    except UnicodeDecodeError:
-        return field.decode("latin-1")  # as older programs write it; there every byte is a letter
-
-
-def _shown(field: bytes) -> str:
-    """Text of a file as it may stand in a message: on one line, and not too long."""
-    text = field.decode("utf-8", "replace")
-    return repr(text if len(text) <= 40 else text[:37] + "...")
-
-
 def _lines(text: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
     """Start and content of one line after the other; line ends within quotes are no ends."""
     while start < len(text):
@@ -266,7 +336,7 @@ def _lines(text: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def _line_number(text: bytes, position: int) -> int:
-    return 1 + text.count(b"\n", 0, position) + text.count(_QUOTED_NEWLINE, 0, position)
+    return 1 + text.count(b"\n", 0, position) + text.count(QUOTED_NEWLINE, 0, position)
 
 
 def _first_line(text: bytes) -> int:
@@ -301,7 +371,7 @@ def _found_separator(records: list[bytes]) -> bytes:
         fields = [field for line in lines[1:] or lines for field in line.split(separator)]
         if separator != b",":
             fields = [field.replace(b",", b".") for field in fields]
-        return sum(_is_number(field) for field in fields) / len(fields), len(fields)
+        return sum(is_number(field) for field in fields) / len(fields), len(fields)
 
     return max(candidates, key=merit, default=b",")
 
@@ -328,8 +398,8 @@ def _without_quoted_marks(path: PathLike, text: bytes, separator: bytes) -> byte
         )
     inside = np.bitwise_xor.accumulate(is_quote)
     changed = data.copy()
-    changed[inside & (data == ord(separator))] = ord(_QUOTED_SEPARATOR)
-    changed[inside & (data == _NEWLINE)] = ord(_QUOTED_NEWLINE)
+    changed[inside & (data == ord(separator))] = ord(QUOTED_SEPARATOR)
+    changed[inside & (data == _NEWLINE)] = ord(QUOTED_NEWLINE)
     return changed.tobytes()
 
 
@@ -346,13 +416,32 @@ class _Table(NamedTuple):
     columns: int
     first: int  # the first column that is not left out
     last: int  # one more than the last such column
-    label: int | None
-    notes: tuple[str, ...]
+    asked: Asked
+    left_out: tuple[int, ...] = ()  # columns between these that are, because they are to be
+    label: int | None = None
+    texts: tuple[int, ...] = ()  # columns of features that hold text
+    notes: tuple[str, ...] = ()
 
     @property
     def features(self) -> list[int]:
         """Columns of the features."""
-        return [column for column in range(self.first, self.last) if column != self.label]
+        others = {self.label, *self.left_out}
+        return [column for column in range(self.first, self.last) if column not in others]
+
+    @property
+    def numbers(self) -> list[int]:
+        """Columns of features that hold numbers."""
+        return [column for column in self.features if column not in self.texts]
+
+    @property
+    def kept(self) -> list[int]:
+        """Columns whose fields are kept as they stand: that of the label, and those that hold text."""
+        return [*(() if self.label is None else (self.label,)), *self.texts]
+
+    @property
+    def may_miss(self) -> bool:
+        """Whether numbers may be missing."""
+        return self.asked.missing is not None
 
     def title(self, column: int) -> str:
         """A column's number, counted from 1, and its name."""
@@ -364,23 +453,22 @@ class _Table(NamedTuple):
         return self.names and tuple(self.names[column] for column in self.features)
 
     def label_name(self) -> str | int | None:
-        """Name of the label's column or, where it has none, its number without an index column."""
-        if self.label is None:
-            return None
-        return (self.names and self.names[self.label]) or self.label - self.first
+        """What the label's column is called."""
+        return None if self.label is None else self.key(self.label)
+
+    def key(self, column: int) -> Key:
+        """Name of a column or, where it has none, its number without an index column."""
+        return (self.names and self.names[column]) or column - self.first
+
+    def category_key(self, column: int) -> Key:
+        """The name of a feature's column or, where it has none of its own, its number among the features."""
+        name = self.names[column] if self.names else ""
+        return name if name and self.names and self.names.count(name) == 1 else self.features.index(column)
 
 
-def _found_table(
-    path: PathLike,
-    text: bytes,
-    separator: bytes,
-    records: list[bytes],
-    label_column: LabelColumn,
-    header: bool | None,
-    n_features: int | None,
-) -> _Table:
+def _found_table(path: PathLike, text: bytes, separator: bytes, records: list[bytes], asked: Asked) -> _Table:
     lines = [line.split(separator) for line in records]
-    has_header = _is_header(lines[0], lines[1:], separator, label_column) if header is None else header
+    has_header = _is_header(lines[0], lines[1:], separator, asked) if asked.header is None else asked.header
     start = _first_line(text)
     if has_header:
         start += len(records[0]) + 1
@@ -397,60 +485,125 @@ def _found_table(
         last = max(last, *(i + 1 for i, name in enumerate(names) if name), 1)
     if separator != b",":
         notes.append(f"the fields are separated by {_SEPARATORS[separator]}")
-        _check_marks(path, rows, names)
     first = 1 if last > 1 and names and _is_index(names[:last], rows) else 0
     if first and names:
         shown = f"called {names[0]!r}" if names[0] else "without a name"
         notes.append(f"the first column, {shown}, numbers or names the lines and is left out")
-    table = _Table(text, start, separator, names, columns, first, last, None, ())
-    table = table._replace(label=_label(path, table, label_column, n_features))
-    return table._replace(notes=(*notes, *_label_note(table, label_column)))
+    table = _Table(text, start, separator, names, columns, first, last, asked)
+    table = table._replace(left_out=_left_out(path, table))
+    table = table._replace(label=_label(path, table))
+    if not table.features or table.label in table.left_out:
+        raise DataFileError(f"{path}: expected leave_out to leave a feature, and the label, found {asked.leave_out!r}")
+    return table._replace(texts=_known_or_seen_texts(path, table, rows), notes=(*notes, *_label_note(table)))
 
 
-def _check_marks(path: PathLike, rows: list[list[bytes]], names: tuple[str, ...] | None) -> None:
+def _left_out(path: PathLike, table: _Table) -> tuple[int, ...]:
+    """Columns that are to be left out; only the first file of its kind must have those that go by names."""
+    asked, names = table.asked, table.names or ()
+    count = table.last - table.first
+    named, numbers = set(), []
+    for wanted in asked.leave_out:
+        if isinstance(wanted, str) and wanted in names[table.first : table.last]:
+            named.add(names.index(wanted, table.first))
+        elif isinstance(wanted, int) or re.fullmatch(_NUMBER, wanted):
+            numbers.append(int(wanted))
+        elif asked.known is None and asked.n_features is None:
+            raise DataFileError(f"{path}: {_no_such_name(table, wanted, 'column to leave out')}")
+    if asked.n_columns is not None and numbers:
+        numbers = _numbers_without_label(numbers, count - asked.n_columns - len(named), asked.label_column, count)
+    for number in numbers:
+        if not -count <= number < count:
+            raise DataFileError(
+                f"{path}: expected columns to leave out from {-count} to {count - 1}, as there are {count} columns, "
+                f"found {number}"
+            )
+    return tuple(sorted(named | {table.first + number % count for number in numbers}))
+
+
+def _numbers_without_label(numbers: list[int], others: int, label: LabelColumn, count: int) -> list[int]:
+    """Numbers of columns to leave out in a file to predict, of whose columns so many are no features.
+
+    Numbers count the label's column, which may be absent, and so may be the columns.
+    """
+    if others < len(numbers):
+        return []
+    if others > len(numbers) or not isinstance(label, int):
+        return numbers
+    total = count + 1
+    return [number - (number > label % total) for number in (number % total for number in numbers)]
+
+
+def _known_or_seen_texts(path: PathLike, table: _Table, rows: list[list[bytes]]) -> tuple[int, ...]:
+    """Columns of text, as far as the first lines tell, or as they are known to be."""
+    if table.asked.known is not None:
+        return tuple(_category_column(path, table, key) for key in table.asked.known)
+    if not table.asked.learns:
+        return ()
+    return tuple(
+        column for column in table.features if any(kind_of(row[column]) == "text" for row in rows if len(row) > column)
+    )
+
+
+def _category_column(path: PathLike, table: _Table, key: Key) -> int:
+    """Where a column of text is that is known from before."""
+    features = table.features
+    if isinstance(key, int) and key < len(features):
+        return features[key]
+    for column in features if isinstance(key, str) and table.names else ():
+        if table.names and table.names[column] == key:
+            return column
+    found = "no such column" if table.names else "no header"
+    named = f"the column {key!r}" if isinstance(key, str) else f"a feature of number {key}"
+    raise DataFileError(f"{path}: expected {named}, which holds text by the categories, found {found}")
+
+
+def _check_marks(path: PathLike, table: _Table) -> None:
     """Refuse a column of numbers with separators of thousands, where another one has these marks for decimals.
 
     Without a word 1.234 would be taken for one and a bit among numbers such as 0,5.
     """
-    numbers = [
-        [field.strip() for field in column if _is_number(field.strip(b' "').replace(b",", b"."))]
-        for column in zip_longest(*rows, fillvalue=b"")
-    ]
+    found: dict[int, _Marks] = {}
+    columns = [column for column in range(table.last) if column not in (*table.texts, *table.left_out)]
+    for _, line in _lines(table.text, table.start):
+        fields = line.split(table.separator)
+        for column in columns if b"." in line or b"," in line else ():
+            field = fields[column].strip() if column < len(fields) else b""
+            for mark in (b".", b","):
+                if mark in field and is_number(field.strip(b'"').replace(b",", b".")):
+                    marks = found.setdefault(column, _Marks({}, set()))
+                    marks.first.setdefault(mark, field)
+                    if not _THOUSANDS[mark].fullmatch(field):
+                        marks.decimal.add(mark)
     for mark, other in ((b".", b","), (b",", b".")):
-        decimals = [field for column in numbers for field in column if other in field]
-        for i, column in enumerate(numbers if decimals else ()):
-            marked = [field for field in column if mark in field]
-            if marked and all(map(_THOUSANDS[mark].fullmatch, marked)) and not any(other in field for field in column):
-                named = f" ({names[i]!r})" if names and names[i] else ""
+        decimals = [marks.first[other] for marks in found.values() if other in marks.first]
+        for column, marks in found.items() if decimals else ():
+            if mark in marks.first and mark not in marks.decimal and other not in marks.first:
                 raise DataFileError(
-                    f"{path}, column {i + 1}{named}: expected the same decimal mark in all numbers, found "
-                    f"{_shown(marked[0])} here and {_shown(decimals[0])} elsewhere{_PLAIN}"
+                    f"{path}, {table.title(column)}: expected the same decimal mark in all numbers, found "
+                    f"{shown(marks.first[mark])} here and {shown(decimals[0])} elsewhere{PLAIN_CURE}"
                 )
 
 
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return b"_" not in field  # Python takes 1_000 for a number; in a data file it is damage
+class _Marks(NamedTuple):
+    """Marks in the numbers of one column."""
+
+    first: dict[bytes, bytes]  # the first field with a mark
+    decimal: set[bytes]  # marks that do not separate thousands in all of them
 
 
-def _kind(field: bytes) -> str:
-    """What a field is: a number, text, or nothing."""
-    field = field.strip().strip(b'"').strip().lower()
-    if field in _MISSING or field in _NO_VALUE:
-        return "nothing"
-    return "number" if field in _TRUTHS or _is_number(field.replace(b",", b".", 1)) else "text"
-
-
-def _is_header(first: list[bytes], rows: list[list[bytes]], separator: bytes, label_column: LabelColumn) -> bool:
+def _is_header(first: list[bytes], rows: list[list[bytes]], separator: bytes, asked: Asked) -> bool:
     """The rule that `read_csv` states."""
-    kinds = [_kind(field) for field in first]
+    label_column = asked.label_column
+    kinds = [kind_of(field) for field in first]
     names = [i for i, kind in enumerate(kinds) if kind == "text"]
     numbers = [first[i].strip().strip(b'"') for i, kind in enumerate(kinds) if kind == "number"]
-    if isinstance(label_column, str) and any(_decoded(first[i], separator) == label_column for i in names):
+    wanted = {label_column, *(asked.known or ()), *asked.leave_out}
+    if any(decoded(first[i], separator) in wanted for i in names):
         return True
+    if not any(isinstance(key, str) for key in asked.known or ("",)):  # the first file had no header
+        known = {text for texts in (asked.known or {}).values() for text in texts}
+        if any(decoded(first[i], separator) in known for i in names):
+            return False
     if not rows:
         return bool(names) and not numbers
     if numbers == [b"%d" % i for i in range(len(numbers))] and len(numbers) >= (3 if len(numbers) == len(first) else 2):
@@ -458,21 +611,29 @@ def _is_header(first: list[bytes], rows: list[list[bytes]], separator: bytes, la
         return not any(len(row) > i and row[i].strip() == first[i].strip() for row in rows for i in names)
     above = [i for i in names if _kind_below(rows, i) == "number"]
     if not numbers:
-        return bool(above)
+        return bool(above) or _are_names_of_text(first, names, rows)
     outer = {0, len(first) - 1}
     if isinstance(label_column, int):
         outer.add(label_column % len(first))
     return not outer.isdisjoint(above)
 
 
+def _are_names_of_text(first: list[bytes], names: list[int], rows: list[list[bytes]]) -> bool:
+    """Whether a line without numbers names columns of text: it is of different texts, and none stands below again."""
+    texts = {first[i].strip() for i in names}
+    if len(texts) < max(2, len(names)) or any(field.strip() for i, field in enumerate(first) if i and i not in names):
+        return False
+    return not any(len(row) > i and row[i].strip() == first[i].strip() for row in rows for i in names)
+
+
 def _kind_below(rows: list[list[bytes]], column: int) -> str:
-    kinds = (_kind(row[column]) for row in rows if len(row) > column)
+    kinds = (kind_of(row[column]) for row in rows if len(row) > column)
     return next((kind for kind in kinds if kind != "nothing"), "nothing")
 
 
 def _names(place: str, fields: list[bytes], separator: bytes, least: int, columns: int) -> tuple[str, ...]:
     """Names of all columns; those at the end, that are empty, may lack theirs."""
-    names = [_decoded(field, separator) for field in fields]
+    names = [decoded(field, separator) for field in fields]
     names[0] = re.sub(r"^#\s*", "", names[0])  # numpy.savetxt writes a header as a comment
     while len(names) > columns and not names[-1]:
         names.pop()
@@ -483,7 +644,7 @@ def _names(place: str, fields: list[bytes], separator: bytes, least: int, column
 
 def _header_notes(first: list[bytes], names: tuple[str, ...] | None) -> list[str]:
     """What to tell of a header that might have been meant as data."""
-    if not names or not any(_kind(field) == "number" for field in first):
+    if not names or not any(kind_of(field) == "number" for field in first):
         return []
     shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
     return [f"the first line is taken for the names of the columns: {shown}"]
@@ -499,23 +660,24 @@ def _is_index(names: tuple[str, ...], rows: list[list[bytes]]) -> bool:
     if names[0] not in _UNNAMED or not all(names[1:]):
         return False
     values = [row[0].strip() for row in rows]
-    kinds = {_kind(value) for value in values}
+    kinds = {kind_of(value) for value in values}
     is_whole = all(re.fullmatch(rb'"?-?\d+"?', value) for value in values)
     return len(set(values)) == len(values) and (is_whole or kinds == {"text"})
 
 
-def _label(path: PathLike, table: _Table, label_column: LabelColumn, n_features: int | None) -> int | None:
+def _label(path: PathLike, table: _Table) -> int | None:
     """The label's column, None if there is none."""
+    label_column, n_columns = table.asked.label_column, table.asked.n_columns
     count = table.last - table.first
     names = table.names[table.first : table.last] if table.names else ()
     if isinstance(label_column, str) and label_column in names:
         wanted = names.index(label_column)
-    elif label_column is None or (n_features is not None and count != n_features + 1):
+    elif label_column is None or (n_columns is not None and count - len(table.left_out) != n_columns + 1):
         return None
-    elif isinstance(label_column, str) and not re.fullmatch(r"-?\d{1,9}", label_column):
-        if n_features is not None:
+    elif isinstance(label_column, str) and not re.fullmatch(_NUMBER, label_column):
+        if n_columns is not None:
             return None
-        raise DataFileError(f"{path}: {_no_such_name(names, label_column)}")
+        raise DataFileError(f"{path}: {_no_such_name(table, label_column, 'label column')}")
     else:
         wanted = int(label_column)
     if count < 2:
@@ -528,9 +690,9 @@ def _label(path: PathLike, table: _Table, label_column: LabelColumn, n_features:
     return table.first + wanted % count
 
 
-def _label_note(table: _Table, label_column: LabelColumn) -> list[str]:
+def _label_note(table: _Table) -> list[str]:
     """What to tell where the label is read from the first column though another is called like one."""
-    if table.label != table.first or label_column != 0 or not table.names:
+    if table.label != table.first or table.asked.label_column != 0 or not table.names:
         return []
     names = table.names[table.first : table.last]
     likely = [name for name in names if name.lower() in _LABEL_NAMES]
@@ -541,11 +703,16 @@ def _label_note(table: _Table, label_column: LabelColumn) -> list[str]:
     ]
 
 
-def _no_such_name(names: tuple[str, ...], wanted: str) -> str:
-    if not names:
-        return f"expected a header with the label column {wanted!r}, found none; give the column's number, from 0"
-    nearest = difflib.get_close_matches(wanted, names[:_MAX_GUESSES], n=1, cutoff=0.0)
-    return f"expected a label column {wanted!r}, found none; did you mean {nearest[0]!r}?"
+def _no_such_name(table: _Table, wanted: str, what: str) -> str:
+    if not table.names:
+        return f"expected a header with the {what} {wanted!r}, found none; give the column's number, from 0"
+    names = [name for name in table.names[table.first : table.last] if name]
+    same = [name for name in names[:_MAX_GUESSES] if name.lower() == wanted.lower()]
+    nearest = same or difflib.get_close_matches(wanted, names[:_MAX_GUESSES], n=1, cutoff=_NEAR)
+    if nearest:
+        return f"expected a {what} {wanted!r}, found none; did you mean {nearest[0]!r}?"
+    listed = ", ".join(map(shown_text, names[:_FEW_COLUMNS])) + (", ..." if len(names) > _FEW_COLUMNS else "")
+    return f"expected a {what} {wanted!r}, found none; there are {listed}"
 
 
 # --- the numbers ---
@@ -558,50 +725,124 @@ class _Fault(Exception):  # noqa: N818  (never seen outside)
 class _Parsed(NamedTuple):
     """The lines of a table."""
 
-    X: Array  # (n, features)
+    X: Array  # (n, features that are numbers)
     labels: list[bytes]  # fields
-    bounds: tuple[float, float] | None  # the lowest and the highest feature, where all are whole and not negative
+    coders: list[Coder]  # one for each column of text
+    bounds: tuple[float, float] | None  # the lowest and the highest number, where all are whole and not negative
     notes: list[str]
 
 
-def _parse(path: PathLike, table: _Table, may_miss: bool) -> _Parsed:
-    text, width = table.text, len(table.features)
-    X = np.empty((_most_rows(table, may_miss), width))
+class _MoreText(Exception):  # noqa: N818  (never seen outside)
+    """There is text in columns that were taken for numbers.
+
+    Parameters
+    ----------
+    columns : set of int
+        Which columns these are.
+    """
+
+    def __init__(self, columns: set[int]) -> None:
+        super().__init__(columns)
+        self.columns = columns
+
+
+def _read_lines(path: PathLike, table: _Table) -> tuple[_Table, _Parsed]:
+    """The lines; columns whose first text stands further down are found on the way, and then all is read again."""
+    try:
+        return table, _parse(path, table)
+    except _MoreText as more:
+        table = table._replace(texts=tuple(sorted({*table.texts, *more.columns})))
+        return table, _parse(path, table)
+
+
+def _parse(path: PathLike, table: _Table) -> _Parsed:
+    text, known = table.text, table.asked.known
+    X = np.empty((_most_rows(table), len(table.numbers)))
     labels: list[bytes] = []
+    coders = [
+        Coder(table.separator, texts) for texts in (known.values() if known is not None else [None] * len(table.texts))
+    ]
     row, start, skipped = 0, table.start, 0
     is_whole, lowest, highest = True, np.inf, -np.inf
+    points = commas = False
     while start < len(text):
-        # As many whole lines as fit into a chunk, or one if none fits.
-        stop = text.rfind(b"\n", start, start + _CHUNK) + 1 or text.index(b"\n", start) + 1
+        stop = _block_end(text, start)
         try:
-            values, fields, left = _parse_block(text[start:stop], table, may_miss)
+            block = _parse_block(text[start:stop], table)
         except _Fault:
-            raise DataFileError(f"{path}, {_first_fault(table, start, stop, may_miss)}") from None
-        start, skipped = stop, skipped + left
-        if not values.size:  # blank lines
+            if table.asked.learns and (columns := _columns_of_text(table, start)):
+                raise _MoreText(columns) from None
+            raise DataFileError(f"{path}, {_first_fault(table, start, stop)}") from None
+        start, skipped = stop, skipped + block.skipped
+        if not len(block.values):  # blank lines
             continue
-        X[row : row + len(values)] = values
-        labels += fields
-        row += len(values)
-        if is_whole := is_whole and values.dtype.kind == "u":
-            lowest, highest = min(lowest, values.min()), max(highest, values.max())
+        X[row : row + len(block.values)] = block.values
+        fields = block.fields
+        if table.label is not None:
+            labels += fields[0]
+            fields = fields[1:]
+        _add_texts(path, table, coders, fields)
+        row += len(block.values)
+        if is_whole := is_whole and block.values.dtype.kind == "u":
+            lowest, highest = min(lowest, block.values.min()), max(highest, block.values.max())
+        points, commas = points or block.points, commas or block.commas
+    if points and commas:
+        _check_marks(path, table)
     notes = [f"{skipped:,} lines that hold separators alone are left out"] if skipped else []
-    return _Parsed(X[:row], labels, (lowest, highest) if is_whole else None, notes)
+    return _Parsed(X[:row], labels, coders, (lowest, highest) if is_whole else None, notes)
 
 
-def _most_rows(table: _Table, may_miss: bool) -> int:
+def _block_end(text: bytes, start: int) -> int:
+    """Where as many whole lines end as fit into a chunk, or one if none fits."""
+    return text.rfind(b"\n", start, start + _CHUNK) + 1 or text.index(b"\n", start) + 1
+
+
+def _add_texts(path: PathLike, table: _Table, coders: list[Coder], fields: list[list[bytes]]) -> None:
+    for column, coder, texts in zip(table.texts, coders, fields, strict=True):
+        try:
+            coder.add(texts)
+        except _categories.TooManyTexts:
+            _check_are_categories(path, table, column, _counted(table, column))
+
+
+def _columns_of_text(table: _Table, start: int) -> set[int]:
+    """Columns that were taken for numbers and hold text, from a block on that could not be read."""
+    found: set[int] = set()
+    while start < len(table.text):
+        stop = _block_end(table.text, start)
+        rows = [line.split(table.separator) for line in table.text[start:stop].split(b"\n")]
+        rows = [row for row in rows if len(row) == table.columns]
+        for column in set(table.numbers) - found:
+            if any(kind_of(field) == "text" for field in {row[column] for row in rows}):
+                found.add(column)
+        if not found:  # something else is wrong with the block
+            break
+        start = stop
+    return found
+
+
+def _most_rows(table: _Table) -> int:
     """How many full lines there can be at most.
 
     Lines alone would not do: a wide one and many short ones ask for far more numbers than the file holds.
     """
-    least = table.columns + (0 if may_miss else len(table.features))  # bytes in a line
+    least = table.columns + (0 if table.may_miss else len(table.numbers))  # bytes in a line
     return min(table.text.count(b"\n", table.start), (len(table.text) - table.start) // least)
 
 
-def _parse_block(block: bytes, table: _Table, may_miss: bool) -> tuple[Array, list[bytes], int]:
-    """Values (rows, features) of whole lines, the fields of the labels, and how many lines held separators alone."""
+class _Block(NamedTuple):
+    """Some whole lines of a table."""
+
+    values: Array  # (lines, features that are numbers)
+    fields: list[list[bytes]]  # of each column that is kept as it stands
+    points: bool = False  # whether there are points and commas in numbers that may have decimal commas
+    commas: bool = False
+    skipped: int = 0  # lines that held separators alone
+
+
+def _parse_block(block: bytes, table: _Table) -> _Block:
     try:
-        return *_parse_lines(block, table, may_miss), 0
+        return _parse_lines(block, table)
     except _Fault:  # perhaps only because of blank lines
         lines = block.split(b"\n")[:-1]
         full = [line + b"\n" for line in lines if _holds_something(line)]
@@ -609,25 +850,34 @@ def _parse_block(block: bytes, table: _Table, may_miss: bool) -> tuple[Array, li
             raise
     skipped = sum(bool(line.strip()) for line in lines) - len(full)
     if not full:
-        return np.empty((0, len(table.features))), [], skipped
-    return *_parse_lines(b"".join(full), table, may_miss), skipped
+        return _Block(np.empty((0, len(table.numbers))), [], skipped=skipped)
+    return _parse_lines(b"".join(full), table)._replace(skipped=skipped)
 
 
-def _parse_lines(block: bytes, table: _Table, may_miss: bool) -> tuple[Array, list[bytes]]:
+def _parse_lines(block: bytes, table: _Table) -> _Block:
     ends = _field_ends(block, table)
-    numbers, labels = _without_other_columns(block, ends, table)
+    numbers, fields = _divided(block, ends, table)
     if b'"' in numbers:
         numbers = numbers.replace(b'"', b"")
+    points = commas = False
     if table.separator != b",":
+        marked = (numbers, *(fields[0] if table.label is not None else ()))
+        points, commas = (any(mark in part for part in marked) for mark in (b".", b","))
         numbers = numbers.replace(b",", b".")
-    width = len(table.features)
-    count = len(ends) * width
-    values = _pixels(numbers, count)
+    return _Block(_values(numbers, len(ends), table), fields, points, commas)
+
+
+def _values(numbers: bytes, rows: int, table: _Table) -> Array:
+    """The numbers of lines that hold nothing else, (rows, features that are numbers)."""
+    width = len(table.numbers)
+    if width == 0:
+        return np.empty((rows, 0))
+    values = _pixels(numbers, rows * width)
     if values is None:
-        values = _decimals(numbers, count)
+        values = _decimals(numbers, rows * width)
     if values is None:
-        values = _any_numbers(numbers, table.separator, may_miss)
-    return values.reshape(len(ends), width), labels
+        values = _any_numbers(numbers, table.separator, table.may_miss)
+    return values.reshape(rows, width)
 
 
 def _field_ends(block: bytes, table: _Table) -> Array:
@@ -649,9 +899,10 @@ def _field_ends(block: bytes, table: _Table) -> Array:
     return ends
 
 
-def _without_other_columns(block: bytes, ends: Array, table: _Table) -> tuple[bytes, list[bytes]]:
-    """The features' part of a block, and the fields of the label."""
-    if table.label is None and table.last - table.first == table.columns:
+def _divided(block: bytes, ends: Array, table: _Table) -> tuple[bytes, list[list[bytes]]]:
+    """The numbers of a block, and the fields of the columns that are kept as they stand."""
+    numbers = table.numbers
+    if len(numbers) == table.columns:
         return block, []
     line_starts = np.append(0, ends[:-1, -1] + 1)
 
@@ -659,14 +910,19 @@ def _without_other_columns(block: bytes, ends: Array, table: _Table) -> tuple[by
         starts = ends[:, first - 1] + 1 if first else line_starts
         return [block[start:end] for start, end in zip(starts.tolist(), ends[:, last].tolist(), strict=True)]
 
-    labels: list[bytes] = []
-    runs = [(table.first, table.last - 1)]
-    if table.label is not None:
-        labels = part(table.label, table.label)
-        runs = [(table.first, table.label - 1), (table.label + 1, table.last - 1)]
-    parts = [part(first, last) for first, last in runs if first <= last]
+    kept = [part(column, column) for column in table.kept]
+    parts = [part(first, last) for first, last in _runs(numbers)]
+    if not parts:
+        return b"", kept
     lines = parts[0] if len(parts) == 1 else map(table.separator.join, zip(*parts, strict=True))
-    return b"\n".join(lines) + b"\n", labels
+    return b"\n".join(lines) + b"\n", kept
+
+
+def _runs(columns: list[int]) -> list[tuple[int, int]]:
+    """First and last of columns that stand side by side."""
+    starts = [column for i, column in enumerate(columns) if i == 0 or columns[i - 1] != column - 1]
+    stops = [column for i, column in enumerate(columns) if i + 1 == len(columns) or columns[i + 1] != column + 1]
+    return list(zip(starts, stops, strict=True))
 
 
 def _pixels(block: bytes, count: int) -> Array | None:
@@ -748,7 +1004,7 @@ def _value(field: bytes) -> float:
     return float(field) if value is None else value
 
 
-def _first_fault(table: _Table, start: int, stop: int, may_miss: bool) -> str:
+def _first_fault(table: _Table, start: int, stop: int) -> str:
     """Place and description of the first thing wrong between two places in the text."""
     for position, text in _lines(table.text, start):
         if position >= stop:
@@ -757,8 +1013,8 @@ def _first_fault(table: _Table, start: int, stop: int, may_miss: bool) -> str:
             continue
         fields = text.split(table.separator)
         line = f"line {_line_number(table.text, position)}"
-        for column in table.features:
-            problem = _field_problem(table, column, fields[column], may_miss) if column < len(fields) else None
+        for column in table.numbers:
+            problem = _field_problem(table, column, fields[column]) if column < len(fields) else None
             if problem:
                 return f"{line}, {table.title(column)}: {problem}"
         if len(fields) != table.columns:
@@ -768,47 +1024,111 @@ def _first_fault(table: _Table, start: int, stop: int, may_miss: bool) -> str:
         for column in range(table.last, table.columns):
             if fields[column]:
                 expected = "expected an empty field, as on the first lines"
-                return f"{line}, column {column + 1}: {expected}, found {_shown(fields[column])}"
+                return f"{line}, column {column + 1}: {expected}, found {shown(fields[column])}"
     raise AssertionError("a block that cannot be parsed has a fault")
 
 
-def _field_problem(table: _Table, column: int, field: bytes, may_miss: bool) -> str | None:
+def _field_problem(table: _Table, column: int, field: bytes) -> str | None:
     field = field.replace(b'"', b"")
     plain = field if table.separator == b"," else field.replace(b",", b".")
     key = field.strip().lower()
-    if key in _MISSING or key in _NO_VALUE:
-        if may_miss:
+    if key in MISSING or key in NO_VALUE:
+        if table.may_miss:
             return None
-        found = _shown(field.strip()) if key else "an empty field"
+        found = shown(field.strip()) if key else "an empty field"
         return f"expected a number, found {found}; missing='mean' or a number fills in missing values"
-    if key in _TRUTHS or _is_number(plain):
+    if key in TRUTHS or is_number(plain):
         return None
-    whole = field.replace(_QUOTED_SEPARATOR, table.separator)
-    return f"expected a number, found {_shown(whole)}{_cure(table, column, whole)}"
+    whole = field.replace(QUOTED_SEPARATOR, table.separator)
+    return f"expected a number, found {shown(whole)}{_cure(table, column, whole)}"
 
 
 def _cure(table: _Table, column: int, field: bytes) -> str:
     """What to do about a feature that is no number."""
     text = field.strip().decode("utf-8", "replace")
-    if _DATE.fullmatch(text):
-        return TIME_CURE
-    if _ADORNED.fullmatch(text) and not _is_number(re.sub(rb"[\d.]+", b"0", field)):
-        return _PLAIN
-    if text.startswith("#") or (text and not text.strip("-.")):
-        return "; leave the field empty where there is no value"
+    if cure := number_cure(text):
+        return cure
     if not re.match(r"[^\W\d_]" if table.names else r"[^\W\d_]{2}", text):
         return ""
+    if table.asked.known is not None:
+        return ", in a column that held numbers in training"
+    cure = f'categories="onehot" makes a column of 0 and 1 of every text, {_leaving_out(table, column)}'
     if table.label not in (None, table.first):  # somebody has said where the labels are
-        return TEXT_CURE
+        return f"; {cure}"
     label = repr(table.names[column]) if table.names and table.names[column] else column - table.first
-    return f"; if this column holds the labels, say label_column={label}, else {TEXT_CURE.removeprefix('; ')}"
+    return f"; if this column holds the labels, say label_column={label}, else {cure}"
+
+
+def _leaving_out(table: _Table, column: int) -> str:
+    return f"leave_out=[{table.key(column)!r}] leaves the column out"
+
+
+# --- categories ---
+
+
+def _text_columns(path: PathLike, table: _Table, coders: list[Coder]) -> list[Column]:
+    """The columns of text; in order of the file, and where they are learned checked for what they are."""
+    if table.asked.known is None:
+        columns = [coder.column(table.category_key(i)) for i, coder in zip(table.texts, coders, strict=True)]
+        for i, column in zip(table.texts, columns, strict=True):
+            counts = np.bincount(column.codes, minlength=len(column.texts)).tolist()
+            _check_are_categories(path, table, i, dict(zip(column.texts, counts, strict=True)))
+        return columns
+    return [coder.column(key) for key, coder in zip(table.asked.known, coders, strict=True)]
+
+
+def _counted(table: _Table, column: int) -> Counter[str]:
+    """How often each text stands in a column, of so many that more would say nothing new."""
+    counts: Counter[str] = Counter()
+    for _, text in _texts_of(table, column):
+        counts[text] += 1
+        if len(counts) > _ENOUGH_TEXTS:
+            break
+    return counts
+
+
+def _check_are_categories(path: PathLike, table: _Table, column: int, counts: Mapping[str, int]) -> None:
+    """Refuse damaged numbers, times, and texts that tell lines apart."""
+    found = _categories.complaint(counts, table.separator)
+    if found is None:
+        return
+    position = next(place for place, text in _texts_of(table, column) if text == found[0])
+    raise DataFileError(
+        f"{path}, line {_line_number(table.text, position)}, {table.title(column)}: {found[1]}; "
+        f"{_leaving_out(table, column)}"
+    )
+
+
+def _texts_of(table: _Table, column: int) -> Iterator[tuple[int, str]]:
+    """Start of one line after the other, and the text in a column."""
+    for position, line in _lines(table.text, table.start):
+        fields = line.split(table.separator)
+        if len(fields) == table.columns:
+            yield position, _categories.as_text(fields[column], table.separator)
+
+
+def _with_texts(
+    path: PathLike, table: _Table, numbers: Array, columns: list[Column]
+) -> tuple[Array, tuple[str, ...] | None]:
+    """The samples and the names of their columns."""
+    names = table.feature_names()
+    if not columns:
+        return numbers, names
+    in_order = [column for _, column in sorted(zip(table.texts, columns, strict=True), key=lambda pair: pair[0])]
+    n_features = numbers.shape[1] + _categories.width(columns)
+    if refusal := _categories.too_large(len(numbers), n_features, columns, len(table.text)):
+        raise DataFileError(f"{path}: {refusal}")
+    is_text = [column in table.texts for column in table.features]
+    X = _categories.joined(numbers, is_text, in_order)
+    return X, names and _categories.expanded(names, is_text, in_order)
 
 
 # --- missing values and labels ---
 
 
-def _fill(path: PathLike, table: _Table, X: Array, missing: Missing) -> list[str]:
+def _fill(path: PathLike, table: _Table, X: Array) -> list[str]:
     """Fill in what is missing, in place, and tell how much it was."""
+    missing = table.asked.missing
     if missing is None:
         return []
     is_missing = np.isnan(X)
@@ -820,7 +1140,7 @@ def _fill(path: PathLike, table: _Table, X: Array, missing: Missing) -> list[str
         elif counts[j] < len(X):
             X[is_missing[:, j], j] = X[~is_missing[:, j], j].mean()
         else:
-            title = table.title(table.features[j])
+            title = table.title(table.numbers[j])
             raise DataFileError(f"{path}: expected a value in {title} to take the mean of, found none")
     if not found:
         return []
@@ -834,15 +1154,15 @@ def _labels(path: PathLike, table: _Table, fields: list[bytes]) -> Array:
     if y is None:
         plain = [field.strip().strip(b'"').strip() for field in fields]
         for i, field in enumerate(plain):
-            if field.lower() in _MISSING:
-                found = _shown(field) if field else "an empty field"
+            if field.lower() in MISSING:
+                found = shown(field) if field else "an empty field"
                 where = _place(path, table, i)
                 raise DataFileError(f"{where}: expected a label, found {found}; leave out samples without one")
         if table.separator != b",":
             plain = [field.replace(b",", b".") for field in plain]
         y = _label_numbers(plain)
         if y is None:
-            _check_stray_labels(path, table, fields, [_is_number(field) for field in plain])
+            _check_stray_labels(path, table, fields, [is_number(field) for field in plain])
             return _names_of_classes(path, table, fields)
         fields = plain
     if not (y == np.floor(y)).all():
@@ -864,21 +1184,21 @@ def _label_numbers(fields: list[bytes]) -> Array | None:
     return None if np.isnan(y).any() or b"_" in b",".join(fields) else y
 
 
-def _check_stray_labels(path: PathLike, table: _Table, fields: list[bytes], is_number: list[bool]) -> None:
+def _check_stray_labels(path: PathLike, table: _Table, fields: list[bytes], numeric: list[bool]) -> None:
     """Refuse text among numbers."""
-    if sum(is_number) > _STRAY_LABELS * len(fields):
-        i = is_number.index(False)
+    if sum(numeric) > _categories.MOSTLY * len(fields):
+        i = numeric.index(False)
         raise DataFileError(
-            f"{_place(path, table, i)}: expected a number, as nearly all labels are, found {_shown(fields[i])}"
+            f"{_place(path, table, i)}: expected a number, as nearly all labels are, found {shown(fields[i])}"
         )
 
 
 def _names_of_classes(path: PathLike, table: _Table, fields: Sequence[bytes]) -> Array:
     """Labels of text; one long label would make all of them long."""
-    known = {field: _decoded(field, table.separator) for field in set(fields)}
+    known = {field: decoded(field, table.separator) for field in set(fields)}
     _check_are_names(path, table, fields, known)
     longest = max(map(len, known.values()))
-    if 4 * longest * len(fields) > _MAX_TEXT_RATIO * len(table.text):
+    if 4 * longest * len(fields) > _categories.MAX_RATIO * len(table.text):
         i = next(i for i, field in enumerate(fields) if len(known[field]) == longest)
         raise DataFileError(f"{_place(path, table, i)}: expected a label, found one of {longest:,} characters")
     return np.array([known[field] for field in fields])
@@ -886,10 +1206,10 @@ def _names_of_classes(path: PathLike, table: _Table, fields: Sequence[bytes]) ->
 
 def _check_are_names(path: PathLike, table: _Table, fields: Sequence[bytes], known: dict[bytes, str]) -> None:
     """Refuse dates, and numbers as spreadsheets show them, where they would make classes without a word."""
-    for pattern, cure in ((_DATE, TIME_CURE), (_ADORNED, _PLAIN)):
+    for pattern, cure in ((DATE, TIME_CURE), (ADORNED, PLAIN_CURE)):
         alike = [field for field, text in known.items() if pattern.fullmatch(text)]
-        if len(alike) > max(_FEW_NAMES, _STRAY_LABELS * len(known)):
-            adorned = {field for field in alike if not _is_number(field.strip())}
+        if len(alike) > max(_FEW_NAMES, _categories.MOSTLY * len(known)):
+            adorned = {field for field in alike if not is_number(field.strip())}
             i = next(i for i, field in enumerate(fields) if field in adorned)
             raise DataFileError(f"{_place(path, table, i)}: expected a number, found {known[fields[i]]!r}{cure}")
 

@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -87,6 +87,12 @@ class Dataset:
         One line for each thing that a user may want to know: what was left out, filled in or taken for something.
     test : (X, y) or None
         The samples and labels for testing that some files bring along.
+    categories : mapping or None
+        Of a CSV file read with ``categories``: the columns of text by name (by number among the features where they
+        have no names of their own), and for each the tuple of its texts, in the order of their columns in `X`. Give it
+        to read later files in the same way.
+    left_out : tuple of str or int
+        The columns of a CSV file that were left out because they were to be: names, or where there are none numbers.
     """
 
     X: Array
@@ -98,6 +104,8 @@ class Dataset:
     scale: float | None = None
     notes: tuple[str, ...] = ()
     test: tuple[Array, Array] | None = None
+    categories: Mapping[str | int, tuple[str, ...]] | None = None
+    left_out: tuple[str | int, ...] = ()
 
 
 # --- bounds ---

@@ -8,9 +8,11 @@ file of its size can honestly need. Numbers are taken at face value: none of the
 from __future__ import annotations  # so that help() shows types by their short names
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fastnn.datasets._csv import LabelColumn, Missing, read_csv, read_table
+from fastnn.datasets._categories import Categories, Key
+from fastnn.datasets._csv import Asked, LabelColumn, Missing, read_csv, read_table
 from fastnn.datasets._files import Array, DataFileError, Dataset, PathLike
 from fastnn.datasets._idx import read_idx, read_images
 from fastnn.datasets._npz import read_archive, read_npz
@@ -73,7 +75,13 @@ def read(path: PathLike) -> tuple[Array, Array]:
 
 
 def read_file(
-    path: PathLike, label_column: int | str = 0, *, missing: Missing = None, header: bool | None = None
+    path: PathLike,
+    label_column: int | str = 0,
+    *,
+    missing: Missing = None,
+    header: bool | None = None,
+    categories: Categories = None,
+    leave_out: Sequence[Key] = (),
 ) -> Dataset:
     r"""Read samples, their labels or targets, and what can be found out about them.
 
@@ -93,8 +101,9 @@ def read_file(
           the test part, and the one for validation is not used.
     label_column : int or str, default 0
         The label's column in a CSV file; see `read_csv`. Other formats have none.
-    missing, header
-        How to read a CSV file; see `read_csv`.
+    missing, header, categories, leave_out
+        How to read a CSV file; see `read_csv`. With ``categories="onehot"`` the data set's `categories` say how to read
+        later files.
 
     Returns
     -------
@@ -116,7 +125,7 @@ def read_file(
     Memory is bounded by what the file can honestly hold. A compressed file, or a part of an archive, may unpack to 100
     times its size, and to 64 MB in any case; what wants more is refused while it is unpacked, or before where a header
     says so, and can be given unpacked. Of what came out, `X` takes 4 times the size from text and once from the other
-    formats, and reading it a few times that.
+    formats, and reading it a few times that; with columns for texts `X` may take 64 times the size, or 64 MB.
 
     Examples
     --------
@@ -133,10 +142,28 @@ def read_file(
     (('length', 'width'), 'classes', ['rose', 'tulip'])
     >>> data.notes
     ('the fields are separated by semicolons',)
+
+    Text among the features, in a file to learn from and in a later one:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     first, later = Path(folder, "first.csv"), Path(folder, "later.csv")
+    ...     _ = first.write_text("price,carat,cut\n326,0.23,Ideal\n327,0.2,Good\n")
+    ...     _ = later.write_text("price,carat,cut\n340,0.3,Good\n351,0.4,Rough\n")
+    ...     data = read_file(first, "price", categories="onehot")
+    ...     again = read_file(later, "price", categories=data.categories)
+    >>> data.columns, data.categories
+    (('carat', 'cut=Good', 'cut=Ideal'), {'cut': ('Good', 'Ideal')})
+    >>> again.X
+    array([[0.3, 1. , 0. ],
+           [0.4, 0. , 0. ]])
+    >>> again.notes[0]
+    "1 value of column 'cut' was not seen in training, such as 'Rough': none of its inputs is 1 there"
     """
     kind = _format(path)
     if kind == "csv":
-        return read_table(path, label_column, missing=missing, header=header)
+        return read_table(path, Asked(label_column, missing, header, categories, leave_out))
+    if leave_out and not isinstance(categories, Mapping):
+        raise ValueError(f"leave_out names columns of CSV files, and {path} is none: got {leave_out!r}")
     if kind == "npz":
         return read_archive(path, needs_labels=True)
     if kind == "idx":
@@ -151,6 +178,8 @@ def read_features(
     *,
     missing: Missing = None,
     header: bool | None = None,
+    categories: Mapping[Key, Sequence[str]] | None = None,
+    leave_out: Sequence[Key] = (),
 ) -> Dataset:
     r"""Read samples to predict, whose labels are not needed.
 
@@ -160,10 +189,14 @@ def read_features(
         See `read_file`. An npz archive may come without ``y``, of IDX the images alone are read, and of a file with a
         test part that is taken.
     n_features : int
-        How many features the network takes. A CSV file with one column more holds the labels in `label_column`, which
-        is left out; or, if that is a name, in the column of that name.
+        How many features the network takes, with one for every text of `categories`. A CSV file with one column more
+        holds the labels in `label_column`, which is left out; or, if that is a name, in the column of that name.
     label_column, missing, header
         See `read_csv`.
+    categories : mapping or None, default None
+        The texts that are known from training; see `read_csv`.
+    leave_out : sequence of str or int, default ()
+        Columns that are left out, and may be absent; see `read_csv`.
 
     Returns
     -------
@@ -186,9 +219,11 @@ def read_features(
     ((2, 2), (2, 3))
     """
     check_whole("n_features", n_features)
+    if isinstance(categories, str):
+        raise ValueError(f"categories must be those of training, a mapping, for samples to predict, got {categories!r}")
     kind = _format(path)
     if kind == "csv":
-        return read_table(path, label_column, missing=missing, header=header, n_features=n_features)
+        return read_table(path, Asked(label_column, missing, header, categories, leave_out, n_features))
     if kind == "idx":
         return read_images(Path(path), needs_labels=False)
     data = read_archive(path, needs_labels=False) if kind == "npz" else read_book(path)
