@@ -164,11 +164,15 @@ def in_words_of_command(text: str, command: str) -> str:
     text = re.sub(r'fastnn\.Network\(\.\.\., missing="mean"\)', "missing=mean", text)
     again = "" if command == "train" else "fastnn train "
     text = text.replace('categories="onehot" makes', "fastnn train makes")
-    text = re.sub(
-        r"""\bleave_out=\[(['"]?)(.*?)\1\]""", lambda found: f"{again}--leave-out {shlex.quote(found[2])}", text
-    )
+    text = re.sub(r"\bleave_out=\[(.*?)\](?= leaves| with)", lambda found: again + _leave_out_option(found[1]), text)
     text = re.sub(r"\bmissing='?", "--missing " if command == "train" else "fastnn train --missing ", text)
     return re.sub(r"\blabel_column=", "--label-column ", text).replace("--missing mean'", "--missing mean")
+
+
+def _leave_out_option(listed: str) -> str:
+    """The option for columns as Python lists them."""
+    columns = [a or b or c for a, b, c in re.findall(r"""'([^']*)'|"([^"]*)"|(\d+)""", listed)]
+    return f"--leave-out {shlex.quote(','.join(columns))}"
 
 
 def load(data: str, reading: Reading, command: str) -> Loaded:

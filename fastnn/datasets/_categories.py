@@ -37,6 +37,10 @@ class Column(NamedTuple):
     codes: Array  # uint8 (n,), the place of each field's text in ``texts``, or ``_UNSEEN``
     unseen: str | None  # the first text that is not among them
 
+    def counts(self) -> dict[str, int]:
+        """How often each text stands in the column."""
+        return dict(zip(self.texts, np.bincount(self.codes, minlength=len(self.texts)).tolist(), strict=True))
+
 
 def check_categories(categories: Any) -> None:
     """Refuse what is no way to read text.
@@ -159,7 +163,7 @@ def complaint(counts: Mapping[str, int], separator: bytes) -> tuple[str, str] | 
         cure = number_cure(others[0]) or "; mend the field, or leave it empty"
         return others[0], f"expected a number, as nearly all of the column are, found {shown_text(others[0])}{cure}"
     if len(counts) > MOST_TEXTS:
-        text = others[-1]
+        text = others[min(MOST_TEXTS, len(others) - 1)]
         return text, (
             f"expected at most {MOST_TEXTS} different texts in a column, found more, such as {shown_text(text)}: "
             "names or other text that tells lines apart"

@@ -11,7 +11,7 @@ from __future__ import annotations  # so that help() shows types by their short 
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, overload
 
@@ -59,7 +59,7 @@ _SEPARATORS = {b"\t": "tabs", b";": "semicolons", b",": "commas"}  # a comma may
 
 _MAX_GUESSES = 1000  # names looked at to suggest one
 _NUMBER = r"-?\d{1,9}"  # text that stands for a column's number
-_NEAR = 0.4  # how like what was wanted a name must be to be suggested
+_NEAR = 0.6  # how like what was wanted a name must be to be suggested
 _FEW_COLUMNS = 5  # names that are shown where none is
 _MAX_INDENT = 8  # spaces before a quote
 
@@ -78,7 +78,8 @@ _THOUSANDS = {mark: re.compile(rb'"?[-+]?[1-9]\d{0,2}(%s\d{3})+"?' % re.escape(m
 _FEW_NAMES = 20  # classes may be called "10 %" and "20 %", but hardly more of them
 
 _LABEL_NAMES = {"label", "labels", "class", "target", "y"}
-_ENOUGH_TEXTS = 10_000  # different texts of a column that are looked at to say what is wrong with it
+_MOST_TEXT_COLUMNS = 10_000  # each takes about a kilobyte while it is read
+_ENOUGH_TEXTS = 2000  # different texts of a column that are looked at to say what is wrong with it
 
 
 @overload
@@ -431,7 +432,8 @@ class _Table(NamedTuple):
     @property
     def numbers(self) -> list[int]:
         """Columns of features that hold numbers."""
-        return [column for column in self.features if column not in self.texts]
+        texts = set(self.texts)
+        return [column for column in self.features if column not in texts]
 
     @property
     def kept(self) -> list[int]:
@@ -460,10 +462,15 @@ class _Table(NamedTuple):
         """Name of a column or, where it has none, its number without an index column."""
         return (self.names and self.names[column]) or column - self.first
 
-    def category_key(self, column: int) -> Key:
-        """The name of a feature's column or, where it has none of its own, its number among the features."""
-        name = self.names[column] if self.names else ""
-        return name if name and self.names and self.names.count(name) == 1 else self.features.index(column)
+    def category_keys(self) -> list[Key]:
+        """Of each column of text the name or, where it has none of its own, its number among the features."""
+        names = self.feature_names() or ()
+        times = Counter(names)
+        places = {column: i for i, column in enumerate(self.features)}
+        return [
+            names[i] if names and names[i] and times[names[i]] == 1 else i
+            for i in (places[column] for column in self.texts)
+        ]
 
 
 def _found_table(path: PathLike, text: bytes, separator: bytes, records: list[bytes], asked: Asked) -> _Table:
@@ -536,7 +543,7 @@ def _numbers_without_label(numbers: list[int], others: int, label: LabelColumn, 
 def _known_or_seen_texts(path: PathLike, table: _Table, rows: list[list[bytes]]) -> tuple[int, ...]:
     """Columns of text, as far as the first lines tell, or as they are known to be."""
     if table.asked.known is not None:
-        return tuple(_category_column(path, table, key) for key in table.asked.known)
+        return tuple(_known_texts(path, table, table.asked.known))
     if not table.asked.learns:
         return ()
     return tuple(
@@ -544,17 +551,20 @@ def _known_or_seen_texts(path: PathLike, table: _Table, rows: list[list[bytes]])
     )
 
 
-def _category_column(path: PathLike, table: _Table, key: Key) -> int:
-    """Where a column of text is that is known from before."""
+def _known_texts(path: PathLike, table: _Table, known: Iterable[Key]) -> Iterator[int]:
+    """Columns that held text in the first file of their kind."""
     features = table.features
-    if isinstance(key, int) and key < len(features):
-        return features[key]
-    for column in features if isinstance(key, str) and table.names else ():
-        if table.names and table.names[column] == key:
-            return column
-    found = "no such column" if table.names else "no header"
-    named = f"the column {key!r}" if isinstance(key, str) else f"a feature of number {key}"
-    raise DataFileError(f"{path}: expected {named}, which holds text by the categories, found {found}")
+    # Of two columns of a name the first, as everywhere.
+    places = dict(zip(reversed(table.feature_names() or ()), reversed(features), strict=False))
+    for key in known:
+        if isinstance(key, int) and key < len(features):
+            yield features[key]
+        elif isinstance(key, str) and key in places:
+            yield places[key]
+        else:
+            named = f"the column {key!r}" if isinstance(key, str) else f"a feature of number {key}"
+            found = "no such column" if table.names or isinstance(key, int) else "no header"
+            raise DataFileError(f"{path}: expected {named}, which holds text by the categories, found {found}")
 
 
 def _check_marks(path: PathLike, table: _Table) -> None:
@@ -563,7 +573,8 @@ def _check_marks(path: PathLike, table: _Table) -> None:
     Without a word 1.234 would be taken for one and a bit among numbers such as 0,5.
     """
     found: dict[int, _Marks] = {}
-    columns = [column for column in range(table.last) if column not in (*table.texts, *table.left_out)]
+    others = {*table.texts, *table.left_out}
+    columns = [column for column in range(table.last) if column not in others]
     for _, line in _lines(table.text, table.start):
         fields = line.split(table.separator)
         for column in columns if b"." in line or b"," in line else ():
@@ -757,6 +768,9 @@ def _read_lines(path: PathLike, table: _Table) -> tuple[_Table, _Parsed]:
 
 def _parse(path: PathLike, table: _Table) -> _Parsed:
     text, known = table.text, table.asked.known
+    if len(table.texts) > _MOST_TEXT_COLUMNS:
+        found = f"found {len(table.texts):,}"
+        raise DataFileError(f"{path}: expected at most {_MOST_TEXT_COLUMNS:,} columns of text, {found}")
     X = np.empty((_most_rows(table), len(table.numbers)))
     labels: list[bytes] = []
     coders = [
@@ -798,11 +812,11 @@ def _block_end(text: bytes, start: int) -> int:
 
 
 def _add_texts(path: PathLike, table: _Table, coders: list[Coder], fields: list[list[bytes]]) -> None:
-    for column, coder, texts in zip(table.texts, coders, fields, strict=True):
+    for coder, texts in zip(coders, fields, strict=True):
         try:
             coder.add(texts)
         except _categories.TooManyTexts:
-            _check_are_categories(path, table, column, _counted(table, column))
+            _check_are_categories(path, table, _counted(table))
 
 
 def _columns_of_text(table: _Table, start: int) -> set[int]:
@@ -1052,59 +1066,62 @@ def _cure(table: _Table, column: int, field: bytes) -> str:
         return ""
     if table.asked.known is not None:
         return ", in a column that held numbers in training"
-    cure = f'categories="onehot" makes a column of 0 and 1 of every text, {_leaving_out(table, column)}'
+    cure = f'categories="onehot" makes a column of 0 and 1 of every text, {_leaving_out(table, [column])}'
     if table.label not in (None, table.first):  # somebody has said where the labels are
         return f"; {cure}"
     label = repr(table.names[column]) if table.names and table.names[column] else column - table.first
     return f"; if this column holds the labels, say label_column={label}, else {cure}"
 
 
-def _leaving_out(table: _Table, column: int) -> str:
-    return f"leave_out=[{table.key(column)!r}] leaves the column out"
+def _leaving_out(table: _Table, columns: list[int]) -> str:
+    leaves = "leaves the column out" if len(columns) == 1 else "leaves them out"
+    return f"leave_out={[table.key(column) for column in columns]} {leaves}"
 
 
 # --- categories ---
 
 
 def _text_columns(path: PathLike, table: _Table, coders: list[Coder]) -> list[Column]:
-    """The columns of text; in order of the file, and where they are learned checked for what they are."""
-    if table.asked.known is None:
-        columns = [coder.column(table.category_key(i)) for i, coder in zip(table.texts, coders, strict=True)]
-        for i, column in zip(table.texts, columns, strict=True):
-            counts = np.bincount(column.codes, minlength=len(column.texts)).tolist()
-            _check_are_categories(path, table, i, dict(zip(column.texts, counts, strict=True)))
-        return columns
-    return [coder.column(key) for key, coder in zip(table.asked.known, coders, strict=True)]
+    """The columns of text; where they are learned, checked for what they are."""
+    if table.asked.known is not None:
+        return [coder.column(key) for key, coder in zip(table.asked.known, coders, strict=True)]
+    columns = [coder.column(key) for key, coder in zip(table.category_keys(), coders, strict=True)]
+    _check_are_categories(path, table, {i: column.counts() for i, column in zip(table.texts, columns, strict=True)})
+    return columns
 
 
-def _counted(table: _Table, column: int) -> Counter[str]:
-    """How often each text stands in a column, of so many that more would say nothing new."""
-    counts: Counter[str] = Counter()
-    for _, text in _texts_of(table, column):
-        counts[text] += 1
-        if len(counts) > _ENOUGH_TEXTS:
-            break
+def _counted(table: _Table) -> dict[int, Counter[str]]:
+    """How often each text stands in the columns of text, of so many that more would say nothing new."""
+    counts: dict[int, Counter[str]] = {column: Counter() for column in table.texts}
+    for _, line in _lines(table.text, table.start):
+        fields = line.split(table.separator)
+        for column in table.texts if len(fields) == table.columns else ():
+            if len(counts[column]) < _ENOUGH_TEXTS:
+                counts[column][_categories.as_text(fields[column], table.separator)] += 1
     return counts
 
 
-def _check_are_categories(path: PathLike, table: _Table, column: int, counts: Mapping[str, int]) -> None:
-    """Refuse damaged numbers, times, and texts that tell lines apart."""
-    found = _categories.complaint(counts, table.separator)
-    if found is None:
+def _check_are_categories(path: PathLike, table: _Table, counts: Mapping[int, Mapping[str, int]]) -> None:
+    """Refuse damaged numbers, times, and texts that tell lines apart; all such columns are named at once."""
+    found = {column: _categories.complaint(texts, table.separator) for column, texts in counts.items()}
+    refused = {column: complaint for column, complaint in found.items() if complaint}
+    if not refused:
         return
-    position = next(place for place, text in _texts_of(table, column) if text == found[0])
-    raise DataFileError(
-        f"{path}, line {_line_number(table.text, position)}, {table.title(column)}: {found[1]}; "
-        f"{_leaving_out(table, column)}"
-    )
+    column, (text, problem) = next(iter(refused.items()))
+    place = f"{path}, line {_line_of_text(table, column, text)}, {table.title(column)}"
+    others = f"; there are {len(refused)} such columns" if len(refused) > 1 else ""
+    raise DataFileError(f"{place}: {problem}{others}; {_leaving_out(table, list(refused))}")
 
 
-def _texts_of(table: _Table, column: int) -> Iterator[tuple[int, str]]:
-    """Start of one line after the other, and the text in a column."""
-    for position, line in _lines(table.text, table.start):
+def _line_of_text(table: _Table, column: int, text: str) -> int:
+    """The first line that has a text in a column."""
+
+    def has_it(line: bytes) -> bool:
         fields = line.split(table.separator)
-        if len(fields) == table.columns:
-            yield position, _categories.as_text(fields[column], table.separator)
+        return len(fields) == table.columns and _categories.as_text(fields[column], table.separator) == text
+
+    lines = _lines(table.text, table.start)
+    return _line_number(table.text, next(position for position, line in lines if has_it(line)))
 
 
 def _with_texts(
@@ -1118,7 +1135,8 @@ def _with_texts(
     n_features = numbers.shape[1] + _categories.width(columns)
     if refusal := _categories.too_large(len(numbers), n_features, columns, len(table.text)):
         raise DataFileError(f"{path}: {refusal}")
-    is_text = [column in table.texts for column in table.features]
+    texts = set(table.texts)
+    is_text = [column in texts for column in table.features]
     X = _categories.joined(numbers, is_text, in_order)
     return X, names and _categories.expanded(names, is_text, in_order)
 

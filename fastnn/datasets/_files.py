@@ -34,7 +34,8 @@ _STEP = 1 << 20  # bytes read at a time
 # What pixels look like: whole numbers of a byte's range, some of them bright, and as many as a small image has.
 _PIXEL_MAX, _BRIGHT, _MIN_PIXELS = 255, 128, 64
 
-_MANY_CLASSES = 100  # more than so many are numbered without gaps, or are quantities
+_MANY_CLASSES = 100  # more than so many are numbered with few gaps, or are quantities
+_MOST_CLASSES = 1000  # more than so many are numbered without any
 _FEW_CLASSES = 10  # labels below this are classes, however few samples there are
 
 
@@ -76,8 +77,8 @@ class Dataset:
     task : {"classes", "multilabel", "regression"} or None
         What `y` asks for. Text is classes. Fractions are a regression, and so are whole numbers with more different
         values than half the samples, unless all of them lie in 0 to 9, or with more than 100 that are scattered: the
-        largest less the smallest is more than twice their count. One-hot rows are classes, other rows of 0 and 1
-        are several labels at once, and other rows a regression. None without `y`.
+        largest less the smallest is more than twice their count, or of more than 1000 not less than it. One-hot rows
+        are classes, other rows of 0 and 1 are several labels at once, and other rows a regression. None without `y`.
     classes : ndarray or None
         The different labels in rising order, if the task is "classes" and `y` is flat.
     scale : float or None
@@ -278,7 +279,8 @@ def task_of(y: Array, name: str = "y") -> tuple[str, tuple[str, ...]]:
 
 def _are_scattered(y: Array, different: int) -> bool:
     """Whether these are too many whole numbers with too much between them to be names of classes: prices, minutes."""
-    return different > _MANY_CLASSES and float(y.max()) - float(y.min()) > 2 * different
+    spread = float(y.max()) - float(y.min())
+    return different > _MANY_CLASSES and spread > (2 * different if different <= _MOST_CLASSES else different - 1)
 
 
 def _task_of_rows(y: Array) -> str:
