@@ -196,6 +196,137 @@ def test_missing_must_be_mean_or_a_number(value, run):
     assert f"expected mean or a number, got '{value}'" in err
 
 
+# --- text ---
+
+PLAN = np.array(["basic", "plus", "pro"])[np.arange(N) % 3]
+CITY = np.where(np.arange(N) % 5 == 0, "", np.where(AGE > 50, "Bonn", "Ulm, at the Danube"))
+
+
+def with_text():
+    quoted = [f'"{city}"' if "," in city else city for city in CITY]
+    return {"plan": PLAN, "age": AGE, "city": quoted, "balance": BALANCE, "churn": CHURN}
+
+
+@pytest.fixture
+def told(run, tmp_path):
+    """What training on customers of whom text is known said; the model is told.npz."""
+    write(tmp_path / "text.csv", with_text())
+    code, out, err = run("train --data text.csv --label-column churn --scale standard --save told.npz")
+    assert (code, err) == (0, "")
+    return out.splitlines()
+
+
+def test_text_becomes_inputs_and_says_so(run, told):
+    assert told[0] == "2 columns hold text ('plan', 'city'): each of their 6 values becomes an input of 0 or 1"
+    net = fastnn.load("told.npz")
+    city = ("city=", "city=Bonn", "city=Ulm, at the Danube")
+    assert net.columns == ("plan=basic", "plan=plus", "plan=pro", "age", *city, "balance")
+    X = np.column_stack(
+        [PLAN[:, None] == ["basic", "plus", "pro"], AGE, CITY[:, None] == ["", "Bonn", "Ulm, at the Danube"], BALANCE]
+    )
+    expected = net.evaluate(X.astype(float), CHURN)
+    _, out, err = run("evaluate told.npz --data text.csv")
+    assert (accuracy(out), err) == (pytest.approx(100 * expected["accuracy"], abs=0.01), "")
+    shown = run("info told.npz")[1]
+    assert re.search(r"^text columns: 2 \(plan: 3 values, city: 3 values\)$", shown, re.MULTILINE)
+
+
+def test_later_files_are_read_as_training_was(run, told, tmp_path):
+    """Columns in another order, without labels, of one line, and through a network that went through the library."""
+    columns = with_text()
+    expected = run("predict told.npz --data text.csv")[1].split()
+    write(tmp_path / "turned.csv", {name: columns[name] for name in ("city", "balance", "plan", "age")})
+    fastnn.load("told.npz").copy().save("again.npz")
+    for model in ("told.npz", "again.npz"):
+        assert run(f"predict {model} --data turned.csv")[1].split() == expected
+    write(tmp_path / "one.csv", {name: values[:1] for name, values in columns.items() if name != "churn"})
+    assert run("predict told.npz --data one.csv") == (0, expected[0] + "\n", "")
+    options = "--label-column churn --scale standard --epochs 1"
+    write(tmp_path / "few.csv", {name: values[3:5] for name, values in columns.items()})  # not all of the texts
+    assert "(2 samples)" in run(f"train --data text.csv --test-data few.csv {options}")[1]
+
+
+def test_text_that_training_did_not_see(run, told, tmp_path):
+    new = {**with_text(), "plan": np.where(np.arange(N) < 3, "gold", PLAN)}
+    write(tmp_path / "new.csv", new)
+    note = "3 values of column 'plan' were not seen in training, such as 'gold': none of its inputs is 1 there"
+    for command in ("predict", "evaluate"):
+        code, out, err = run(f"{command} told.npz --data new.csv")
+        assert (code, err) == (0, f"fastnn: {note}\n")
+        assert run(f"{command} told.npz --data new.csv --quiet") == (0, out, "")
+    write(tmp_path / "new.csv", {**new, "age": np.where(AGE > 60, "old", AGE.astype(str))})
+    code, _, err = run("predict told.npz --data new.csv")
+    assert code == 1
+    assert "column 2 ('age'): expected a number, found 'old', in a column that held numbers in training" in err
+
+
+def test_files_without_a_header_hold_text_too(run, tmp_path):
+    columns = with_text()
+    write(tmp_path / "bare.csv", columns, header=False)
+    assert run("train --data bare.csv --label-column=-1 --scale standard --save bare.npz")[0] == 0
+    _, expected, _ = run("predict bare.npz --data bare.csv")
+    del columns["churn"]
+    write(tmp_path / "new.csv", columns, header=False)
+    assert run("predict bare.npz --data new.csv") == (0, expected, "")
+
+
+def test_columns_are_left_out_of_later_files_too(run, told, tmp_path):
+    names = [f"customer {i}" for i in range(N)]
+    days = [f"2020-01-{i % 28 + 1}" for i in range(N)]
+    write(tmp_path / "more.csv", {"name": names, **with_text(), "since": days})
+    options = "--label-column churn --scale standard"
+    code, _, err = run(f"train --data more.csv {options}")
+    assert code == 1
+    assert "turn times into numbers" in err
+    assert err.endswith("; --leave-out since leaves the column out\n")
+    assert run(f"train --data more.csv {options} --leave-out since,0 --save less.npz")[0] == 0
+    less = fastnn.load("less.npz")
+    assert np.array_equal(less.weights[0], fastnn.load("told.npz").weights[0])
+    expected = run("evaluate told.npz --data text.csv")
+    assert run("evaluate less.npz --data more.csv") == run("evaluate less.npz --data text.csv") == expected
+    assert re.search(r"^left out: +2 \(name, since\)$", run("info less.npz")[1], re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        (
+            "train --data text.csv --leave-out plans",
+            1,
+            "expected a column to leave out 'plans', found none; did you mean 'plan'?",
+        ),
+        ("train --data digits --leave-out plan", 2, "leave_out goes with CSV files"),
+        ("train --data text.csv --label-column price", 1, "there are 'plan', 'age', 'city', 'balance', 'churn'"),
+    ],
+)
+def test_columns_that_are_not_there(command, code, message, run, told):
+    found, _, err = run(command)
+    assert found == code
+    assert message in err
+
+
+def test_networks_that_know_no_text_say_how_to_go_on(run, told, churn):
+    """Those of earlier versions, and of the library."""
+    net = fastnn.load("told.npz")
+    net._reading = {"label_column": "churn", "number": None, "missing": None}
+    net.save("before.npz")
+    code, _, err = run("evaluate before.npz --data text.csv")
+    assert code == 1
+    assert "expected a number, found 'basic'; fastnn train makes a column of 0 and 1 of every text" in err
+    assert err.endswith("fastnn train --leave-out plan leaves the column out\n")
+    assert run("evaluate churn.npz --data customers.csv")[0] == 0
+
+
+def test_where_labels_come_from_is_said_unless_it_was_given(run, told):
+    options = "--data text.csv --scale standard --epochs 1"
+    line = "labels are read from the first column, 'plan'; --label-column names another, such as churn"
+    assert run(f"train {options}")[1].splitlines()[0] == line
+    assert "labels are read" not in "".join(told)
+    assert (
+        run(f"train {options} --label-column 0")[1].splitlines()[0].startswith("2 columns hold text ('city', 'churn')")
+    )
+
+
 # --- what is learned ---
 
 
@@ -446,7 +577,25 @@ def test_notes_are_lines_of_their_own_unless_quiet(run, tmp_path):
     assert "say --label-column 'label'" in out
 
 
-@pytest.mark.parametrize("reading", [[], {"label_column": 1.5}, {"missing": "none"}, {"number": "x"}], ids=str)
+DAMAGED = [
+    [],
+    {"label_column": 1.5},
+    {"missing": "none"},
+    {"number": "x"},
+    {"categories": {"a": ["x"]}},
+    {"categories": "onehot"},
+    {"categories": [["a"]]},
+    {"categories": [["a", "x"]]},
+    {"categories": [["a", [1]]]},
+    {"categories": [["a", []]]},
+    {"categories": [[["a"], ["x"]]]},
+    {"categories": [["a", ["x"]], ["a", ["y"]]]},
+    {"leave_out": "a"},
+    {"leave_out": [None]},
+]
+
+
+@pytest.mark.parametrize("reading", DAMAGED, ids=str)
 def test_damaged_notes_on_reading_are_refused(reading, run, tmp_path):
     net = fastnn.Network([2, 2])
     net._reading = reading

@@ -37,10 +37,6 @@ class Column(NamedTuple):
     codes: Array  # uint8 (n,), the place of each field's text in ``texts``, or ``_UNSEEN``
     unseen: str | None  # the first text that is not among them
 
-    def counts(self) -> dict[str, int]:
-        """How often each text stands in the column."""
-        return dict(zip(self.texts, np.bincount(self.codes, minlength=len(self.texts)).tolist(), strict=True))
-
 
 def check_categories(categories: Any) -> None:
     """Refuse what is no way to read text.
@@ -120,9 +116,17 @@ class Coder(dict[bytes, int]):
         self[field] = code
         return code
 
+    def codes(self) -> Array:
+        """Those of all that came, uint8 (n,)."""
+        return np.concatenate(self.parts) if self.parts else np.empty(0, np.uint8)
+
+    def counts(self) -> dict[str, int]:
+        """How often each text came, of those that were learned, in the order in which they did."""
+        return dict(zip(self.of_texts, np.bincount(self.codes(), minlength=len(self.of_texts)).tolist(), strict=True))
+
     def column(self, key: Key) -> Column:
         """All that came; texts that were learned are sorted."""
-        codes = np.concatenate(self.parts) if self.parts else np.empty(0, np.uint8)
+        codes = self.codes()
         texts = tuple(self.of_texts)
         if self.learns:
             texts = tuple(sorted(texts))

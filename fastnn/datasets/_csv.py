@@ -12,7 +12,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -126,8 +126,9 @@ def read_csv(
       text that is not found again below: pandas numbers columns that have no names; or
     - there is text in it above numbers, and no number; or
     - there is text above numbers in its first or last field, or in that of the label; or
-    - it holds text alone, in two fields or more (the first may be empty, above an index column), all different, and
-      none of them is found again below in its own column, within the first 100 lines: so tables of text alone have one.
+    - it holds text alone, in two fields or more, all different, and none of them is found again below in its column,
+      within the first 100 lines: so tables of text alone have one. Fields may be empty above empty columns, and the
+      first above an index column.
 
     A first column without a name (or called ``Unnamed: 0``) that holds different whole numbers, or text, is an index
     as pandas and R write it, and is left out.
@@ -631,10 +632,14 @@ def _is_header(first: list[bytes], rows: list[list[bytes]], separator: bytes, as
 
 def _are_names_of_text(first: list[bytes], names: list[int], rows: list[list[bytes]]) -> bool:
     """Whether a line without numbers names columns of text: it is of different texts, and none stands below again."""
+    below = list(zip_longest(*(row[: len(first)] for row in rows), fillvalue=b""))
     texts = {first[i].strip() for i in names}
-    if len(texts) < max(2, len(names)) or any(field.strip() for i, field in enumerate(first) if i and i not in names):
+    others = [i for i in range(len(first)) if i not in names]
+    if len(texts) < max(2, len(names)) or any(first[i].strip() for i in others):
         return False
-    return not any(len(row) > i and row[i].strip() == first[i].strip() for row in rows for i in names)
+    if any(field.strip() for i in others if 0 < i < len(below) for field in below[i]):  # not an index, nor empty
+        return False
+    return not any(field.strip() == first[i].strip() for i in names if i < len(below) for field in below[i])
 
 
 def _kind_below(rows: list[list[bytes]], column: int) -> str:
@@ -1085,9 +1090,8 @@ def _text_columns(path: PathLike, table: _Table, coders: list[Coder]) -> list[Co
     """The columns of text; where they are learned, checked for what they are."""
     if table.asked.known is not None:
         return [coder.column(key) for key, coder in zip(table.asked.known, coders, strict=True)]
-    columns = [coder.column(key) for key, coder in zip(table.category_keys(), coders, strict=True)]
-    _check_are_categories(path, table, {i: column.counts() for i, column in zip(table.texts, columns, strict=True)})
-    return columns
+    _check_are_categories(path, table, {i: coder.counts() for i, coder in zip(table.texts, coders, strict=True)})
+    return [coder.column(key) for key, coder in zip(table.category_keys(), coders, strict=True)]
 
 
 def _counted(table: _Table) -> dict[int, Counter[str]]:
