@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -244,6 +245,19 @@ def test_later_files_are_read_as_training_was(run, told, tmp_path):
     options = "--label-column churn --scale standard --epochs 1"
     write(tmp_path / "few.csv", {name: values[3:5] for name, values in columns.items()})  # not all of the texts
     assert "(2 samples)" in run(f"train --data text.csv --test-data few.csv {options}")[1]
+
+
+def test_the_readme_on_text(run, tmp_path):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    lines = re.search(r"```\n(customer,.*?)```", readme, re.DOTALL)[1].splitlines()
+    train, predict = re.findall(r"^fastnn ((?:train --data customers|predict churn).*)$", readme, re.MULTILINE)
+    (tmp_path / "customers.csv").write_text("\n".join(lines))
+    (tmp_path / "new.csv").write_text("\n".join(line.rpartition(",")[0].partition(",")[2] for line in lines))
+    code, out, _ = run(train)
+    assert code == 0
+    assert out.startswith("2 columns hold text ('plan', 'city'): each of their 5 values becomes")
+    assert run(predict) == (0, "", "")
+    assert set((tmp_path / "answers.txt").read_text().split()) <= {"yes", "no"}
 
 
 def test_text_that_training_did_not_see(run, told, tmp_path):

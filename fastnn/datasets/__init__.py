@@ -1,7 +1,7 @@
 """Data sets that come with the library, and readers for files of your own.
 
 `load_mnist` and `load_digits` need no download. `read` takes an IDX, CSV, npz or pickle file of yours, and `read_file`
-tells more of it: names of columns, the task, a scale that suits.
+tells more of it: names of columns, the task, a scale that suits, and with ``categories`` takes text for features.
 """
 
 from __future__ import annotations  # so that help() shows types by their short names
