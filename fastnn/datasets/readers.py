@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastnn.datasets._categories import Categories, Key
-from fastnn.datasets._csv import Asked, LabelColumn, Missing, read_csv, read_table
+from fastnn.datasets._csv import read_csv, read_table
 from fastnn.datasets._files import Array, DataFileError, Dataset, PathLike
 from fastnn.datasets._idx import read_idx, read_images
 from fastnn.datasets._npz import read_archive, read_npz
 from fastnn.datasets._pickle import read_book, read_mnist_pickle
+from fastnn.datasets._table import Asked, LabelColumn, Missing
 from fastnn.validation import check_whole
 
 __all__ = [
