@@ -95,6 +95,16 @@ def test_text_far_below_the_lines_that_are_looked_at(monkeypatch):
     assert data.X[-1].tolist() == [0, 1, 0, 0, 0.5, 0, 1]
 
 
+def test_fields_that_are_missing_above_the_first_text(monkeypatch, tmp_path):
+    monkeypatch.setattr(_csv, "_CHUNK", 256)
+    empty = ["y,a,b", *["0,1,"] * 300]
+    assert table("\n".join([*empty, "1,2,pool"])).categories == {"b": ("", "pool")}
+    assert refused(tmp_path, "\n".join([*empty, "1,2,3"])).startswith(
+        ", line 2, column 3 ('b'): expected a number, found an empty field"
+    )
+    assert "line 303, column 2 ('a')" in refused(tmp_path, "\n".join([*empty, "1,2,pool", "1,,pool"]))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
 def test_quoted_text(encoding):
     text = 'y;town;a\n1;"Köln; am\nRhein";1,5\n0;"say ""hi""";2,5\n1;Köln;1\n'

@@ -305,18 +305,25 @@ def _add_texts(path: PathLike, table: Table, coders: list[Coder], fields: list[l
 
 
 def _columns_of_text(table: Table, start: int) -> set[int]:
-    """Columns that were taken for numbers and hold text, from a block on that could not be read."""
+    """Columns that were taken for numbers and hold text, from a block on that could not be read.
+
+    Where there is no text in that block, nothing further down could mend it but for missing fields, which stand for one
+    more text in such a column.
+    """
     found: set[int] = set()
+    mendable = {"text"} if table.may_miss else {"text", "nothing"}
+    is_first = True
     while start < len(table.text):
         stop = _block_end(table.text, start)
         rows = [line.split(table.separator) for line in table.text[start:stop].split(b"\n")]
         rows = [row for row in rows if len(row) == table.columns]
-        for column in set(table.numbers) - found:
-            if any(kind_of(field) == "text" for field in {row[column] for row in rows}):
-                found.add(column)
-        if not found:  # something else is wrong with the block
+        kinds = {
+            column: set(map(kind_of, {row[column] for row in rows})) for column in table.numbers if column not in found
+        }
+        if is_first and not any(kind & mendable for kind in kinds.values()):
             break
-        start = stop
+        found |= {column for column, kind in kinds.items() if "text" in kind}
+        start, is_first = stop, False
     return found
 
 
