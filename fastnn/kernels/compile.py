@@ -126,8 +126,9 @@ class _PieceLibrary(JITCodeLibrary):
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
                 function.linkage = Linkage.internal
-        # Numba's two rounds without the first, which is there for reference counts.
-        manager, builder = self._codegen._module_pass_manager()
+        # Numba's two rounds without the first, which is there for reference counts. Where vectors pay, kernels say so:
+        # looking for more of them takes a twentieth of the time, and makes code for loops of a few numbers long.
+        manager, builder = self._codegen._module_pass_manager(loop_vectorize=False, slp_vectorize=False)
         manager.run(self._final_module, builder)
 
     def _get_module_for_linking(self) -> Any:
