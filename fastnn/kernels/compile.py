@@ -205,6 +205,7 @@ class Piece:
         )
         self.dispatcher._cache = KernelCache(self.name)
         self._compiled: dict[Any, Any] = {}
+        self._addresses: dict[Any, int] = {}
 
     def signature(self, dtype: Any) -> Any:
         """Types of result and arguments, where numbers are of a dtype."""
@@ -240,9 +241,10 @@ class Piece:
 
     def address(self, dtype: Any) -> int:
         """To be called by a kernel."""
-        found = self._result(dtype)
-        address: int = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
-        return address
+        if dtype not in self._addresses:  # LLVM takes its time to look a name up
+            found = self._result(dtype)
+            self._addresses[dtype] = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
+        return self._addresses[dtype]
 
 
 def entry(function: Callable[..., Any]) -> Piece:
