@@ -122,11 +122,12 @@ def update_part(rule: Rule) -> Part:
 
         def tile(first: Any, count: Any) -> None:
             def emit_shape(r_count: int, v_count: int) -> None:
-                def left(r: int, k: Any) -> Any:
-                    return inputs.element(k, builder.add(first, _I64(r)))
-
                 slots = empty_sums(builder, vector, r_count, v_count)
-                accumulate(slots, depth, left, deltas, lambda k: left(0, builder.add(k, _I64(_SAMPLES_AHEAD))))
+
+                def ahead(k: Any) -> Any:
+                    return inputs.element(builder.add(k, _I64(_SAMPLES_AHEAD)), first)
+
+                accumulate(slots, depth, lambda k: inputs.along(k, first, r_count), deltas, ahead)
                 cells.step_tile(places(first, v_count), slots, hyper)
 
             for_each_shape(builder, count, vectors, UPDATE_ROWS, emit_shape)
@@ -196,7 +197,7 @@ def listed_update_part(rule: Rule) -> Part:
             def emit_shape(r_count: int, v_count: int) -> None:
                 panels = Panels(builder, vector, p, panel_stride, v_count)
                 slots = empty_sums(builder, vector, r_count, v_count)
-                accumulate(slots, depth, lambda r, k: inputs.element(k, builder.add(row, _I64(r))), deltas, listed=own)
+                accumulate(slots, depth, lambda k: inputs.along(k, row, r_count), deltas, listed=own)
                 at = builder.add(first, row)
                 cells.step_tile(lambda r, v: panels.place(builder.add(at, _I64(r)), v), slots, hyper)
 
