@@ -166,25 +166,30 @@ def accumulate(
     k goes from 0 to ``depth``, or through as many int32s that are ``listed``. The slots are stack variables; LLVM turns
     them into registers. Every step fetches the line where ``ahead(step)`` points, to be there when it is needed.
     """
-    builder = right.builder
+    builder, vector = right.builder, right.vector
+    # With one register for the row and the numbers' column, LLVM loads all numbers first, and runs out of others.
+    again = None if listed is None else afresh(builder, listed)
     with cgutils.for_range(builder, depth) as loop:
         keep_rolled(builder)
         if ahead is not None:
             prefetch_at(builder, ahead(loop.index))
-        k = loop.index if listed is None else builder.sext(builder.load(builder.gep(listed, [loop.index])), _I64)
-        _add_products(slots, k, left, right)
+        row, k = (_listed_at(builder, places, loop.index) for places in (again, listed))
+        columns = [load_at(builder, vector, right.register(row, v)) for v in range(len(slots[0]))]
+        _add_products(slots, left(k), columns)
 
 
-def _add_products(
-    slots: list[list[Any]], k: Any, left: Callable[[Any], Sequence[Any]], right: Pointer | Panels
-) -> None:
-    """``slots[r][v] += left(k)[r] * right[k, v]``."""
-    builder, vector = right.builder, right.vector
-    columns = [load_at(builder, vector, right.register(k, v)) for v in range(len(slots[0]))]
-    for place, row in zip(left(k), slots, strict=True):
-        number = broadcast(builder, vector, builder.load(place))
+def _listed_at(builder: Any, listed: Any, index: Any) -> Any:
+    """A number of a list, or without one the index itself."""
+    return index if listed is None else builder.sext(builder.load(builder.gep(listed, [index])), _I64)
+
+
+def _add_products(slots: list[list[Any]], places: Sequence[Any], columns: list[Vector]) -> None:
+    """``slots[r][v] += number[r] * columns[v]``, where the numbers stand in memory."""
+    builder, like = columns[0].builder, columns[0]
+    for place, row in zip(places, slots, strict=True):
+        number = broadcast(builder, like.type, builder.load(place))
         for slot, column in zip(row, columns, strict=True):
-            builder.store(fma(number, column, Vector(builder, vector, builder.load(slot))).value, slot)
+            builder.store(fma(number, column, like.wrap(builder.load(slot))).value, slot)
 
 
 class Walk:
