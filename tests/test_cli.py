@@ -468,6 +468,7 @@ USAGE = {
     "no time": ["train --data digits --max-time 0", "max_time must be > 0"],
     "an unknown data set": ["train --data mnits", "did you mean 'mnist'?"],
     "a single layer": ["train --data digits --layers 64", "sizes must hold at least"],
+    "layers beyond all memory": ["train --data digits --layers 64,99999999999999999999,10", "sizes must make at most"],
     "no threads": ["train --data digits --threads 0", "threads must be >= 1, got 0"],
     "too many threads": ["train --data digits --threads 3000", "threads must be <= 1024, got 3000"],
     "a comma as dtype": ["train --data digits --dtype ,", "dtype must be one of", "got ','"],

@@ -16,8 +16,8 @@ from fastnn.inputs import weights as sample_weights
 from fastnn.inputs.labels import CLASSES, Task, classes_of, decode
 from fastnn.inputs.tables import count_samples, cut_samples
 from fastnn.many import checks
-from fastnn.network import Network, infinite_cost
-from fastnn.training import Samples
+from fastnn.network import Network
+from fastnn.training import Samples, infinite_cost
 
 Array = NDArray[Any]
 
@@ -316,7 +316,7 @@ class Ensemble:
                 with np.errstate(all="ignore"):
                     result["cost"] = float(np.mean(weights * costs))
                 if not np.isfinite(result["cost"]):
-                    raise ValueError(infinite_cost(result["cost"]))
+                    raise ValueError(infinite_cost("of finite data", result["cost"]))
         if samples.data.classify:
             said = decode(Task(CLASSES), outputs, first._reader.outputs)
             result["accuracy"] = float(np.mean(said == classes_of(targets)))
