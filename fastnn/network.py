@@ -41,6 +41,7 @@ from fastnn.inputs.streams import (
     goes_by_blocks,
     is_stream,
 )
+from fastnn.inputs.tables import check_order
 from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
@@ -671,6 +672,7 @@ class Network:
 
         Which classes there are is told from all of y, but a scale is learned from what is trained on alone.
         """
+        check_order(X, {"y": y, "sample_weight": sample_weight})
         reader = self._reader.settled(X, y)
         whole = self._samples(X, y, reader=reader)
         rows, held = self._split(whole, share)

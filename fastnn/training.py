@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastnn import lbfgs, metrics, progress, validation
 from fastnn.callbacks import restore_best
 from fastnn.cores import usable_cores
-from fastnn.diagnostics import Watch
+from fastnn.diagnostics import Watch, warn
 from fastnn.engine import NOTHING_SEEN, Engine, LayerStep, Memory, Seen, Stepping, Stretch, Workers
 from fastnn.formulas.averaging import Averaged
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
@@ -744,6 +744,9 @@ class Training:
         began, tally = time.perf_counter(), _Tally()
         source.begin(self._settings.order)
         while (batch := source.take(self._check_clock)) is not None:
+            if source.notice:
+                warn(source.notice)
+                source.notice = ""
             if tally.samples:
                 self._check_clock()
             blocks, skips = self._train.data.blocks, self._train.data.skips  # planned once
