@@ -1196,7 +1196,9 @@ class Network:
         Raises
         ------
         OSError
-            If the file cannot be written; an earlier file of that name is then left as it was.
+            If the file cannot be written; an earlier file of that name is then left as it was. If it is one that
+            cannot be replaced, such as a file that is mounted by itself in a container, the message names the file
+            beside it that holds the network.
         TypeError, ValueError
             If ``path`` is not one.
 
