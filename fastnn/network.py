@@ -529,7 +529,8 @@ class Network:
             If an argument is wrong, before anything changes; what a ``shuffle`` function returns, and every chunk of
             a stream but the first, is looked at when it comes. What a stream raises comes out of ``fit`` as it is.
         DivergenceError
-            If the cost becomes infinite or NaN; the network keeps its last finite weights.
+            If the cost becomes infinite or NaN; the network keeps its last finite weights. The message names the likely
+            cause: data that have been written to meanwhile, a penalty, the size of the data, or the learning rate.
         RuntimeError
             If this network is in the middle of another ``fit``, or there are no more threads to be had.
         KeyboardInterrupt
@@ -540,7 +541,8 @@ class Network:
         TrainingWarning
             If something goes wrong that ``diagnose`` has a verdict on, once for each; ``history.findings`` keeps them.
             Looking takes 1 % of the training time at most, besides a look before and one after a network's first fit:
-            so a training of less than some 50 ms is not looked at if it is not the first.
+            so a training of less than some 50 ms is not looked at if it is not the first. Also if a learned scale takes
+            a column for constant, which a later chunk of the stream shows not to be.
 
         Notes
         -----
@@ -1119,8 +1121,7 @@ class Network:
         given = self._given(X, y, sample_weight, self._reader)
         engine = self._engine_for(given.n)
         buffer = gradient_of(engine, given)
-        found = Gradients(*engine.read_all(buffer))
-        found.input_scale = engine.read_scale(buffer)
+        found = Gradients(*engine.read_all(buffer), engine.read_scale(buffer))
         scale = () if found.input_scale is None else (found.input_scale,)
         if not all(np.isfinite(array).all() for array in (*found.weights, *found.biases, *scale)):
             self.forward(X)  # names the rows, if it is their outputs
