@@ -582,6 +582,10 @@ class Training:
             return str(stop)
         finally:
             objective.write(accepted)  # and not what a line search tried last
+        if found.status == 2 and (cause := spoiled(train, engine.dtype)):
+            raise DivergenceError(
+                f"no step has a finite cost any more: {cause}. The network keeps its last finite weights."
+            )
         return ("converged", "epochs", "line search")[found.status]
 
     def _is_enough(self, network: Any) -> bool:
@@ -908,7 +912,7 @@ class Training:
         }
         for name, strengths in shrinking.items():
             strength, most = max(strengths), _STRONGEST[name]
-            if rate * strength > most:
+            if rate * strength > most and strength > rate:  # else it is the rate that is out of proportion
                 return (
                     f"{name} of {strength:g}, which times the learning rate of {rate:g} is {rate * strength:g}: beyond "
                     f"{most:g} steps make weights larger, not smaller; take a smaller {name}"

@@ -343,6 +343,14 @@ def test_samples_that_a_callback_spoils_are_named_as_the_cause():
     assert finite(net)
 
 
+def test_samples_that_a_callback_spoils_are_named_where_a_line_search_fails():
+    data, net = X.copy(), network()
+    with pytest.raises(DivergenceError, match="no step has a finite cost any more: X must stay finite"):
+        net.fit(data, y, 5, batch_size=len(data), optimizer="lbfgs", callbacks=[spoiling(data, at=1)])
+    assert net.history.stopped_by == "divergence"
+    assert finite(net)
+
+
 @pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
 def test_targets_that_a_callback_spoils_are_named_as_the_cause():
     targets, net = np.sin(X[:, :10]).astype(np.float32), network(**LINEAR)
@@ -378,6 +386,13 @@ def test_a_penalty_that_is_too_strong_is_named_as_the_cause(text, options):
     assert f"likely cause: {text}" in str(caught.value)
     assert "too high" not in str(caught.value)
     assert finite(net)
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
+@pytest.mark.parametrize("options", [{"optimizer": fastnn.AdamW(1e6)}, {"optimizer": SGD(1e6), "l2": 1e-5, "l1": 1e-5}])
+def test_a_penalty_of_a_usual_strength_is_not_named_as_the_cause(options):
+    with pytest.raises(DivergenceError, match=r"learning rate of 1e\+06 that is too high"):
+        network(**LINEAR).fit(X, y, epochs=30, **options)
 
 
 @pytest.mark.filterwarnings("ignore:targets far from unit scale")
