@@ -227,10 +227,12 @@ class _Constants:
         return int(self._columns[k]), float(self._values[k]), float(block[row, k])
 
     def _in_sparse(self, matrix: Any, rows: Any) -> tuple[int, float, float] | None:
-        part, constant = matrix[rows], np.zeros(matrix.shape[1], bool)
+        part = matrix if isinstance(rows, slice) else matrix[rows]  # which would be a copy of all
+        columns, numbers = part.indices[: part.indptr[-1]], part.data[: part.indptr[-1]]
+        constant = np.zeros(part.shape[1], bool)
         constant[self._columns] = True
-        places = np.flatnonzero(constant[part.indices] & (part.data != 0))
-        return (int(part.indices[places[0]]), 0.0, float(part.data[places[0]])) if places.size else None
+        places = np.flatnonzero(constant[columns] & (numbers != 0))
+        return (int(columns[places[0]]), 0.0, float(numbers[places[0]])) if places.size else None
 
 
 def _weighing(sample_weight: Any) -> Any:
