@@ -142,9 +142,8 @@ def _move(temporary: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in _IRREPLACEABLE:
             raise
-        kept = target.with_name(
-            f"unmoved-{secrets.token_hex(8)}"
-        )  # the target's own name may be as long as names may be
+        # Not the target's own name and more: that may be as long as names may be.
+        kept = target.with_name(f"unmoved-{secrets.token_hex(8)}")
         os.rename(temporary, kept)
         raise OSError(error.errno, f"{error.strerror}: what was to be written is in {os.fspath(kept)!r}") from error
 
