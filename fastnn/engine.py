@@ -712,9 +712,9 @@ class Engine:
                 done = int(totals[0, :, TOTAL_BATCHES].sum())
                 self.memory = self.memory._replace(steps=self.memory.steps + done, shrink=float(shrinks[0, 0]))
         hits = totals[:, :, TOTAL_HITS].sum(axis=0)
-        found = totals[0, :, TOTAL_COST], hits, totals[0, :, TOTAL_BATCHES], totals[0, :, TOTAL_SQUARES]
-        rows = zip(*(column.tolist() for column in found), strict=True)
-        return [Seen(cost, hits, int(batches), squares) for cost, hits, batches, squares in rows]
+        costs, batches, squares = totals[0, :, TOTAL_COST], totals[0, :, TOTAL_BATCHES], totals[0, :, TOTAL_SQUARES]
+        found = costs, hits, batches.astype(np.int64), squares
+        return list(map(Seen._make, zip(*(column.tolist() for column in found), strict=True)))
 
     def _parts(self, stretch: Stretch, apart: bool, threads: int) -> list[range]:
         """What every thread does in each call for a stretch: pieces of a batch that takes long, else all there is.

@@ -41,11 +41,11 @@ def _floats(argument: str, values: ArrayLike) -> Array:
 
 
 def _elementwise(name: str, z: ArrayLike) -> Array:
+    values = _floats("z", z)
+    lanes = lanes_of(values.itemsize)  # first: it refuses what Numba cannot be imported with
     from fastnn.kernels import formula_parts, parts
     from fastnn.kernels.steps import number_type
 
-    values = _floats("z", z)
-    lanes = lanes_of(values.itemsize)
     buffer = layout.aligned_zeros(layout.padded(values.size, lanes), values.dtype)
     buffer[: values.size] = values.reshape(-1)
     expression = activations.resolve(name).expression
@@ -169,11 +169,11 @@ def softmax(z: ArrayLike) -> Array:
     >>> softmax([1000.0, 1000.0])
     array([0.5, 0.5])
     """
+    values = _rows("z", z)
+    buffer, view = _blocks(values, values)
     from fastnn.kernels import epoch
     from fastnn.kernels.steps import number_type
 
-    values = _rows("z", z)
-    buffer, view = _blocks(values, values)
     n = values.shape[-1]
     epoch.apply_softmax.code(number_type(values.dtype))(address_of(buffer), buffer.size, n)
     rows: Array = view[:, 0].transpose(0, 2, 1).reshape(-1, n)

@@ -41,6 +41,7 @@ from fastnn.inputs.streams import (
     goes_by_blocks,
     is_stream,
 )
+from fastnn.inputs.tables import check_order
 from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
@@ -61,6 +62,7 @@ from fastnn.training import (
     evaluate,
     forward,
     gradient_of,
+    infinite_cost,
     packed,
     too_large,
 )
@@ -84,11 +86,6 @@ def _overflowed(outputs: Array) -> str:
         f"X is finite, but the outputs of {len(rows)} of {len(outputs)} rows are not (rows {shown}): numbers so large "
         "that sums overflow; scale X, or clip it"
     )
-
-
-def infinite_cost(cost: float, cause: str = "") -> str:
-    """What to say of a cost that is not finite though the data are, and of its cause if that is known."""
-    return f"the cost of finite data is {cost}: numbers so large that sums overflow; {cause or 'scale X and y'}"
 
 
 def _in_units_of_y(reader: Reader, outputs: Array) -> Array:
@@ -187,6 +184,8 @@ class Network:
     ------
     ValueError, TypeError
         If an argument is wrong; the message names it and says what was expected.
+    RuntimeError
+        If a network is made anew, by ``__init__`` or ``__setstate__``, while ``fit`` trains it.
 
     Notes
     -----
@@ -232,6 +231,7 @@ class Network:
         input_scale: bool = False,
         target_scale: float | Literal["minmax", "standard", "robust"] | None = None,
     ) -> None:
+        self._refuse_while_training()
         self._scales_inputs = validation.check_flag("input_scale", input_scale)
         self._sizes = validation.check_sizes(sizes)
         hidden = activations.resolve_hidden(activation, len(self.sizes) - 2)
@@ -266,6 +266,15 @@ class Network:
             self.input_scale = np.ones(self.sizes[0])
 
     _wording = "library"  # of what goes wrong in training; others that train here set their own
+
+    def _refuse_while_training(self) -> None:
+        """Refuse to be made anew where a ``fit`` goes on with what there is."""
+        fitting: ForkSafeLock | None = vars(self).get("_fitting")  # none yet in an object that is new
+        if fitting is not None and fitting.here.locked():
+            raise RuntimeError(
+                "this network is being trained by fit, and cannot be made anew before that ends: its weights would be "
+                "lost; a callback may assign to weights, biases and learning_rate"
+            )
 
     def _attach_engine(self) -> None:
         with held():  # the first one imports Numba
@@ -520,7 +529,8 @@ class Network:
             If an argument is wrong, before anything changes; what a ``shuffle`` function returns, and every chunk of
             a stream but the first, is looked at when it comes. What a stream raises comes out of ``fit`` as it is.
         DivergenceError
-            If the cost becomes infinite or NaN; the network keeps its last finite weights.
+            If the cost becomes infinite or NaN; the network keeps its last finite weights. The message names the likely
+            cause: data that have been written to meanwhile, a penalty, the size of the data, or the learning rate.
         RuntimeError
             If this network is in the middle of another ``fit``, or there are no more threads to be had.
         KeyboardInterrupt
@@ -531,7 +541,8 @@ class Network:
         TrainingWarning
             If something goes wrong that ``diagnose`` has a verdict on, once for each; ``history.findings`` keeps them.
             Looking takes 1 % of the training time at most, besides a look before and one after a network's first fit:
-            so a training of less than some 50 ms is not looked at if it is not the first.
+            so a training of less than some 50 ms is not looked at if it is not the first. Also if a learned scale takes
+            a column for constant, which a later chunk of the stream shows not to be.
 
         Notes
         -----
@@ -663,6 +674,7 @@ class Network:
 
         Which classes there are is told from all of y, but a scale is learned from what is trained on alone.
         """
+        check_order(X, {"y": y, "sample_weight": sample_weight})
         reader = self._reader.settled(X, y)
         whole = self._samples(X, y, reader=reader)
         rows, held = self._split(whole, share)
@@ -807,7 +819,7 @@ class Network:
             settings = settings._replace(seed=int(self._generator.integers(1, 1 << 62)))
         plan = plan_first_layer(train.judged(self.sizes[0]), self.sizes, settings.batch_sizes[0][0])
         train = train._replace(data=train.data._replace(blocks=plan.blocks, skips=int(plan.skips)))
-        self.history = History(first_layer=plan.reason, held_out=held_out.n if split and held_out else 0)
+        self.history = history = History(first_layer=plan.reason, held_out=held_out.n if split and held_out else 0)
         by_rate = not isinstance(settings.optimizer, LBFGS)  # else there is no learning rate to advise on
         advised = settings.optimizer if by_rate else default_optimizer(self.activations[-1])
         self._settings = diagnostics.Settings.of(
@@ -819,15 +831,16 @@ class Network:
         if not by_rate:
             budget = diagnostics.Budget(float("-inf"))
         watch = diagnostics.Watch(
-            self._model, train.data, train.n, self._settings, budget, self.history, train.rows, company is None
+            self._model, train.data, train.n, self._settings, budget, history, train.rows, company is None
         )
-        self._training = Training(self._engine, train, held_out, settings, self.history, watch, judge, source)
+        self._training = Training(self._engine, train, held_out, settings, history, watch, judge, source)
         try:
             self._training.run(self, hold)
         finally:
             self._training = None
             self._budget = watch.budget if watch.has_looked else self._budget
-        return self.history
+            self.history = history  # whatever a callback has put there
+        return history
 
     @property
     def learning_rate(self) -> float:
@@ -1067,7 +1080,7 @@ class Network:
         seen = evaluate(self._engine_for(given.n), given)
         if not np.isfinite(seen.cost):
             self.forward(X)  # names the rows, if it is their outputs
-            raise ValueError(infinite_cost(seen.cost, too_large(given, self.dtype)))
+            raise ValueError(infinite_cost("of finite data", seen.cost, too_large(given, self.dtype)))
         result = {"cost": float(seen.cost / given.n)}
         if given.classify:
             result["accuracy"] = float(seen.hits / given.n)
@@ -1108,8 +1121,7 @@ class Network:
         given = self._given(X, y, sample_weight, self._reader)
         engine = self._engine_for(given.n)
         buffer = gradient_of(engine, given)
-        found = Gradients(*engine.read_all(buffer))
-        found.input_scale = engine.read_scale(buffer)
+        found = Gradients(*engine.read_all(buffer), engine.read_scale(buffer))
         scale = () if found.input_scale is None else (found.input_scale,)
         if not all(np.isfinite(array).all() for array in (*found.weights, *found.biases, *scale)):
             self.forward(X)  # names the rows, if it is their outputs
@@ -1185,7 +1197,9 @@ class Network:
         Raises
         ------
         OSError
-            If the file cannot be written; an earlier file of that name is then left as it was.
+            If the file cannot be written; an earlier file of that name is then left as it was. If it is one that
+            cannot be replaced, such as a file that is mounted by itself in a container, the message names the file
+            beside it that holds the network.
         TypeError, ValueError
             If ``path`` is not one.
 

@@ -29,7 +29,13 @@ class Gradients(_ByLayer):
         The gradient by ``Network.input_scale``; None where that is not learned.
     """
 
-    input_scale: Array | None = None
+    input_scale: Array | None
+
+    def __new__(cls, weights: list[Array], biases: list[Array], input_scale: Array | None = None) -> "Gradients":
+        """A pair, which knows more than it unpacks into."""
+        found = super().__new__(cls, weights, biases)
+        found.input_scale = input_scale
+        return found
 
 
 class LayerArrays(MutableSequence[Array]):

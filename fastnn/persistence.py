@@ -78,6 +78,8 @@ def _path(path: Any) -> Path:
 # --- files that come into being all at once ---
 
 _PREFIX, _SUFFIX = ".fastnn-", ".tmp"
+_IRREPLACEABLE = (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM)
+"""What the system says of a target that nothing can be moved to, though files can be made beside it."""
 _OLD = 3600.0
 """Seconds after which a temporary file is left over, where no lock can tell whether somebody is writing it."""
 
@@ -85,7 +87,8 @@ _OLD = 3600.0
 def write_atomically(path: str | bytes | PathLike[Any], write: Callable[[BinaryIO], object]) -> None:
     """Call ``write(file)`` on a temporary file beside ``path`` and move it into place when all is written.
 
-    What writers that were killed have left in that folder is removed.
+    Where there is no moving it there, the error says where it is kept. What writers that were killed have left in that
+    folder is removed.
     """
     try:
         target = resolved(_path(path))
@@ -119,13 +122,30 @@ def _replace(target: Path, write: Callable[[BinaryIO], object]) -> None:
             if mode is not None:
                 os.chmod(temporary, mode)
             if fcntl is not None:  # while it is locked, so that nobody takes it for a file left over
-                os.replace(temporary, target)
+                _move(temporary, target)
         if fcntl is None:  # Windows moves no open file
-            os.replace(temporary, target)
+            _move(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _move(temporary: Path, target: Path) -> None:
+    """Move a finished file into place; where that cannot be, it is kept beside it under a name that nobody cleans up.
+
+    A file that is mounted by itself, or open on Windows, cannot be replaced. It is not written over in place: whoever
+    was interrupted there would have lost what it held.
+    """
+    try:
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in _IRREPLACEABLE:
+            raise
+        # Not the target's own name and more: that may be as long as names may be.
+        kept = target.with_name(f"unmoved-{secrets.token_hex(8)}")
+        os.rename(temporary, kept)
+        raise OSError(error.errno, f"{error.strerror}: what was to be written is in {os.fspath(kept)!r}") from error
 
 
 def _create(folder: Path, mode: int | None) -> tuple[BinaryIO, Path]:

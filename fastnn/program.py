@@ -53,6 +53,7 @@ class Program:
     """
 
     def __init__(self, activations: tuple[Activation, ...], cost: Cost, n_out: int, dtype: np.dtype[Any]) -> None:
+        lanes = lanes_of(dtype.itemsize)  # first: it refuses what Numba cannot be imported with
         from numba import types
 
         self._activations = activations
@@ -61,7 +62,7 @@ class Program:
         self.softmax = self._unit.softmax
         self.cut = 0.0 if cost.probability is not None else 0.5  # of margins, or of probabilities
         self.sloped = [a.expression is not None and a.output_derivative is None for a in activations[:-1]] + [False]
-        self.unit_constants = np.repeat(np.asarray(cost.units, dtype), lanes_of(dtype.itemsize))
+        self.unit_constants = np.repeat(np.asarray(cost.units, dtype), lanes)
         self.code = Packed(Code(*[0] * len(Code._fields)))
         self._has: set[str] = set()
         self._rules: dict[Any, int] = {}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastnn import lbfgs, metrics, progress, validation
 from fastnn.callbacks import restore_best
 from fastnn.cores import usable_cores
-from fastnn.diagnostics import Watch
+from fastnn.diagnostics import Watch, warn
 from fastnn.engine import NOTHING_SEEN, Engine, LayerStep, Memory, Seen, Stepping, Stretch, Workers
 from fastnn.formulas.averaging import Averaged
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
@@ -33,6 +33,9 @@ from fastnn.teamwork import Team
 from fastnn.validation import Features
 
 _LARGE = 100  # inputs or targets beyond this are named before the learning rate
+# What a learning rate times the strength of a decay or a penalty must stay below: beyond it a step turns weights round
+# and makes them larger, or moves all of them by more than weights are in size.
+_STRONGEST = {"weight_decay": 2.0, "l2": 2.0, "l1": 1.0}
 _JUDGED = 256  # samples by which the engine plans the first layer
 _PATIENCE = 0.1  # seconds that a look may take after the time is up
 _ROWS_TOGETHER = 1 << 21  # looked up without a look at the clock
@@ -293,11 +296,10 @@ def validation_figures(
     """Mean cost and accuracy on validation data after an epoch; the accuracy is NaN where these are no classes."""
     seen = evaluate(engine, given, between)
     if not np.isfinite(seen.cost):
-        raise DivergenceError(
-            f"the cost on the validation data became {seen.cost / given.n} after epoch {epoch}: numbers in them are so "
-            f"large that sums overflow; {too_large(given, engine.dtype) or 'scale X and y to about unit size'}, or "
-            "clip them"
-        )
+        measured = f"on the validation data after epoch {epoch}"
+        if cause := spoiled(given, engine.dtype):
+            raise DivergenceError(f"the cost {measured} is not finite: {cause}")
+        raise DivergenceError(infinite_cost(measured, seen.cost / given.n, too_large(given, engine.dtype)))
     return float(seen.cost / given.n), float(seen.hits / given.n) if given.classify else float("nan")
 
 
@@ -327,6 +329,25 @@ def answers_in(given: Samples | Pieces, dtype: np.dtype[Any]) -> Data:
         return given.data
     nothing = Features(np.empty(0, dtype), np.empty(0, np.int32), np.empty(0, np.int64), 0)
     return pack_data(nothing, given.answers.targets, given.answers.weights, dtype)
+
+
+def infinite_cost(measured: str, cost: float, cause: str = "") -> str:
+    """What to say of a cost that is not finite though the data are, and of its cause if that is known."""
+    return (
+        f"the cost {measured} is {cost}: numbers so large that sums overflow; {cause or 'scale X and y, or clip them'}"
+    )
+
+
+def spoiled(given: Samples | Pieces, dtype: np.dtype[Any]) -> str:
+    """Which numbers are not finite, though all were when they were checked; nothing if none."""
+    data = answers_in(given, dtype)
+    names = [name for name, values in (("X", data.features), ("y", data.targets)) if not _are_finite(values)]
+    if not names:
+        return ""
+    return (
+        f"{' and '.join(names)} must stay finite, but something, such as a callback, has written NaN or infinity into "
+        "the array during training, which is done on it in place"
+    )
 
 
 def too_large(given: Samples | Pieces, dtype: np.dtype[Any]) -> str:
@@ -561,6 +582,10 @@ class Training:
             return str(stop)
         finally:
             objective.write(accepted)  # and not what a line search tried last
+        if found.status == 2 and (cause := spoiled(train, engine.dtype)):
+            raise DivergenceError(
+                f"no step has a finite cost any more: {cause}. The network keeps its last finite weights."
+            )
         return ("converged", "epochs", "line search")[found.status]
 
     def _is_enough(self, network: Any) -> bool:
@@ -723,6 +748,9 @@ class Training:
         began, tally = time.perf_counter(), _Tally()
         source.begin(self._settings.order)
         while (batch := source.take(self._check_clock)) is not None:
+            if source.notice:
+                warn(source.notice)
+                source.notice = ""
             if tally.samples:
                 self._check_clock()
             blocks, skips = self._train.data.blocks, self._train.data.skips  # planned once
@@ -863,13 +891,33 @@ class Training:
         return self._engine.run(data, stretch, self._stepping, workers, before, between)
 
     def _explain(self, batch: int) -> str:
-        cause = too_large(self._train, self._engine.dtype)
+        read = self._train._replace(data=self._data)
+        cause = spoiled(read, self._engine.dtype) or self._too_strong() or too_large(self._train, self._engine.dtype)
         cause = cause or f"a learning rate of {self.learning_rate:g} that is too high: try a tenth of it"
         epoch = len(self._history.train_cost) + 1
         return (
             f"the cost became infinite or NaN in epoch {epoch}, batch {batch}; likely cause: {cause}. "
             "The network keeps its last finite weights."
         )
+
+    def _too_strong(self) -> str:
+        """Which decay or penalty makes weights larger step by step; nothing if none."""
+        layers, rate = self._settings.layers, self.learning_rate
+        shrinking = {
+            "weight_decay": [
+                getattr(self._settings.optimizer, "weight_decay", 0.0) * own.weights_rate for own in layers
+            ],
+            "l2": [own.penalty.l2 * own.weights_rate for own in layers],
+            "l1": [own.penalty.l1 * own.weights_rate for own in layers],
+        }
+        for name, strengths in shrinking.items():
+            strength, most = max(strengths), _STRONGEST[name]
+            if rate * strength > most and strength > rate:  # else it is the rate that is out of proportion
+                return (
+                    f"{name} of {strength:g}, which times the learning rate of {rate:g} is {rate * strength:g}: beyond "
+                    f"{most:g} steps make weights larger, not smaller; take a smaller {name}"
+                )
+        return ""
 
     def _measure_validation(self) -> None:
         if self._validation is None:

@@ -20,6 +20,7 @@ TEXT_CURE = "; turn text into numbers, or into a column for every value, for exa
 NUMBER_CURE = "; turn text into numbers, for example with pandas.to_numeric"
 TIME_CURE = "; turn times into numbers, for example into days since the first"
 MISSING_CURE = '; leave such samples out, or pass fastnn.Network(..., missing="mean")'
+_MOST_WEIGHTS = 1 << 48  # of a layer: more than any memory holds, and few enough for NumPy to count their bytes
 _BLOCK = 1 << 22  # elements looked at together, so that a check takes little memory
 _ON_ONE_CORE = 8192  # elements of a product that OpenBLAS does not wake its threads for: they spin on beside training
 
@@ -132,6 +133,9 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
         raise ValueError(
             f"sizes must hold at least the inputs and the outputs, such as [784, 30, 10], got {list(result)}"
         )
+    for n_in, n_out in itertools.pairwise(result):
+        if n_in * n_out > _MOST_WEIGHTS:
+            raise ValueError(f"sizes must make at most {_MOST_WEIGHTS} weights in a layer, got {n_in} x {n_out}")
     return result
 
 

@@ -1,5 +1,7 @@
 """The command line: what it prints, what it passes on, and how it ends."""
 
+import csv
+import io
 import os
 import re
 import signal
@@ -346,6 +348,18 @@ def test_predict_prints_outputs_with_all_their_digits(run, regressor):
     assert max(map(len, out.splitlines())) < 40  # those of float32, no more
 
 
+def test_predict_writes_labels_as_csv(run, tmp_path):
+    names = ["plain", "a, b", 'an "inch"', "two\nlines", " spaces ", ""]
+    X = np.eye(6, dtype=np.float32)
+    net = Network([6, 6], activation="sigmoid", initializer=([20 * np.eye(6)], [np.zeros(6)]), classes=names)
+    net.save(tmp_path / "net")
+    np.savez(tmp_path / "data.npz", X=X)
+    code, out, err = run("predict", tmp_path / "net", "--data", tmp_path / "data.npz")
+    assert (code, err) == (0, "")
+    assert list(csv.reader(io.StringIO(out, newline=""))) == [[name] for name in names]
+    assert out.startswith("plain\n")
+
+
 def test_predict_writes_a_file(run, model, tmp_path):
     _, printed, _ = run("predict", model, "--data", "digits")
     assert run("predict", model, "--data", "digits", "--output", tmp_path / "labels") == (0, "", "")
@@ -468,6 +482,7 @@ USAGE = {
     "no time": ["train --data digits --max-time 0", "max_time must be > 0"],
     "an unknown data set": ["train --data mnits", "did you mean 'mnist'?"],
     "a single layer": ["train --data digits --layers 64", "sizes must hold at least"],
+    "layers beyond all memory": ["train --data digits --layers 64,99999999999999999999,10", "sizes must make at most"],
     "no threads": ["train --data digits --threads 0", "threads must be >= 1, got 0"],
     "too many threads": ["train --data digits --threads 3000", "threads must be <= 1024, got 3000"],
     "a comma as dtype": ["train --data digits --dtype ,", "dtype must be one of", "got ','"],
@@ -530,7 +545,7 @@ FAILURES = {
         "train --data names.csv",
         "names.csv: 1,500 different labels such as 'n0' are too many classes",
     ],
-    "a label beyond all numbers": ["train --data huge.csv", "huge.csv: y must fit into float32"],
+    "a label beyond all numbers": ["train --data huge.csv --target-scale none", "huge.csv: y must fit into float32"],
     "saving through links in a circle": ["train --data digits --save loop", "cannot write loop: ", "symbolic links"],
     "predicting through links in a circle": ["predict net --data digits --output loop", "cannot write loop: "],
     "data through links in a circle": ["train --data loop.csv", "loop.csv", "symbolic links"],
@@ -634,6 +649,33 @@ def test_a_network_that_diverged_is_saved_too(run, tmp_path):
     assert status == 1
     assert "keeps its last finite weights" in err
     assert np.isfinite(fastnn.load(path).weights[0]).all()
+
+
+@pytest.mark.parametrize("error", [MemoryError("of buffers"), RuntimeError("no threads"), OSError(5, "disk")], ids=repr)
+def test_what_was_learned_is_saved_whatever_ends_training(error, run, tmp_path, monkeypatch):
+    after_epochs = Training._after_epochs
+
+    def fail(training, network, count=1):
+        after_epochs(training, network, count)
+        if len(training._history.train_cost) > 1:
+            raise error
+
+    monkeypatch.setattr(Training, "_after_epochs", fail)
+    code, out, err = run("train", "--data", "digits", "--epochs", 50, "--patience", 50, "--save", tmp_path / "net")
+    assert code == 1
+    assert err.startswith("fastnn: error: ")
+    assert out.endswith("stopped by: error\n")
+    assert fastnn.load(tmp_path / "net").evaluate(Xt, yt)["accuracy"] > 0.5
+
+
+def test_a_network_that_has_learned_nothing_replaces_none(run, tmp_path, monkeypatch):
+    def fail(*_):
+        raise MemoryError("of buffers")
+
+    (tmp_path / "net").write_text("what was there before")
+    monkeypatch.setattr(Training, "run", fail)
+    assert run("train", *QUICK, "--save", tmp_path / "net").code == 1
+    assert (tmp_path / "net").read_text() == "what was there before"
 
 
 def test_an_interrupt_before_anything_happened(run, monkeypatch):

@@ -322,6 +322,79 @@ def test_huge_inputs_are_named_as_the_cause(largest):
         network(**LINEAR).fit(data, y, optimizer=SGD(0.1))
 
 
+def spoiling(array, at):
+    """A callback that writes NaN into an array after an epoch."""
+
+    def spoil(_, history):
+        if len(history.epochs) == at:
+            array[3] = np.nan
+
+    return spoil
+
+
+def test_samples_that_a_callback_spoils_are_named_as_the_cause():
+    """Arrays in the network's dtype are used in place."""
+    data, net = X.copy(), network()
+    with pytest.raises(
+        DivergenceError, match=r"epoch 3, batch .*: X must stay finite, but .* has written NaN"
+    ) as caught:
+        net.fit(data, y, epochs=5, callbacks=[spoiling(data, at=2)])
+    assert "learning rate" not in str(caught.value)
+    assert finite(net)
+
+
+def test_samples_that_a_callback_spoils_are_named_where_a_line_search_fails():
+    data, net = X.copy(), network()
+    with pytest.raises(DivergenceError, match="no step has a finite cost any more: X must stay finite"):
+        net.fit(data, y, 5, batch_size=len(data), optimizer="lbfgs", callbacks=[spoiling(data, at=1)])
+    assert net.history.stopped_by == "divergence"
+    assert finite(net)
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
+def test_targets_that_a_callback_spoils_are_named_as_the_cause():
+    targets, net = np.sin(X[:, :10]).astype(np.float32), network(**LINEAR)
+    with pytest.raises(DivergenceError, match="y must stay finite") as caught:
+        net.fit(X, targets, epochs=5, optimizer=SGD(0.001), callbacks=[spoiling(targets, at=1)])
+    assert "learning rate" not in str(caught.value)
+
+
+def test_validation_samples_that_a_callback_spoils_are_named_as_the_cause():
+    held = Xt.copy()
+    with pytest.raises(
+        DivergenceError, match=r"validation data after epoch 2 is not finite: X must stay finite"
+    ) as caught:
+        network().fit(X, y, epochs=5, validation_data=(held, yt), callbacks=[spoiling(held, at=1)])
+    assert "overflow" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("l2 of 1e+06, which times the learning rate of 0.1 is 100000", {"l2": 1e6}),
+        ("l2 of 1e+06", {"l2": [0.0, 1e6]}),
+        ("l1 of 1e+10", {"l1": 1e10}),
+        ("weight_decay of 1e+06", {"optimizer": fastnn.AdamW(0.1, weight_decay=1e6)}),
+        ("weight_decay of 1e+06", {"optimizer": fastnn.Lion(0.1, weight_decay=1e6), "weight_average": 0.9}),
+    ],
+)
+def test_a_penalty_that_is_too_strong_is_named_as_the_cause(text, options):
+    net = network(**LINEAR)
+    with pytest.raises(DivergenceError, match="epoch 1, batch") as caught:
+        net.fit(X, y, epochs=30, **{"optimizer": SGD(0.1), **options})
+    assert f"likely cause: {text}" in str(caught.value)
+    assert "too high" not in str(caught.value)
+    assert finite(net)
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
+@pytest.mark.parametrize("options", [{"optimizer": fastnn.AdamW(1e6)}, {"optimizer": SGD(1e6), "l2": 1e-5, "l1": 1e-5}])
+def test_a_penalty_of_a_usual_strength_is_not_named_as_the_cause(options):
+    with pytest.raises(DivergenceError, match=r"learning rate of 1e\+06 that is too high"):
+        network(**LINEAR).fit(X, y, epochs=30, **options)
+
+
 @pytest.mark.filterwarnings("ignore:targets far from unit scale")
 def test_huge_targets_are_named_as_the_cause():
     with pytest.raises(DivergenceError, match=r"\b(y|targets)\b") as caught:
@@ -472,6 +545,41 @@ def test_an_exception_in_a_callback_comes_through():
     assert net.history.epochs == [1]
     assert net.history.stopped_by != "epochs"
     assert_usable(net)
+
+
+@pytest.mark.parametrize(
+    "remake",
+    [lambda net: Network.__init__(net, [64, 20, 10]), lambda net: net.__setstate__(network(seed=1).__getstate__())],
+    ids=["__init__", "__setstate__"],
+)
+def test_a_network_cannot_be_made_anew_while_it_is_trained(remake):
+    """Training would go on with buffers that nobody has any more."""
+    told = []
+
+    def anew(net, _):
+        before = state(net)
+        with pytest.raises(RuntimeError, match="is being trained by fit, and cannot be made anew") as caught:
+            remake(net)
+        told.append(str(caught.value))
+        assert state(net) == before
+
+    net, plain = network(), network()
+    net.fit(X, y, epochs=2, callbacks=[anew])
+    plain.fit(X, y, epochs=2, callbacks=[lambda *_: None])
+    assert len(told) == 2
+    assert same(net, plain)
+    remake(net)  # afterwards anything goes
+    assert net.fit(X, y, epochs=1).epochs == [1]
+
+
+def test_a_callback_that_takes_the_history_away():
+    def forget(net, _):
+        net.history = None
+
+    net = network()
+    history = net.fit(X, y, epochs=2, callbacks=[forget])
+    assert history.epochs == [1, 2]
+    assert net.history is history
 
 
 def test_a_callback_may_look_at_and_change_the_network():

@@ -56,6 +56,10 @@ def net(**arguments):
         case(TypeError, "sizes must be a list", "ndarray", sizes=np.array(2)),
         case(ValueError, "sizes must hold at least the inputs and the outputs", "got [3]", sizes=[3]),
         case(ValueError, "sizes must hold at least", "got []", sizes=[]),
+        case(
+            ValueError, "sizes must make at most 281474976710656 weights in a layer", "got 3 x 1000", sizes=[3, 10**20]
+        ),
+        case(ValueError, "sizes must make at most", "got 4294967296 x 4294967296", sizes=[2, 1 << 32, 1 << 32, 2]),
         case(ValueError, "sizes[1] must be >= 1", "got 0", sizes=[3, 0, 2]),
         case(ValueError, "sizes[0] must be >= 1", "got -3", sizes=[-3, 2]),
         case(TypeError, "sizes[2] must be a whole number", "float 2.0", sizes=[3, 5, 2.0]),

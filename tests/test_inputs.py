@@ -459,6 +459,55 @@ def test_the_index_of_samples_in_another_order_is_refused(argument):
     net.fit(X.to_numpy(), **turned, epochs=1)
 
 
+def of_houses(argument):
+    """X with y and weights, of which one has its rows in another order."""
+    pd = pytest.importorskip("pandas")
+    names = [f"house {i}" for i in range(20)]
+    X = pd.DataFrame({"size": np.arange(20.0)}, index=names)
+    given = {"y": pd.Series(np.arange(20) % 2, names), "sample_weight": pd.Series(np.ones(20), names)}
+    return X, given["y"], given["sample_weight"], given | {argument: given[argument].iloc[::-1]}
+
+
+ENTRIES = {
+    "validation_split": lambda X, y, sample_weight: fastnn.Network([1, 1]).fit(
+        X, y, 1, sample_weight=sample_weight, validation_split=0.2
+    ),
+    "fit_many": lambda X, **turned: fastnn.fit_many([fastnn.Network([1, 1])], X, **turned, epochs=1),
+    "fit_many by rows": lambda X, **turned: fastnn.fit_many(
+        [fastnn.Network([1, 1])], X, **turned, epochs=1, rows=[np.arange(10)]
+    ),
+    "fit_many split": lambda X, **turned: fastnn.fit_many(
+        [fastnn.Network([1, 1])], X, **turned, epochs=1, validation_split=0.2
+    ),
+    "fit_many and what to validate on": lambda X, y, sample_weight: fastnn.fit_many(
+        [fastnn.Network([1, 1])], X.to_numpy(), np.arange(20) % 2, validation_data=(X, y, sample_weight), epochs=1
+    ),
+    "cross_validate": lambda X, **turned: fastnn.cross_validate(lambda: fastnn.Network([1, 1]), X, **turned, epochs=1),
+    "search": lambda X, **turned: fastnn.search(
+        lambda units: fastnn.Network([1, units, 1]), {"units": [2]}, X, **turned, trials=2, epochs=1
+    ),
+    "a stream": lambda X, **turned: fastnn.Network([1, 1]).fit(stream=[(X, *turned.values())], epochs=1),
+    "a stream to validate on": lambda X, **turned: fastnn.Network([1, 1]).fit(
+        X.to_numpy(), np.arange(20) % 2, 1, validation_data=lambda: iter([(X, *turned.values())])
+    ),
+    "validation_data": lambda X, **turned: fastnn.Network([1, 1]).fit(
+        X.to_numpy(), np.arange(20) % 2, 1, validation_data=(X, *turned.values())
+    ),
+    "gradients": lambda X, **turned: fastnn.Network([1, 1]).gradients(X, **turned),
+    "diagnose": lambda X, **turned: fastnn.Network([1, 1]).diagnose(X, **turned),
+    "Ensemble.evaluate": lambda X, **turned: fastnn.Ensemble([fastnn.Network([1, 1])]).evaluate(X, **turned),
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("argument", ["y", "sample_weight"])
+def test_the_index_of_samples_in_another_order_is_refused_wherever_they_go_in(entry, argument):
+    X, y, sample_weight, turned = of_houses(argument)
+    with pytest.raises(ValueError, match=f"{argument} must have its rows in the order of X"):
+        ENTRIES[entry](X, **turned)
+    ENTRIES[entry](X, y=y, sample_weight=sample_weight)
+
+
 def test_times_among_objects_are_refused_with_a_cure():
     pd = pytest.importorskip("pandas")
     for times in (pd.date_range("2020", periods=4, tz="UTC"), pd.period_range("2020", periods=4)):

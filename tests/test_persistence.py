@@ -1,6 +1,7 @@
 """A saved network is whole, safe to open, and goes on training bit for bit."""
 
 import copy
+import errno
 import io
 import json
 import os
@@ -222,6 +223,30 @@ def test_a_write_that_fails_leaves_the_old_file_alone(broken, how, error, saved,
             net.save(target)
     assert path.read_bytes() == before
     assert files(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EPERM], ids=errno.errorcode.get)
+def test_what_was_written_is_kept_where_the_target_cannot_be_replaced(code, saved, monkeypatch):
+    """Such as a file that is mounted by itself."""
+    net, path = saved
+    before = path.read_bytes()
+    net.fit(X[:50, 10:13], y[:50] % 2, epochs=1)
+
+    def busy(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "replace", busy)
+    with pytest.raises(OSError, match=os.strerror(code)) as caught:
+        net.save(path)
+    assert caught.value.errno == code
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == before
+    (kept,) = [other for other in path.parent.iterdir() if other != path]
+    assert f"what was to be written is in '{kept}'" in str(caught.value)
+    assert same(fastnn.load(kept), net)
+    monkeypatch.undo()
+    net.save(path)  # and does not clean it up
+    assert kept.exists()
 
 
 def test_a_folder_that_does_not_exist(tmp_path):

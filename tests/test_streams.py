@@ -7,12 +7,14 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from itertools import pairwise
 
 import interrupting
 import numpy as np
 import pytest
 from children import run_python
+from scipy import sparse
 from states import layers, same, state
 
 import fastnn
@@ -235,6 +237,70 @@ def test_a_first_chunk_of_constant_targets_tells_no_scale(scale, digits):
     trained(stream=cut(X, Y), net=net)  # it is known by now
     weight = np.repeat([0.0, 1.0], [N // 2 - 50, N // 2 + 50])  # of the second chunk only the second half
     trained(stream=cut(X, Y, weight, rows=400), net=prices(scale))
+
+
+@pytest.fixture
+def repeated(digits):
+    """Three chunks that are the same, with columns that are constant."""
+    return digits[0][np.arange(N) % 200], digits[1]
+
+
+def told(wanted, data, net):
+    """What is warned of columns that are not constant, as often as is wanted."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trained(stream=data, net=net, epochs=3)
+    found = [warning for warning in caught if "for ever" in str(warning.message)]
+    assert len(found) == wanted
+    for warning in found:
+        assert warning.category is fastnn.TrainingWarning
+        assert warning.filename == __file__
+    return [str(warning.message) for warning in found]
+
+
+@pytest.mark.parametrize("scale", ["minmax", "standard", "robust"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "uint8"])
+def test_a_column_that_is_constant_in_the_first_chunk_alone_is_told_once(repeated, scale, dtype):
+    X, y = repeated[0].astype(dtype), repeated[1]
+    X[:, [5, 40]] = 7
+    told(0, cut(X, y), network(scale=scale))
+    X[450:, 5] = 9
+    X[500:, 40] = 9
+    (text,) = told(1, cut(X, y), network(scale=scale))
+    assert f"column 5 of X was 7 in all samples that scale='{scale}' was learned from" in text
+    assert "a later chunk holds 9 there" in text
+    told(0, cut(X, y), network(scale=16.0))
+
+
+def test_a_column_of_a_frame_that_is_constant_in_the_first_chunk_alone_is_told_by_name(repeated):
+    pd = pytest.importorskip("pandas")
+    X = repeated[0]
+    X[:, 5], X[::3, 6] = 7, np.nan  # what is missing is no other value
+    frame = pd.DataFrame(X, columns=[f"pixel {i}" for i in range(64)])
+    told(0, cut(frame, repeated[1]), network(scale="minmax", missing="mean"))
+    frame.iloc[300, 5] = 9
+    (text,) = told(1, cut(frame, repeated[1]), network(scale="minmax", missing="mean"))
+    assert "column 'pixel 5' of X was 7" in text
+
+
+def test_a_column_that_differs_where_nothing_weighs_is_constant(repeated):
+    (X, y), weight = repeated, np.ones(N)
+    X[:, 5] = 7
+    X[[3, 300], 5], weight[[3, 300]] = 9, 0
+    told(0, cut(X, y, weight), network(scale="standard"))
+
+
+def test_a_word_that_comes_only_later_is_told(repeated):
+    X = repeated[0]
+    X[:, 5], X[:, 6] = 0, 1
+    for scale in ("minmax", "standard"):
+        matrix = sparse.csr_matrix(X)
+        told(0, cut(matrix, repeated[1]), network(scale=scale))
+        X[300, 5] = 9
+        (text,) = told(1, cut(sparse.csr_matrix(X), repeated[1]), network(scale=scale))
+        assert "column 5 of X was 0" in text
+        assert "holds 9 there" in text
+        X[300, 5] = 0
 
 
 def test_initial_weights_may_be_scaled_by_the_first_chunk(digits):

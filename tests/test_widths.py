@@ -85,6 +85,16 @@ def test_the_command_refuses_junk_in_one_line(command: str, variable: str) -> No
     assert done.stderr == f"fastnn: error: {variable} must be {JUNK[variable]}, got 'junk'\n"
 
 
+@pytest.mark.parametrize("use", ["Network([3, 2])", "functions.tanh(0.5)", "functions.softmax([0.0, 1.0])"])
+@pytest.mark.parametrize("threads", ["0", "-3"])
+def test_a_number_of_threads_that_numba_cannot_be_imported_with(threads: str, use: str) -> None:
+    done = run_python({"NUMBA_NUM_THREADS": threads}, "-m", "fastnn", "train", *COMMANDS["train"])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"fastnn: error: NUMBA_NUM_THREADS must be a number of threads >= 1, got '{threads}'\n"
+    done = run_python({"NUMBA_NUM_THREADS": threads}, "-c", f"import fastnn; fastnn.{use}")
+    assert done.stderr.endswith(f"ValueError: NUMBA_NUM_THREADS must be a number of threads >= 1, got '{threads}'\n")
+
+
 # --- what Numba is told to compile for ---
 
 TRAIN = """

@@ -26,6 +26,7 @@ from fastnn.cli._writing import (
     Failure,
     check_is_no_input,
     check_writable,
+    csv_cell,
     files_of,
     print_result,
     save,
@@ -98,7 +99,7 @@ def run_train(args: argparse.Namespace) -> None:
     network, train, test = _prepared(args)
     try:
         history = _train_and_save(network, train, test, optimizer, args)
-    except (KeyboardInterrupt, DivergenceError):
+    except (KeyboardInterrupt, Exception):
         _print_history(network.history, args)
         raise
     _print_history(history, args)  # after saving: whoever reads may go away
@@ -140,7 +141,7 @@ def _prepared(args: argparse.Namespace) -> tuple[Network, Data, Data | None]:
 
 
 def _print_history(history: History | None, args: argparse.Namespace) -> None:
-    if not args.quiet and history is not None:
+    if not args.quiet and history is not None and history.epochs:
         print(history)
 
 
@@ -155,6 +156,10 @@ def _train_and_save(
                 history = network.fit(train.X, train.y, **arguments)
         except (KeyboardInterrupt, DivergenceError):  # the network holds the last good weights
             save(network, args.save)
+            raise
+        except Exception:  # such as no more memory: so it does here, if it has learned anything
+            if network._engine.memory.steps:
+                save(network, args.save)
             raise
         save(network, args.save)
     return history
@@ -188,7 +193,7 @@ def run_predict(args: argparse.Namespace) -> None:
         raise Failure(f"{args.data}: {_data.in_words_of_command(str(error), 'predict')}") from error
     _say_notes(facts, args)
     # str of a NumPy number, not of a Python one: float32 is written with as many digits as it has.
-    text = "".join(",".join(map(str, row)) + "\n" for row in answers.reshape(len(answers), -1))
+    text = "".join(",".join(csv_cell(str(cell)) for cell in row) + "\n" for row in answers.reshape(len(answers), -1))
     if args.output is None:
         print_result(text)
     else:

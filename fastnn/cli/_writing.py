@@ -80,6 +80,13 @@ def write_text(path: Path, text: str) -> None:
         raise _cannot_write(path, error) from error
 
 
+def csv_cell(text: str) -> str:
+    """A cell of a CSV file: in quotes where it would be read as several, or as none."""
+    if text and text == text.strip() and not set(text) & set(',"\r\n'):
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
 def say(text: str) -> None:
     """One line beside the result: on stderr, if there is one that takes it."""
     if sys.stderr is not None:  # or print would take stdout for it

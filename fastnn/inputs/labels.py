@@ -297,7 +297,8 @@ def check_count(y: Array, n: int) -> None:
 def encode(task: Task, y: Array, n: int, outputs: Outputs, scaling: Scaling | None = None) -> Targets:
     """Targets (n,) or (n, n_out) as the kernels take them; refused where they do not agree with the task.
 
-    ``scaling`` is that of quantities, whose own numbers must be in the dtype's range, too: answers are.
+    ``scaling`` is that of quantities, which must be in the dtype's range when they are scaled; so that answers, which
+    come in float64, may be beyond it.
     """
     check_count(y, n)
     if task.kind == CLASSES and (y.ndim == 1 or y.dtype.kind == "U" or outputs.n == 1):
@@ -309,9 +310,10 @@ def encode(task: Task, y: Array, n: int, outputs: Outputs, scaling: Scaling | No
         raise ValueError(
             f"y must have shape (n, {outputs.n}) for task {task.kind!r}, got {validation.shape_text(y.shape)}"
         )
-    matrix = _in_range(outputs, validation.cast("y", given, outputs.dtype))
     if scaling is not None:
+        validation.check_finite("y", given)
         return Targets(np.empty(0, np.int64), _scaled(given, scaling, outputs.dtype), False)
+    matrix = _in_range(outputs, validation.cast("y", given, outputs.dtype))
     _check_not_lost(given, matrix)
     if task.kind == MULTILABEL and not _are_bits(matrix):
         place = tuple(map(int, np.argwhere((matrix != 0) & (matrix != 1))[0]))

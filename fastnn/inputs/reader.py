@@ -179,8 +179,8 @@ class Reader:
         scale = self.wishes.target_scale
         assert self.task is not None
         assert scale is not None
-        as_they_are = Scaling.by_number(self.outputs.n)
-        labels.encode(self.task, y, len(y), self.outputs, as_they_are)
+        exact = self.outputs._replace(dtype=np.dtype(np.float64))
+        labels.encode(self.task, y, len(y), exact, Scaling.by_number(self.outputs.n))
         return scaling.learn_targets((y if rows is None else y[rows]).reshape(-1, self.outputs.n), scale)
 
     def _learned(self, table: Table) -> Scaling:
@@ -240,10 +240,13 @@ class Reader:
         plain = not finite and type(values) is np.ndarray and self._as_is == (values.dtype, values.shape[1:])
         if plain and len(values):
             return features.as_is(values)  # a prediction of one sample takes a few microseconds in all
+        return self.converted(argument, self.table(argument, values), finite)
+
+    def converted(self, argument: str, table: Table, finite: bool = True) -> Features:
+        """The same of what ``table`` gave."""
         if self.scaling is None:
             wished = f"scale={self.wishes.scale!r}" if isinstance(self.wishes.scale, str) else "missing"
             raise _unlearned(wished)
-        table = self.table(argument, values)
         if hasattr(table.values, "tocsr"):
             matrix = features.checked_csr(argument, table.values)
             return features.sparse_features(argument, matrix, self.scaling, self.outputs.dtype)

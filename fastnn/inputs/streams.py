@@ -19,7 +19,7 @@ from fastnn import layout, validation
 from fastnn.formulas.schedules import Constant, ReduceOnPlateau, Schedule
 from fastnn.inputs import features, weights
 from fastnn.inputs.reader import Batch, Reader
-from fastnn.inputs.tables import count_samples, is_stored
+from fastnn.inputs.tables import check_order, count_samples, is_stored
 from fastnn.interrupts import held
 from fastnn.validation import Features, Targets
 
@@ -102,13 +102,15 @@ class Source:
         The samples in every piece, where they are known beforehand.
     mean_is_one : bool
         Whether the weights of all samples have a mean of 1; of class.
+    notice : str
+        What to warn of, found in the thread that reads; whoever takes pieces does so, and empties it.
     """
 
     sizes: tuple[int, ...] | None
     mean_is_one: ClassVar[bool] = False
 
     def __init__(self, reader: Reader) -> None:
-        self.reader = reader
+        self.reader, self.notice = reader, ""
         self._pass: _Pass | None = None
 
     def _start(self, make: Callable[[], Generator[Batch, None, None]]) -> None:
@@ -176,6 +178,68 @@ def _some(batch: Batch, rows: Array) -> Batch:
     return Batch(weights.take_features(X, rows), weights.take_targets(targets, rows), own)
 
 
+class _Constants:
+    """Columns that a learned scale takes for constant, so that they count for nothing.
+
+    Parameters
+    ----------
+    reader : Reader
+        Settled.
+    first : array or CSR matrix
+        The first chunk, as it came. Of a sparse one those columns are looked at that its first row has no number in:
+        the few others that are constant are never zero.
+    sample_weight : array-like or None
+        Its weights, checked.
+    """
+
+    def __init__(self, reader: Reader, first: Any, sample_weight: Any) -> None:
+        assert reader.scaling is not None
+        self._reader = reader
+        constant = np.isinf(reader.scaling.unit)
+        if hasattr(first, "tocsr"):
+            constant[first[_weighing(sample_weight)][:1].indices] = False
+        self._columns = np.flatnonzero(constant)
+        self._values = reader.scaling.shift[self._columns]
+
+    def other(self, values: Any, sample_weight: Any) -> str:
+        """What to say of the first one that is not constant in samples that weigh something; nothing if all are."""
+        if not self._columns.size:
+            return ""
+        found = (self._in_sparse if hasattr(values, "tocsr") else self._in_dense)(values, _weighing(sample_weight))
+        if found is None:
+            return ""
+        (column, known, value), names = found, self._reader.names
+        self._columns = self._columns[:0]  # once is enough
+        return (
+            f"column {column if names is None else repr(names[column])} of X was {known:g} in all samples that "
+            f"scale={self._reader.wishes.scale!r} was learned from, the first chunk of a stream, so that it counts as "
+            f"0 for ever, but a later chunk holds {value:g} there: let the first chunk be larger, or the samples come "
+            "mixed, or pass a number as scale"
+        )
+
+    def _in_dense(self, values: Array, rows: Any) -> tuple[int, float, float] | None:
+        """A column, what it was, and another value in it."""
+        block = values[:, self._columns][rows]
+        differs = (block != self._values) & ~np.isnan(block)  # what is missing is no other value
+        if not differs.any():
+            return None
+        row, k = np.unravel_index(int(differs.argmax()), differs.shape)
+        return int(self._columns[k]), float(self._values[k]), float(block[row, k])
+
+    def _in_sparse(self, matrix: Any, rows: Any) -> tuple[int, float, float] | None:
+        part = matrix if isinstance(rows, slice) else matrix[rows]  # which would be a copy of all
+        columns, numbers = part.indices[: part.indptr[-1]], part.data[: part.indptr[-1]]
+        constant = np.zeros(part.shape[1], bool)
+        constant[self._columns] = True
+        places = np.flatnonzero(constant[columns] & (numbers != 0))
+        return (int(columns[places[0]]), 0.0, float(numbers[places[0]])) if places.size else None
+
+
+def _weighing(sample_weight: Any) -> Any:
+    """Which rows weigh something, by checked weights."""
+    return slice(None) if sample_weight is None else np.asarray(sample_weight) > 0
+
+
 # --- what users hand out ---
 
 
@@ -201,6 +265,7 @@ class Chunks(Source):
         self._first: Batch | None = None  # of a pass that has begun
         self._unit: float | None = None  # what weights are divided by
         self._sparse: bool | None = None
+        self._constants: _Constants | None = None  # before the first chunk that weighs something
         self._passes = 0
         self._read_so_far = 0  # samples in the pass at hand
 
@@ -237,9 +302,10 @@ class Chunks(Source):
         if _weighs_nothing(X, sample_weight):  # nothing can be learned from it, not even a scale
             self._count(count_samples("X", X))
             return None
+        check_order(X, {"y": y, "sample_weight": sample_weight})
         learns = self.reader.learns_target_scale
         reader = self.reader = self.reader.settled(X, y, sample_weight)
-        samples, targets, _ = reader.read(X, y)
+        samples, targets, _ = reader.answered(self._features(X, sample_weight), y)
         assert reader.task is not None
         self._count(samples.n)
         raw = weights.of_part(sample_weight, self._class_weight, reader.task, targets, samples.n)
@@ -260,6 +326,16 @@ class Chunks(Source):
         if self._unit is None:
             self._unit = float(raw[0] / weights.with_mean_one(raw)[0])
         return Batch(samples, targets, validation.cast("sample_weight", raw / self._unit, reader.outputs.dtype))
+
+    def _features(self, X: Any, sample_weight: Any) -> Features:
+        """A chunk's samples, scaled; noticed where one of them tells that a learned scale is wrong."""
+        table = self.reader.table("X", X)
+        samples = self.reader.converted("X", table)
+        if self._constants is None:
+            self._constants = _Constants(self.reader, table.values, sample_weight)
+        if notice := self._constants.other(table.values, sample_weight):
+            self.notice = notice
+        return samples
 
     def _count(self, n: int) -> None:
         """Refuse more samples than a schedule was told to be planned for."""
@@ -348,6 +424,7 @@ class HeldOut(Pieces):
         """Samples that weigh something, with their weights as they are; None if there are none."""
         if _weighs_nothing(X, sample_weight):
             return None
+        check_order(X, {"y": y, "sample_weight": sample_weight})
         samples, targets, _ = self.reader.read(X, y)
         assert self.reader.task is not None
         raw = weights.of_part(sample_weight, None, self.reader.task, targets, samples.n)

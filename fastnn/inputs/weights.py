@@ -64,15 +64,14 @@ def apply_class_weight(class_weight: Any, task: Task, targets: Targets, sample_w
     """Sample weights times those of their classes; "balanced" gives every class the same sum."""
     if class_weight is None:
         return sample_weight
-    if task.kind != CLASSES or task.classes is None:
-        raise ValueError(f"class_weight needs classes as targets, but the task is {task.kind!r}")
+    classes = _classes_to_weigh(task)
     check_class_weight(class_weight)
     numbers = _class_numbers(targets)
     weights = np.ones(len(numbers)) if sample_weight is None else sample_weight
     if isinstance(class_weight, Mapping):
-        by_class = _from_mapping(class_weight, task.classes)
+        by_class = _from_mapping(class_weight, classes)
     else:
-        sums = np.bincount(numbers, weights, minlength=len(task.classes))
+        sums = np.bincount(numbers, weights, minlength=len(classes))
         least = sums.min(where=sums > 0, initial=np.inf)
         by_class = np.divide(least, sums, out=np.zeros(len(sums)), where=sums > 0)
     factors = by_class[numbers]
@@ -99,14 +98,19 @@ def of_part(
     own = None if sample_weight is None else check_as_they_are(sample_weight, n)
     if class_weight is None:
         return own
-    if task.kind != CLASSES or task.classes is None:
-        raise ValueError(f"class_weight needs classes as targets, but the task is {task.kind!r}")
-    by_class: Array = _from_mapping(class_weight, task.classes)[_class_numbers(targets)]
+    by_class: Array = _from_mapping(class_weight, _classes_to_weigh(task))[_class_numbers(targets)]
     with np.errstate(over="ignore", under="ignore"):
         weights = by_class if own is None else by_class * own
     if not np.isfinite(weights).all():
         raise ValueError("class_weight times sample_weight must be finite, but overflows: make either smaller")
     return weights
+
+
+def _classes_to_weigh(task: Task) -> Array:
+    """The classes that weights are for; refused where the task has none."""
+    if task.kind != CLASSES or task.classes is None:
+        raise ValueError(f"class_weight needs classes as targets, but the task is {task.kind!r}")
+    return task.classes
 
 
 def _class_numbers(targets: Targets) -> Array:

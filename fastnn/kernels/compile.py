@@ -126,8 +126,9 @@ class _PieceLibrary(JITCodeLibrary):
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
                 function.linkage = Linkage.internal
-        # Numba's two rounds without the first, which is there for reference counts.
-        manager, builder = self._codegen._module_pass_manager()
+        # Numba's two rounds without the first, which is there for reference counts. Where vectors pay, kernels say so:
+        # looking for more of them takes a twentieth of the time, and makes code for loops of a few numbers long.
+        manager, builder = self._codegen._module_pass_manager(loop_vectorize=False, slp_vectorize=False)
         manager.run(self._final_module, builder)
 
     def _get_module_for_linking(self) -> Any:
@@ -204,6 +205,7 @@ class Piece:
         )
         self.dispatcher._cache = KernelCache(self.name)
         self._compiled: dict[Any, Any] = {}
+        self._addresses: dict[Any, int] = {}
 
     def signature(self, dtype: Any) -> Any:
         """Types of result and arguments, where numbers are of a dtype."""
@@ -239,9 +241,10 @@ class Piece:
 
     def address(self, dtype: Any) -> int:
         """To be called by a kernel."""
-        found = self._result(dtype)
-        address: int = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
-        return address
+        if dtype not in self._addresses:  # LLVM takes its time to look a name up
+            found = self._result(dtype)
+            self._addresses[dtype] = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
+        return self._addresses[dtype]
 
 
 def entry(function: Callable[..., Any]) -> Piece:

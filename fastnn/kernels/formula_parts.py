@@ -1,6 +1,7 @@
 """Parts made of formulas: activations on tiles, and the outputs' cost and delta."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from llvmlite import ir
@@ -8,7 +9,7 @@ from numba.core import cgutils
 
 from fastnn.formulas.expressions import Expression, evaluate, to_data, variables
 from fastnn.kernels.elementary import OPERATIONS
-from fastnn.kernels.parts import Part, part_caller
+from fastnn.kernels.parts import MOST_REMEMBERED, Part, part_caller
 from fastnn.kernels.simd import Vector, VectorType, broadcast, ir_float, lane_numbers, load_at, store_at, where
 
 _I64 = ir.IntType(64)
@@ -48,6 +49,7 @@ def _key(*formulas: Expression | None) -> str:
 _ACTIVATE = "iipipi"
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def activation_part(value: Expression, slope: Expression | None = None) -> Part:
     """``Z -> f(Z)`` in place on a tile, and where wanted the ``slope`` f'(Z) beside it; both formulas of ``z``."""
 
@@ -72,6 +74,7 @@ activate = part_caller("activate", ["rows", "vectors", "block", "slopes"], _ACTI
 _DERIVATIVE = "iipipii"
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def derivative_part(factor: Expression) -> Part:
     """``delta *= factor(a)`` on a tile, zero past the last column; a formula of ``a``, what stands in ``sources``."""
 
@@ -110,6 +113,7 @@ times_derivative = part_caller("times_derivative", ["rows", "vectors", "deltas",
 _UNIT = ">iippppvv"
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def unit_part(outputs: Expression, cost: Expression, delta: Expression) -> Part:
     """Output, cost and delta of ``n`` registers of output units; returns the costs added to ``total``.
 

@@ -58,8 +58,11 @@ def _chosen_width() -> int:
     return int(forced)
 
 
-def _check_features() -> None:
-    """Refuse what LLVM would end the process for."""
+def _check_settings() -> None:
+    """Refuse what LLVM would end the process for, and Numba refuses in words that do not say what it is about."""
+    threads = os.environ.get("NUMBA_NUM_THREADS", "")
+    if threads.strip().removeprefix("-").isdecimal() and int(threads) < 1:
+        raise ValueError(f"NUMBA_NUM_THREADS must be a number of threads >= 1, got {threads!r}")
     given = os.environ.get("NUMBA_CPU_FEATURES", "")
     if any(word[0] not in "+-" for word in given.split(",") if word):
         raise ValueError(f"NUMBA_CPU_FEATURES must be names with + or - before each, like '+avx2,-fma', got {given!r}")
@@ -68,7 +71,7 @@ def _check_features() -> None:
 def _width_or_mistake() -> tuple[int, str]:
     """The width, and what is wrong with what was asked for: an import is no place to say so."""
     try:
-        _check_features()
+        _check_settings()
         return _chosen_width(), ""
     except ValueError as error:
         return _target_width(), str(error)
@@ -104,7 +107,8 @@ def lanes_of(itemsize: int) -> int:
     Raises
     ------
     ValueError
-        If FASTNN_SIMD_WIDTH is no width, or more than the processor has; or NUMBA_CPU_FEATURES no features.
+        If FASTNN_SIMD_WIDTH is no width, or more than the processor has; NUMBA_CPU_FEATURES no features; or
+        NUMBA_NUM_THREADS no number of threads.
     """
     if _MISTAKE:
         raise ValueError(_MISTAKE)

@@ -21,6 +21,7 @@ from fastnn.kernels.pointers import ArrayType, element_pointer, ir_scalar, named
 from fastnn.kernels.simd import FLOAT_NAMES, VectorType, ir_float, ir_vector
 
 _I64 = ir.IntType(64)
+MOST_REMEMBERED = 128  # parts of a kind: writing a formula's key takes longer than an epoch of few samples
 
 
 class Part(NamedTuple):

@@ -130,7 +130,7 @@ def _emit_listed_product(builder, vector, rows, vectors, depth, panel_stride, *p
     def emit(r_count, v_count):
         b = Panels(builder, vector, weights, panel_stride, v_count)
         slots = load_sums(lambda _, v: b.register(n_in, v), c, r_count, v_count)
-        accumulate(slots, depth, lambda r, k: a.element(_I64(r), k), b, listed=listed)
+        accumulate(slots, depth, lambda k: [a.element(_I64(r), k) for r in range(r_count)], b, listed=listed)
         store_sums(c, slots)
 
     for_each_shape(builder, rows, vectors, SKIPPED_SAMPLES, emit, SKIPPED_VECTORS)

@@ -5,6 +5,7 @@ the numbers of the step. Here it becomes parts: for the gradient of a batch as i
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -16,7 +17,7 @@ from fastnn.kernels.buffers import BITS_PER_WORD, CLIP, L1, L2
 from fastnn.kernels.elementary import STEP_OPERATIONS, maximum, minimum, sign
 from fastnn.kernels.formula_parts import compute
 from fastnn.kernels.host import SKIPPED_INPUTS, SKIPPED_VECTORS, UPDATE_ROWS
-from fastnn.kernels.parts import Part, part_caller
+from fastnn.kernels.parts import MOST_REMEMBERED, Part, part_caller
 from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, ir_vector, load_at, store_at
 from fastnn.kernels.tiles import (
     Panels,
@@ -99,6 +100,7 @@ class _Cells:
 _UPDATE = "iiipipippippi"
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def update_part(rule: Rule) -> Part:
     """One step for ``params[k, :]``, whose gradient is ``sum_b inputs[b, k] * deltas[b, :]``, tile by tile.
 
@@ -120,11 +122,12 @@ def update_part(rule: Rule) -> Part:
 
         def tile(first: Any, count: Any) -> None:
             def emit_shape(r_count: int, v_count: int) -> None:
-                def left(r: int, k: Any) -> Any:
-                    return inputs.element(k, builder.add(first, _I64(r)))
-
                 slots = empty_sums(builder, vector, r_count, v_count)
-                accumulate(slots, depth, left, deltas, lambda k: left(0, builder.add(k, _I64(_SAMPLES_AHEAD))))
+
+                def ahead(k: Any) -> Any:
+                    return inputs.element(builder.add(k, _I64(_SAMPLES_AHEAD)), first)
+
+                accumulate(slots, depth, lambda k: inputs.along(k, first, r_count), deltas, ahead)
                 cells.step_tile(places(first, v_count), slots, hyper)
 
             for_each_shape(builder, count, vectors, UPDATE_ROWS, emit_shape)
@@ -167,6 +170,7 @@ class Listed(NamedTuple):
     panel_stride: int
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def listed_update_part(rule: Rule) -> Part:
     """One step for ``params[first:first + rows, :]``, by the gradient of those samples alone that are listed.
 
@@ -193,7 +197,7 @@ def listed_update_part(rule: Rule) -> Part:
             def emit_shape(r_count: int, v_count: int) -> None:
                 panels = Panels(builder, vector, p, panel_stride, v_count)
                 slots = empty_sums(builder, vector, r_count, v_count)
-                accumulate(slots, depth, lambda r, k: inputs.element(k, builder.add(row, _I64(r))), deltas, listed=own)
+                accumulate(slots, depth, lambda k: inputs.along(k, row, r_count), deltas, listed=own)
                 at = builder.add(first, row)
                 cells.step_tile(lambda r, v: panels.place(builder.add(at, _I64(r)), v), slots, hyper)
 
@@ -212,6 +216,7 @@ update_listed = part_caller(
 _STEP = "iippiipip"
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def step_part(rule: Rule, clears: bool) -> Part:
     """Step ``count`` registers, ``stride`` elements apart, by gradients in memory, which it leaves alone or ``clears``.
 

@@ -5,7 +5,7 @@ registers of the right-hand matrix and broadcasts ``rows`` numbers of the left-h
 shape run in Python while the code is generated, so every shape is straight-line code.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -56,6 +56,10 @@ class Pointer:
     def register(self, row: Any, number: int) -> Any:
         """Pointer to register ``number`` of row ``row``, an LLVM integer."""
         return self.element(row, _I64(number * self.vector.lanes))
+
+    def along(self, row: Any, column: Any, count: int) -> list[Any]:
+        """Pointers to so many elements of a row, from a column on."""
+        return [self.element(row, self.builder.add(column, _I64(c))) for c in range(count)]
 
     def from_row(self, row: Any) -> "Pointer":
         """The matrix without the rows above."""
@@ -152,33 +156,67 @@ def keep_rolled(builder: Any) -> None:
 def accumulate(
     slots: list[list[Any]],
     depth: Any,
-    left: Callable[[int, Any], Any],
+    left: Callable[[Any], Sequence[Any]],
     right: Pointer | Panels,
     ahead: Callable[[Any], Any] | None = None,
     listed: Any = None,
 ) -> None:
-    """``slots[r][v] += sum_k left(r, k) * right[k, v]``; ``left`` gives a pointer to the number to broadcast.
+    """``slots[r][v] += sum_k left(k)[r] * right[k, v]``; ``left`` gives pointers to the numbers to broadcast.
 
     k goes from 0 to ``depth``, or through as many int32s that are ``listed``. The slots are stack variables; LLVM turns
     them into registers. Every step fetches the line where ``ahead(step)`` points, to be there when it is needed.
     """
-    builder = right.builder
+    builder, vector = right.builder, right.vector
+    # With one register for the row and the numbers' column, LLVM loads all numbers first, and runs out of others.
+    again = None if listed is None else afresh(builder, listed)
     with cgutils.for_range(builder, depth) as loop:
         keep_rolled(builder)
         if ahead is not None:
             prefetch_at(builder, ahead(loop.index))
-        k = loop.index if listed is None else builder.sext(builder.load(builder.gep(listed, [loop.index])), _I64)
-        _add_products(slots, k, left, right)
+        row, k = (_listed_at(builder, places, loop.index) for places in (again, listed))
+        columns = [load_at(builder, vector, right.register(row, v)) for v in range(len(slots[0]))]
+        _add_products(slots, left(k), columns)
 
 
-def _add_products(slots: list[list[Any]], k: Any, left: Callable[[int, Any], Any], right: Pointer | Panels) -> None:
-    """``slots[r][v] += left(r, k) * right[k, v]``."""
-    builder, vector = right.builder, right.vector
-    columns = [load_at(builder, vector, right.register(k, v)) for v in range(len(slots[0]))]
-    for r, row in enumerate(slots):
-        number = broadcast(builder, vector, builder.load(left(r, k)))
+def _listed_at(builder: Any, listed: Any, index: Any) -> Any:
+    """A number of a list, or without one the index itself."""
+    return index if listed is None else builder.sext(builder.load(builder.gep(listed, [index])), _I64)
+
+
+def _add_products(slots: list[list[Any]], places: Sequence[Any], columns: list[Vector]) -> None:
+    """``slots[r][v] += number[r] * columns[v]``, where the numbers stand in memory."""
+    builder, like = columns[0].builder, columns[0]
+    for place, row in zip(places, slots, strict=True):
+        number = broadcast(builder, like.type, builder.load(place))
         for slot, column in zip(row, columns, strict=True):
-            builder.store(fma(number, column, Vector(builder, vector, builder.load(slot))).value, slot)
+            builder.store(fma(number, column, like.wrap(builder.load(slot))).value, slot)
+
+
+class Walk:
+    """Pointers to a number in each of several rows of a matrix, that go from column to column while code is generated.
+
+    One pointer reaches a few rows: what lies a stride, or twice that, behind it takes x86 no instruction to find, nor
+    does three times, if that is known. LLVM must not see through: it would compute every place from the matrix's start.
+    """
+
+    _REACH = 4
+
+    def __init__(self, matrix: Pointer, rows: int) -> None:
+        self._builder = builder = matrix.builder
+        stride = afresh(builder, matrix.stride)
+        self._strides = [_I64(0), stride, builder.shl(stride, _I64(1)), afresh(builder, builder.mul(stride, _I64(3)))]
+        firsts = [matrix.element(_I64(r), _I64(0)) for r in range(0, rows, self._REACH)]
+        self._places, self._rows = [cgutils.alloca_once_value(builder, first) for first in firsts], rows
+
+    def __call__(self, k: Any) -> list[Any]:
+        """Those in the next column: in column 0 the first time, whatever ``k`` is called then."""
+        builder, found = self._builder, []
+        for number, place in enumerate(self._places):
+            first = afresh(builder, builder.load(place))
+            builder.store(builder.gep(first, [_I64(1)]), place)
+            reached = min(self._REACH, self._rows - number * self._REACH)
+            found += [builder.gep(first, [stride]) for stride in self._strides[:reached]]
+        return found
 
 
 def empty_sums(builder: Any, vector: VectorType, rows: int, vectors: int) -> list[list[Any]]:
@@ -247,9 +285,10 @@ def _emit_product(builder: Any, vector: VectorType, rows: Any, vectors: Any, dep
             a, s, c = (matrix.from_row(first).afresh() for matrix in (*whole, target))
             b = Pointer(builder, vector, right, _I64(v_count * vector.lanes))
             slots = load_sums(s.vector_at, s, r_count, v_count)
-            run = partial(accumulate, slots, depth, lambda r, k: a.element(_I64(r), k), b)
+            run = partial(accumulate, slots, depth, Walk(a, r_count), b)
             if r_count == PRODUCT_ROWS:  # the next rows may follow in memory
-                following, line = a.element(_I64(r_count), _I64(0)), _I64(8 * CACHE_LINE // vector.dtype.bitwidth)
+                following = afresh(builder, a.element(_I64(r_count), _I64(0)))
+                line = _I64(8 * CACHE_LINE // vector.dtype.bitwidth)
                 with builder.if_else(builder.icmp_signed(">=", depth, _I64(_FETCH_DEPTH))) as (long, short):
                     with long:
                         run(lambda step: builder.gep(following, [builder.mul(step, line)]))

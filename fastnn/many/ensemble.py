@@ -14,10 +14,10 @@ from fastnn import persistence, validation
 from fastnn.formulas import expressions, ops
 from fastnn.inputs import weights as sample_weights
 from fastnn.inputs.labels import CLASSES, Task, classes_of, decode
-from fastnn.inputs.tables import count_samples, cut_samples
+from fastnn.inputs.tables import check_order, count_samples, cut_samples
 from fastnn.many import checks
-from fastnn.network import Network, infinite_cost
-from fastnn.training import Samples
+from fastnn.network import Network
+from fastnn.training import Samples, infinite_cost
 
 Array = NDArray[Any]
 
@@ -302,6 +302,7 @@ class Ensemble:
         {'cost': 0.25}
         """
         first, result = self.networks[0], dict[str, float]()
+        check_order(X, {"y": y, "sample_weight": sample_weight})
         given = sample_weights.check_sample_weight(sample_weight, count_samples("X", X))
         if given is not None:  # a weight of zero is the same as absence
             kept = np.flatnonzero(given)
@@ -316,7 +317,7 @@ class Ensemble:
                 with np.errstate(all="ignore"):
                     result["cost"] = float(np.mean(weights * costs))
                 if not np.isfinite(result["cost"]):
-                    raise ValueError(infinite_cost(result["cost"]))
+                    raise ValueError(infinite_cost("of finite data", result["cost"]))
         if samples.data.classify:
             said = decode(Task(CLASSES), outputs, first._reader.outputs)
             result["accuracy"] = float(np.mean(said == classes_of(targets)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastnn import validation
 from fastnn.inputs.reader import Reader
 from fastnn.inputs.streams import is_stream
-from fastnn.inputs.tables import count_samples
+from fastnn.inputs.tables import check_order, count_samples
 from fastnn.kernels.buffers import Data
 from fastnn.many import checks
 from fastnn.network import Network, complete_arguments
@@ -176,6 +176,7 @@ def _member(
     place: int, network: Network, data: DataArguments, arguments: dict[str, Any], datasets: _Datasets
 ) -> Member:
     n = count_samples("X", data.X)
+    check_order(data.X, {"y": data.y, "sample_weight": data.sample_weight})
     rows = datasets.rows("rows", data.rows, n)
     reader = datasets.settle(network, data, rows)
     train = Reference(datasets.place(network, reader, data.X, data.y), rows)
@@ -200,6 +201,7 @@ def _member(
             )
         X, y, own_weights = validation.check_held_out("validation_data", data.validation_data)
         try:
+            check_order(X, {"y": y, "sample_weight": own_weights})
             held_out = Reference(datasets.place(network, reader, X, y))
             held_out = datasets.weigh(held_out, reader, own_weights, None)
         except (ValueError, TypeError) as error:
