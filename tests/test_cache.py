@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from children import environment
 
 import fastnn
 from fastnn.kernels import store
@@ -447,3 +448,25 @@ fastnn.Network([5, 4, 3], seed=0).{use}
 @pytest.mark.parametrize("kind", ["np.asarray", "sparse.csr_matrix"])
 def test_whatever_is_asked_for_first_is_compiled(use, kind, tmp_path):
     finish(start(FIRST.format(use=use, kind=kind), tmp_path))
+
+
+COMPILED_ELSEWHERE = """
+from numba import types
+from fastnn.kernels import beside, epoch
+piece = epoch.PIECES["fold_scale"]
+beside.Compilation([piece], types.float32).wait(piece, types.float32)
+print(piece.is_kept(types.float32))
+"""
+
+
+def test_nothing_is_imported_from_where_a_script_is_started(tmp_path):
+    """Python takes the current folder for one of its own where it is given code; a script does not."""
+    script, here, found = tmp_path / "script.py", tmp_path / "here", tmp_path / "found"
+    here.mkdir()
+    script.write_text(COMPILED_ELSEWHERE)
+    for name in ("numpy", "fastnn", "random"):
+        (here / f"{name}.py").write_text(f"open({str(found)!r}, 'a').write('{name}')\n")
+    command = [sys.executable, str(script)]
+    env = environment(FASTNN_CACHE_DIR=str(tmp_path / "cache"))
+    ended = subprocess.run(command, env=env, cwd=here, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.stdout, ended.stderr, found.exists()) == ("True\n", "", False)

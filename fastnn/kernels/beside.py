@@ -17,7 +17,11 @@ from fastnn.kernels import store
 from fastnn.kernels.compile import Piece
 
 _KINDS = {"float32": types.float32, "float64": types.float64}
-_CODE = "from fastnn.kernels.beside import compile_pieces; compile_pieces()"
+# The folder that a process happens to be in is no place to import from, unless it is one for this process.
+_CODE = (
+    "import sys; sys.path[:] = filter(None, sys.path); from fastnn.kernels.beside import compile_pieces; "
+    "compile_pieces()"
+)
 _AHEAD = ("evaluate", "predict")  # what is wanted next, and may be compiled when all else is done
 
 
@@ -36,7 +40,7 @@ class Compilation:
         self._names = [piece.name for piece in pieces]
         self._process: subprocess.Popen[bytes] | None = None
         command = [sys.executable, "-c", _CODE, str(dtype), *self._names, *_AHEAD]
-        paths = os.pathsep.join(path for path in sys.path if path)
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         nothing = subprocess.DEVNULL
         with contextlib.suppress(OSError):
             self._process = subprocess.Popen(
