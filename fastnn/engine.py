@@ -276,7 +276,7 @@ class Engine:
         dtype: np.dtype[Any],
         scaled: bool = False,
     ) -> None:
-        self._sizes, self.dtype, self._scaled = sizes, dtype, scaled
+        self.sizes, self.dtype, self._scaled = sizes, dtype, scaled
         self._formulas = activations, cost
         self.program = Program(activations, cost, sizes[-1], dtype)
         self._entries: dict[str, Callable[..., Any]] = {}
@@ -303,7 +303,7 @@ class Engine:
     # --- scratch ---
 
     def _plan(self, room: layout.Room) -> layout.Layout:
-        return layout.plan_layout(self._sizes, self.program.sloped, room, self.dtype, self._scaled)
+        return layout.plan_layout(self.sizes, self.program.sloped, room, self.dtype, self._scaled)
 
     def _make_places(self, room: layout.Room, threads: int) -> list[Place]:
         """Scratch for a room, and for each of so many threads its view of that."""
@@ -311,7 +311,7 @@ class Engine:
         table = pack_table((*plan.layers, *plan.scale))
         work = layout.aligned_zeros(plan.work_size, self.dtype)
         self.program.fill(table)
-        lists = layout.new_lists(self._sizes[0], room)
+        lists = layout.new_lists(self.sizes[0], room)
         places = []
         for thread in range(threads):
             scratch = _with_own_place(plan.scratch, thread)
@@ -485,7 +485,7 @@ class Engine:
 
     def twin(self) -> "Engine":
         """Another engine with the weights of this moment, which no training of this one changes."""
-        other = Engine(self._sizes, *self._formulas, self.dtype, self._scaled)
+        other = Engine(self.sizes, *self._formulas, self.dtype, self._scaled)
         with self.at_rest():
             other.params[:] = self.params
         return other
@@ -550,7 +550,7 @@ class Engine:
 
     def packed(self, data: Data, between: Callable[[], None]) -> Data:
         """The same samples, packed as kernels/packing.py says; ``between`` is called before every piece."""
-        n_in, bytes_per_word = self._sizes[0], BITS_PER_WORD // 8
+        n_in, bytes_per_word = self.sizes[0], BITS_PER_WORD // 8
         n, row_bytes = data.features.size // n_in, -(-n_in // BITS_PER_WORD) * bytes_per_word
         bits, firsts = np.zeros(n * row_bytes, np.uint8), np.zeros(n + 1, np.int64)
         values = np.empty(data.features.size + self.lanes, self.dtype)  # memory that is not written to is never there

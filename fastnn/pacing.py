@@ -28,8 +28,11 @@ class Pace:
     products : int, optional
         Multiply-adds of a batch, forward, for a guess of how many batches the first call may take; else it takes one.
     like : Pace, optional
-        That of an earlier training of the same network, with as many threads: which way was faster then need not be
-        found out again. How much fits into a call is, for other samples may take any time.
+        That of an earlier training of such a network, with as many threads: which way was faster then need not be
+        found out again.
+    same_samples : bool, default False
+        Whether that was on the same samples. How much fits into a call is found out again for others, which may take
+        any time.
 
     Examples
     --------
@@ -41,7 +44,9 @@ class Pace:
     (1, 5)
     """
 
-    def __init__(self, threads: int, products: int | None = None, like: "Pace | None" = None) -> None:
+    def __init__(
+        self, threads: int, products: int | None = None, like: "Pace | None" = None, same_samples: bool = False
+    ) -> None:
         first = 1
         if products is not None:
             first = max(1, int(STRETCH_SECONDS / _MAX_GROWTH / (_CALL_SECONDS + products / _SLOWEST)))
@@ -55,6 +60,8 @@ class Pace:
         if like is not None:
             self._seconds = {count: seen.copy() for count, seen in like._seconds.items()}
             self._faster, self._looks, self._patience = like._faster, like._looks, like._patience
+            if same_samples:
+                self._batches = {count: max(first, batches) for count, batches in like._batches.items()}
 
     def next_call(self) -> tuple[int, int]:
         """Threads and batches."""

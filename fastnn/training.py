@@ -86,6 +86,7 @@ class Company(NamedTuple):
     stop: threading.Event  # looked at between kernel calls
     cores: int  # that are its own
     looks: bool  # whether a network's first training is looked at whatever that costs, as it is alone
+    paces: dict[Any, Pace]  # of trainings on the same samples, by what they depend on
 
 
 class Account(Protocol):
@@ -430,9 +431,15 @@ class Training:
     def _pace(self, size: int) -> Pace:
         """The pace of batches of a size."""
         if size not in self._paces:
+            engine, company = self._engine, self._settings.company
             key = self._threads, size
-            pace = Pace(self._threads, size * self._engine.products, self._engine.paces.get(key))
-            self._paces[size] = self._engine.paces[key] = pace
+            alike = (*key, engine.sizes, engine.dtype.name)
+            others = None if company is None else company.paces.get(alike)
+            products, like = size * engine.products, others or engine.paces.get(key)
+            pace = Pace(self._threads, products, like, same_samples=others is not None)
+            self._paces[size] = engine.paces[key] = pace
+            if company is not None:
+                company.paces[alike] = pace
         return self._paces[size]
 
     def _worthwhile_threads(self) -> int:

@@ -140,6 +140,24 @@ def test_a_call_is_no_longer_than_it_should_be(together, monkeypatch):
     assert max(together) * np.median(seconds) < 4 * pacing.STRETCH_SECONDS
 
 
+def test_members_go_on_at_the_pace_of_those_before_them(together, monkeypatch):
+    """How much fits into a call is found out once for all networks of a kind on the same samples."""
+    monkeypatch.setattr(pacing, "STRETCH_SECONDS", 1e6)  # all that the first guess, and then its growth, allow
+    monkeypatch.setattr(pacing, "_SLOWEST", 2.0)  # products a second, so that the guess is an epoch or two
+    kinds = [[64, 9, 10], [64, 9, 10], [64, 9, 10], [64, 8, 10], [64, 9, 10]]
+    many, alone = ([network(sizes=sizes, seed=i) for i, sizes in enumerate(kinds)] for _ in range(2))
+    fit = {"epochs": 100, "batch_size": 1, "optimizer": SGD(0.1)}
+    alone_calls = []
+    for net in alone:
+        together.clear()
+        net.fit(X[:20], y[:20], **fit)
+        alone_calls.append(len(together))
+    together.clear()
+    fastnn.fit_many(many, X[:20], y[:20], n_jobs=1, **fit)
+    assert len(together) == sum(alone_calls) - 3  # the first of either kind takes as many as alone
+    assert [state(net)[1] for net in many] == [state(net)[1] for net in alone]
+
+
 def test_looks_are_paid_for_by_all_epochs(together):
     found = network(activation="relu", initializer="normal").fit(300 * X, y, epochs=200, optimizer=SGD(1e-9)).findings
     assert "inputs far from unit scale" in [finding.name for finding in found]

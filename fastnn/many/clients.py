@@ -70,7 +70,7 @@ def _train_chunk(delivery: _Delivery, chunk: _Chunk) -> list[Trained] | None:
 
 def _train(member: Member, datasets: Sequence[Samples], deadline: float) -> Trained:
     network, error = member.network, None
-    company = Company(threading.Event(), cores=1, looks=False)
+    company = Company(threading.Event(), cores=1, looks=False, paces={})
     before = network.history
     try:
         network._train(member.request(datasets, max(0.0, deadline - time.time()), company))

@@ -79,7 +79,7 @@ def _train(samples: Samples, network: Network, stretch: _Stretch) -> _Copy:
     data = Samples(samples.data, len(rows), rows)
     own = {"X": data, "y": None, "epochs": 1, "shuffle": False, "progress": False}
     request = network._request(complete_arguments(**{**stretch.arguments, **own}))
-    company = Company(threading.Event(), cores=1, looks=False)
+    company = Company(threading.Event(), cores=1, looks=False, paces={})
     history = network._train(request._replace(settings=request.settings._replace(company=company)))
     return _Copy(network._to_record(), len(rows), history.train_cost[0], history.train_accuracy[0])
 

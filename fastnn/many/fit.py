@@ -4,7 +4,7 @@ from __future__ import annotations  # so that help() shows types by their short 
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from fastnn.many.clients import train_elsewhere
 from fastnn.many.population import DataArguments, Member, Population, populate
 from fastnn.many.progress import Board
 from fastnn.network import Network
+from fastnn.pacing import Pace
 from fastnn.training import Company
 
 _WORTH_A_THREAD = 1e6  # samples times parameters times epochs: about as long in a kernel as the rest of a fit takes
@@ -193,6 +194,7 @@ def _train_here(population: Population, cores: int, seconds: float, board: Board
     results: dict[int, History | Exception] = {}
     jobs = min(cores, len(queue))
     stop, longest = threading.Event(), queue[0].place
+    paces: defaultdict[int, dict[Any, Pace]] = defaultdict(dict)  # by data set
 
     def next_member() -> Member | None:
         try:
@@ -201,7 +203,7 @@ def _train_here(population: Population, cores: int, seconds: float, board: Board
             return None
 
     def train(member: Member) -> None:
-        company = Company(stop, cores // jobs, looks=member.place == longest)
+        company = Company(stop, cores // jobs, member.place == longest, paces[member.train.dataset])
         try:
             request = member.request(population.datasets, max(0.0, deadline - time.perf_counter()), company)
             results[member.place] = member.network._train(request)
