@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.datasets._fields import DATE, MISSING, decoded, is_adorned, is_number, number_cure, shown_text
+from fastnn.datasets._fields import DATE, MISSING, decoded, is_adorned, is_number, number_cure, shown_text, with_point
 from fastnn.datasets._files import FREE, Array
 from fastnn.validation import TIME_CURE, check_name, check_whole
 
@@ -152,10 +152,7 @@ def complaint(counts: Mapping[str, int], separator: bytes) -> tuple[str, str] | 
         What separates the fields: with another one than a comma, that is a decimal mark.
     """
     texts = [text for text in counts if text]
-    if separator == b",":
-        numbers = {text for text in texts if is_number(text.encode())}
-    else:
-        numbers = {text for text in texts if is_number(text.replace(",", ".").encode())}
+    numbers = {text for text in texts if is_number(with_point(text.encode(), separator))}
     others = [text for text in texts if text not in numbers]
     times = [text for text in others if DATE.fullmatch(text)]
     if 2 * len(times) > len(texts):

@@ -17,7 +17,17 @@ import numpy as np
 
 from fastnn.datasets import _categories
 from fastnn.datasets._categories import Categories, Coder, Column, Key
-from fastnn.datasets._fields import MISSING, NO_VALUE, QUOTED_SEPARATOR, TRUTHS, is_number, kind_of, number_cure, shown
+from fastnn.datasets._fields import (
+    MISSING,
+    NO_VALUE,
+    QUOTED_SEPARATOR,
+    TRUTHS,
+    is_number,
+    kind_of,
+    number_cure,
+    shown,
+    with_point,
+)
 from fastnn.datasets._files import Array, DataFileError, Dataset, PathLike, pixel_scale, scale_note, task_of
 from fastnn.datasets._labels import labels_of
 from fastnn.datasets._table import Asked, LabelColumn, Missing, Table, check_arguments, check_marks, found_table
@@ -536,14 +546,13 @@ def _first_fault(table: Table, start: int, stop: int) -> str:
 
 def _field_problem(table: Table, column: int, field: bytes) -> str | None:
     field = field.replace(b'"', b"")
-    plain = field if table.separator == b"," else field.replace(b",", b".")
     key = field.strip().lower()
     if key in MISSING or key in NO_VALUE:
         if table.may_miss:
             return None
         found = shown(field.strip()) if key else "an empty field"
         return f"expected a number, found {found}; missing='mean' or a number fills in missing values"
-    if key in TRUTHS or is_number(plain):
+    if key in TRUTHS or is_number(with_point(field, table.separator)):
         return None
     whole = field.replace(QUOTED_SEPARATOR, table.separator)
     return f"expected a number, found {shown(whole)}{_cure(table, column, whole)}"

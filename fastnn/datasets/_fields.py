@@ -29,6 +29,11 @@ def is_number(field: bytes) -> bool:
     return b"_" not in field  # Python takes 1_000 for a number; in a data file it is damage
 
 
+def with_point(field: bytes, separator: bytes) -> bytes:
+    """A field as Python writes numbers: between other separators than commas, a comma is a decimal mark."""
+    return field if separator == b"," else field.replace(b",", b".")
+
+
 def kind_of(field: bytes) -> str:
     """What a field is: a number, text, or nothing."""
     field = field.strip().strip(b'"').strip().lower()

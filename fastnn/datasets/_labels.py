@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from fastnn.datasets import _categories
-from fastnn.datasets._fields import ADORNED, DATE, MISSING, PLAIN_CURE, decoded, is_number, shown
+from fastnn.datasets._fields import ADORNED, DATE, MISSING, PLAIN_CURE, decoded, is_number, shown, with_point
 from fastnn.datasets._files import Array, DataFileError, PathLike
 from fastnn.datasets._table import Table
 from fastnn.datasets._text import holds_something, line_number, lines_of
@@ -28,8 +28,7 @@ def labels_of(path: PathLike, table: Table, fields: list[bytes]) -> Array:
                 found = shown(field) if field else "an empty field"
                 where = _place(path, table, i)
                 raise DataFileError(f"{where}: expected a label, found {found}; leave out samples without one")
-        if table.separator != b",":
-            plain = [field.replace(b",", b".") for field in plain]
+        plain = [with_point(field, table.separator) for field in plain]
         y = _label_numbers(plain)
         if y is None:
             _check_stray_labels(path, table, fields, [is_number(field) for field in plain])

@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from fastnn.datasets._fields import QUOTED_NEWLINE, QUOTED_SEPARATOR, is_number
+from fastnn.datasets._fields import QUOTED_NEWLINE, QUOTED_SEPARATOR, is_number, with_point
 from fastnn.datasets._files import DataFileError, PathLike, open_bounded
 
 # Lines looked at to find out how the file is written, those for its separator, and where to stop if they are long.
@@ -92,9 +92,7 @@ def found_separator(records: list[bytes]) -> bytes:
     candidates = [mark for mark in SEPARATORS if all(mark in line for line in lines)]
 
     def merit(separator: bytes) -> tuple[float, int]:
-        fields = [field for line in lines[1:] or lines for field in line.split(separator)]
-        if separator != b",":
-            fields = [field.replace(b",", b".") for field in fields]
+        fields = [with_point(field, separator) for line in lines[1:] or lines for field in line.split(separator)]
         return sum(is_number(field) for field in fields) / len(fields), len(fields)
 
     return max(candidates, key=merit, default=b",")
