@@ -80,12 +80,12 @@ class Program:
         others = [epoch.PIECES[entry]] if entry else []
         elsewhere = beside.split([*stages, *others], self._kind) if usable_cores() > 1 else None
         if elsewhere is not None:
-            missing.sort(key=lambda name: self._stage(name) is stages[0])
+            missing.sort(key=lambda name: elsewhere.has(self._stage(name)))
         for name in missing:
-            if elsewhere is not None and self._stage(name) is stages[0]:
+            if elsewhere is not None and elsewhere.has(self._stage(name)):
                 if entry:
                     self.entry(entry)
-                elsewhere.wait(stages[0], self._kind)
+                elsewhere.wait(self._stage(name), self._kind)
             if name not in _LAYER_FIELDS:
                 self.code.words[Code._fields.index(name)] = self._of_network(name)
             self._has.add(name)

@@ -37,9 +37,9 @@ class Compilation:
     """
 
     def __init__(self, pieces: list[Piece], dtype: Any) -> None:
-        self._names = [piece.name for piece in pieces]
+        self._pieces = pieces
         self._process: subprocess.Popen[bytes] | None = None
-        command = [sys.executable, "-c", _CODE, str(dtype), *self._names, *_AHEAD]
+        command = [sys.executable, "-c", _CODE, str(dtype), *(piece.name for piece in pieces), *_AHEAD]
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         nothing = subprocess.DEVNULL
         with contextlib.suppress(OSError):
@@ -53,22 +53,27 @@ class Compilation:
             )
             atexit.register(self._process.kill)
 
+    def has(self, piece: Piece | None) -> bool:
+        """Whether the piece is one of them."""
+        return piece in self._pieces
+
     def wait(self, piece: Piece, dtype: Any) -> None:
         """Until the piece is on disk, or will not come."""
-        while piece.name in self._names and self._process is not None and not piece.is_kept(dtype):
-            try:
+        while self._process is not None and not piece.is_kept(dtype):
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.02)
-            except subprocess.TimeoutExpired:
-                continue
-            self._names = []
+                self._process = None
 
 
 def split(pieces: list[Piece], dtype: Any) -> Compilation | None:
-    """Have the first of several pieces compiled by another process, if it and others must be, and that is possible."""
+    """Have the first of several pieces compiled by another process, if it and others must be, and that is possible.
+
+    That process has to begin, and the first piece is the largest: so it takes less than half of their number.
+    """
     missing = [piece for piece in pieces if not piece.is_ready(dtype) and not piece.is_kept(dtype)]
     if len(missing) < 3 or missing[0] is not pieces[0] or not sys.executable or not store.is_usable():
         return None
-    return Compilation(missing[:1], dtype)
+    return Compilation(missing[: (len(missing) - 1) // 2], dtype)
 
 
 def compile_pieces() -> None:
