@@ -4,7 +4,9 @@
 
 measures each in turn in one process, a probe of the machine around each sample, and prints a table; every ratio is the
 median of ratios within a round. Of what takes minutes, some networks are trained and the time scaled up. A second table
-has the memory that training takes beyond the data. Peers that are not installed are left out.
+has what all cores gain over one, measured by itself with a probe of all cores, and beside it what a loop of nothing but
+multiply-adds in registers gains in the same rounds: neighbours and the processor's clock leave no more. A third one has
+the memory that training takes beyond the data. Peers that are not installed are left out.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from arguments import names_from, positive
+from limits import Multiplication
 from numpy.typing import NDArray
 from peers.measure import Measurable, Probe, Sample, Steady, Timing, measure
 
@@ -104,6 +107,13 @@ POPULATIONS = {
     "tiny": Population(1_000, (4, 16, 3), 150, 32, 200, 0.1, "relu", "softmax", "log_likelihood", make_flowers, 20),
 }
 QUICK = {"count": 8, "peers": 2}
+_ROUNDS = 1_000_000  # of multiply-adds, some milliseconds
+_GAINS = 3  # so many times as many samples for what more cores gain, which are short
+
+
+def on_cores(name: str, cores: int) -> str:
+    """Who takes part, on how many cores."""
+    return f"{name}, {cores} core" + "s" * (cores > 1)
 
 
 # --- ours ---
@@ -112,6 +122,11 @@ QUICK = {"count": 8, "peers": 2}
 def train_all(population: Population, data: Data, n_jobs: int) -> None:
     """Train all networks."""
     fastnn.fit_many(population.networks(), data.X, data.y, n_jobs=n_jobs, **population.fit)
+
+
+def multiply(loop: Multiplication, count: int) -> None:
+    """So many pieces of what the machine can do at most."""
+    loop.run(count * _ROUNDS)
 
 
 # --- scikit-learn, in a pool of processes ---
@@ -213,11 +228,15 @@ class Vmap:
 # --- tables ---
 
 
+def training(population: Population, data: Data, jobs: int) -> Measurable:
+    """Ours, on so many cores."""
+    return Steady(on_cores("fastnn", jobs), lambda count: [train_all(population, data, jobs) for _ in range(count)])
+
+
 def subjects(population: Population, data: Data, cores: int) -> Iterator[Measurable]:
     """Who takes part."""
     for jobs in dict.fromkeys((1, cores)):
-        name = f"fastnn, {jobs} core" + "s" * (jobs > 1)
-        yield Steady(name, lambda count, jobs=jobs: [train_all(population, data, jobs) for _ in range(count)])
+        yield training(population, data, jobs)
     if find_spec("jax"):
         yield Vmap(population, data)
     if find_spec("sklearn") and find_spec("joblib"):
@@ -232,10 +251,25 @@ def ratio(timing: Timing, other: Timing) -> str:
 
 def rows_of(population: Population, timings: dict[str, Timing], cores: int) -> Iterator[str]:
     """Lines of the table."""
-    ours = timings[f"fastnn, {cores} core" + "s" * (cores > 1)]
+    ours = timings[on_cores("fastnn", cores)]
     for name, timing in timings.items():
         speed = population.count * population.samples * population.epochs / timing.median
         yield f"| {population.title} | {name} | {timing} | {speed:,.0f} | {ratio(timing, ours)} |"
+
+
+def gain_row(population: Population, data: Data, cores: int, repeats: int) -> str:
+    """Line of the table: how many times as fast all cores are as one, and what the machine allows."""
+    loops = {jobs: partial(multiply, Multiplication(jobs)) for jobs in (1, cores)}
+    who: list[Measurable] = []
+    for jobs, loop in loops.items():
+        who += [training(population, data, jobs), Steady(on_cores("multiply-adds", jobs), loop)]
+    timings, _ = measure(who, repeats, Probe(lambda: loops[cores](1)), patience=20 * repeats)
+    cells = []
+    for name in ("fastnn", "multiply-adds"):
+        found = timings[on_cores(name, 1)].ratios(timings[on_cores(name, cores)])
+        low, middle, high = np.percentile(found, [25, 50, 75]) if found else [float("nan")] * 3
+        cells.append(f"{middle:.2f} ({low:.2f}-{high:.2f}), {len(found)} rounds")
+    return f"| {population.title} | " + " | ".join(cells) + " |"
 
 
 def resident() -> int:
@@ -277,6 +311,7 @@ def main() -> None:
     cores, repeats = usable_cores(), 1 if options.quick else options.repeats
     small = QUICK if options.quick else {}
     populations = [POPULATIONS[name]._replace(**small) for name in options.populations]
+    gains = []
     print("| population | who | seconds (quartiles) | samples/s | times ours on all cores |\n|---|---|---|---|---|")
     for population in populations:
         data = population.load(population.samples)
@@ -284,8 +319,10 @@ def main() -> None:
         timings, failures = measure(list(subjects(population, data, cores)), repeats, Probe())
         for line in rows_of(population, timings, cores):
             print(line, flush=True)
+        gains.append(gain_row(population, data, cores, repeats if options.quick else _GAINS * repeats))
         for name, reason in failures.items():
             print(f"{name}: {reason}", file=sys.stderr)
+    print(f"\n| population | {cores} cores over one | of multiply-adds alone |\n|---|---|---|", *gains, sep="\n")
     if not Path("/proc/self/statm").exists():
         print("memory is measured on Linux alone", file=sys.stderr)
         return

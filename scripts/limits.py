@@ -29,6 +29,7 @@ from fastnn import layout
 from fastnn.kernels.compile import entry
 from fastnn.kernels.records import Int64s, Numbers, address_of
 from fastnn.kernels.simd import Vector, VectorType, fma, lane_count, load, load_at, prefetch, store
+from fastnn.teamwork import Team
 
 _CHAINS = 24  # multiply-adds at work at the same time, more than enough for two units of four cycles
 _AHEAD = 2  # samples
@@ -104,11 +105,30 @@ def _best(work: Callable[[], object], repeats: int) -> float:
     return min(taken)
 
 
+class Multiplication:
+    """Multiply-adds in registers and nothing else, on some threads of which none waits for another.
+
+    Parameters
+    ----------
+    threads : int
+        Each on a core, if it is given one.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._values, self._code = [layout.aligned_zeros(64, _DTYPE) for _ in range(threads)], _code(_multiply)
+        self._team = Team()
+
+    def run(self, rounds: int) -> None:
+        """So many multiply-adds in each of ``_CHAINS`` registers, shared out over the threads."""
+        share = rounds // len(self._values)
+        calls = [(self._code, (address_of(values), share)) for values in self._values]
+        self._team.run(calls, on_abort=lambda: None)
+
+
 def multiply_adds_per_second(repeats: int) -> float:
     """Of float32 numbers, on one core."""
-    values, count, code = layout.aligned_zeros(64, _DTYPE), 1_000_000, _code(_multiply)
-    lanes = VectorType(types.float32).lanes
-    return count * _CHAINS * lanes / _best(lambda: code(address_of(values), count), repeats)
+    alone, rounds, lanes = Multiplication(1), 1_000_000, VectorType(types.float32).lanes
+    return rounds * _CHAINS * lanes / _best(lambda: alone.run(rounds), repeats)
 
 
 def seconds_to_read(X: Array, repeats: int) -> float:

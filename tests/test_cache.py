@@ -405,11 +405,12 @@ FIT = """
 import sys
 from types import SimpleNamespace
 import numpy as np
+from scipy import sparse
 import fastnn
 from fastnn import program
 from fastnn.kernels import beside
 {change}
-X, y = np.random.default_rng(0).normal(size=(50, 5)), np.arange(50) % 3
+X, y = {kind}(np.random.default_rng(0).normal(size=(50, 5))), np.arange(50) % 3
 network = fastnn.Network([5, 4, 3], seed=0)
 print(network.fit(X, y, 2, progress=False).train_cost, network.evaluate(X, y)["cost"])
 """
@@ -421,12 +422,15 @@ HELPERS = {
 }
 
 
-def test_who_compiles_does_not_matter(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "pieces"), [("np.asarray", ["first_dense"]), ("sparse.csr_matrix", ["first_sparse", "update_lists"])]
+)
+def test_who_compiles_does_not_matter(kind, pieces, tmp_path):
     found = {}
     for name, change in HELPERS.items():
-        found[name] = finish(start(FIT.format(change=change), tmp_path / name))
+        found[name] = finish(start(FIT.format(change=change, kind=kind), tmp_path / name))
         wanted = {file.split("-")[0] for file in files(tmp_path / name)}
-        assert {"run", "by_rows", "first_dense", "update_dense", "evaluate"} <= wanted
+        assert {"run", "by_rows", "update_dense", "evaluate", *pieces} <= wanted
         assert all(is_whole(path) for path in (tmp_path / name).glob("*.bin"))
     assert len({tuple(lines) for lines in found.values()}) == 1
 
