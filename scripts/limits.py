@@ -5,6 +5,9 @@
 Three experiments, on one thread, in float32: a loop of nothing but multiply-adds in registers; one that only reads the
 samples, in random order; one that only reads and writes what an optimizer steps, batch after batch. No library can be
 faster than the first one where it multiplies what has to be multiplied: of a first layer inputs that are not zero.
+
+A fourth one is of two cores: each writes its own numbers, they meet, and each reads the other's, or for comparison its
+own. In training on several threads all weights and outputs go that way in every step.
 """
 
 import argparse
@@ -26,13 +29,17 @@ from peers.measure import Probe
 from peers.ours import fit_settings, new_network
 
 from fastnn import layout
+from fastnn.cores import usable_cores
+from fastnn.kernels.buffers import PARTS, SYNC_SIZE, Team
 from fastnn.kernels.compile import entry
-from fastnn.kernels.records import Int64s, Numbers, address_of
+from fastnn.kernels.records import Int64s, Numbers, Packed, address_of
 from fastnn.kernels.simd import Vector, VectorType, fma, lane_count, load, load_at, prefetch, store
-from fastnn.teamwork import Team
+from fastnn.kernels.team import wait_for_all
+from fastnn.teamwork import Team as Workforce
 
 _CHAINS = 24  # multiply-adds at work at the same time, more than enough for two units of four cycles
 _AHEAD = 2  # samples
+_EXCHANGED = (16, 64, 256, 1024)  # KB
 _DTYPE = np.dtype(np.float32)
 
 
@@ -89,6 +96,20 @@ def _step(values: Numbers, size: int, buffers: int, steps: int) -> None:
                 store(values, at, load(values, at) + load(values, 0))
 
 
+@entry
+def _exchange(values: Numbers, mine: int, read: int, size: int, rounds: int, team: Team) -> None:
+    """Write so many numbers from ``mine`` on, meet, and read those from ``read`` on, which another may have written."""
+    lanes, total = lane_count(values), load(values, mine)
+    for _ in range(rounds):
+        for i in range(mine, mine + size, lanes):
+            store(values, i, load(values, i) + load(values, mine))
+        wait_for_all(team)
+        for i in range(read, read + size, lanes):
+            total = total + load(values, i)
+        wait_for_all(team)
+    store(values, mine, total)
+
+
 def _code(piece: Any) -> Callable[..., Any]:
     piece.dispatcher._cache.disable()  # not the user's folder
     code: Callable[..., Any] = piece.code(types.float32)
@@ -116,7 +137,7 @@ class Multiplication:
 
     def __init__(self, threads: int) -> None:
         self._values, self._code = [layout.aligned_zeros(64, _DTYPE) for _ in range(threads)], _code(_multiply)
-        self._team = Team()
+        self._team = Workforce()
 
     def run(self, rounds: int) -> None:
         """So many multiply-adds in each of ``_CHAINS`` registers, shared out over the threads."""
@@ -142,6 +163,33 @@ def seconds_to_step(parameters: int, buffers: int, steps: int, repeats: int) -> 
     size = -(-parameters // 64) * 64
     values, code, some = layout.aligned_zeros(size * buffers, _DTYPE), _code(_step), min(steps, 500)
     return _best(lambda: code(address_of(values), size, buffers, some), repeats) * steps / some
+
+
+def seconds_to_exchange(kilobytes: int, others: bool, repeats: int) -> float:
+    """Of two cores, for each to write so much and to read as much: what the other one has written, or its own."""
+    size, rounds, code, workforce = kilobytes * 1024 // _DTYPE.itemsize, 100, _code(_exchange), Workforce()
+    values = layout.aligned_zeros(2 * size, _DTYPE)
+
+    def work() -> None:
+        team = Team(0, 2, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
+        members = [Packed(team._replace(member=t)) for t in range(2)]
+        places = [(t * size, (1 - t if others else t) * size) for t in range(2)]
+        calls = [
+            (code, (address_of(values), *place, size, rounds, member.address))
+            for place, member in zip(places, members, strict=True)
+        ]
+        workforce.run(calls, on_abort=lambda: None)
+
+    return _best(work, repeats) / rounds
+
+
+def exchange_lines(repeats: int) -> list[str]:
+    """What it costs two cores to read each other's numbers."""
+    lines = ["| each core writes and reads, KB | its own, us | the other's, us |", "| --- | --- | --- |"]
+    for kilobytes in _EXCHANGED:
+        own, others = (1e6 * seconds_to_exchange(kilobytes, which, repeats) for which in (False, True))
+        lines.append(f"| {kilobytes:,} | {own:.3g} | {others:.3g} |")
+    return lines
 
 
 # --- the cases ---
@@ -228,7 +276,10 @@ def main(arguments: list[str]) -> int:
         rows.append(measure(CASES[name], peak, repeats, probe))
         print(name, *(f"{seconds:.3g}" for seconds in rows[-1][1:5]), flush=True)
     path = output_folder(options) / "limits.md"
-    path.write_text(markdown(rows, peak), encoding="utf-8")
+    text = markdown(rows, peak)
+    if usable_cores() > 1:
+        text += "\n" + "\n".join(exchange_lines(10 * repeats)) + "\n"
+    path.write_text(text, encoding="utf-8")
     print("", path.read_text(encoding="utf-8"), sep="\n")
     return 0
 
