@@ -124,11 +124,6 @@ def train_all(population: Population, data: Data, n_jobs: int) -> None:
     fastnn.fit_many(population.networks(), data.X, data.y, n_jobs=n_jobs, **population.fit)
 
 
-def multiply(loop: Multiplication, count: int) -> None:
-    """So many pieces of what the machine can do at most."""
-    loop.run(count * _ROUNDS)
-
-
 # --- scikit-learn, in a pool of processes ---
 
 
@@ -259,11 +254,12 @@ def rows_of(population: Population, timings: dict[str, Timing], cores: int) -> I
 
 def gain_row(population: Population, data: Data, cores: int, repeats: int) -> str:
     """Line of the table: how many times as fast all cores are as one, and what the machine allows."""
-    loops = {jobs: partial(multiply, Multiplication(jobs)) for jobs in (1, cores)}
+    loops = {jobs: Multiplication(jobs) for jobs in (1, cores)}
     who: list[Measurable] = []
     for jobs, loop in loops.items():
-        who += [training(population, data, jobs), Steady(on_cores("multiply-adds", jobs), loop)]
-    timings, _ = measure(who, repeats, Probe(lambda: loops[cores](1)), patience=20 * repeats)
+        who.append(training(population, data, jobs))
+        who.append(Steady(on_cores("multiply-adds", jobs), lambda count, loop=loop: loop.run(count * _ROUNDS)))
+    timings, _ = measure(who, repeats, Probe(lambda: loops[cores].run(_ROUNDS)), patience=20 * repeats)
     cells = []
     for name in ("fastnn", "multiply-adds"):
         found = timings[on_cores(name, 1)].ratios(timings[on_cores(name, cores)])
@@ -319,10 +315,12 @@ def main() -> None:
         timings, failures = measure(list(subjects(population, data, cores)), repeats, Probe())
         for line in rows_of(population, timings, cores):
             print(line, flush=True)
-        gains.append(gain_row(population, data, cores, repeats if options.quick else _GAINS * repeats))
+        if cores > 1:
+            gains.append(gain_row(population, data, cores, repeats if options.quick else _GAINS * repeats))
         for name, reason in failures.items():
             print(f"{name}: {reason}", file=sys.stderr)
-    print(f"\n| population | {cores} cores over one | of multiply-adds alone |\n|---|---|---|", *gains, sep="\n")
+    if gains:
+        print(f"\n| population | {cores} cores over one | of multiply-adds alone |\n|---|---|---|", *gains, sep="\n")
     if not Path("/proc/self/statm").exists():
         print("memory is measured on Linux alone", file=sys.stderr)
         return

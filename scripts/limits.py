@@ -7,7 +7,7 @@ samples, in random order; one that only reads and writes what an optimizer steps
 faster than the first one where it multiplies what has to be multiplied: of a first layer inputs that are not zero.
 
 A fourth one is of two cores: each writes its own numbers, they meet, and each reads the other's, or for comparison its
-own. In training on several threads all weights and outputs go that way in every step.
+own. In training on two threads half of all weights and outputs go that way in every step.
 """
 
 import argparse
