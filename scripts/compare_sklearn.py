@@ -76,16 +76,16 @@ def _breast_cancer() -> Pair:
 CASES = (
     Case("digits, defaults", "MLPClassifier", _digits, {}),
     Case(
-        "MNIST 784-30-10, batch 10, sgd, 2 epochs",
+        "MNIST 784-30-10, batch 10, sgd, 10 epochs",
         "MLPClassifier",
         _mnist,
-        {"hidden_layer_sizes": (30,), "batch_size": 10, "solver": "sgd", "learning_rate_init": 0.01, "max_iter": 2},
+        {"hidden_layer_sizes": (30,), "batch_size": 10, "solver": "sgd", "learning_rate_init": 0.01, "max_iter": 10},
     ),
     Case(
-        "MNIST 784-100-10, batch 200, adam, 3 epochs",
+        "MNIST 784-100-10, batch 200, adam, 10 epochs",
         "MLPClassifier",
         _mnist,
-        {"hidden_layer_sizes": (100,), "max_iter": 3},
+        {"hidden_layer_sizes": (100,), "max_iter": 10},
     ),
     Case(
         "regression 20,000 x 24, (64, 64), 10 epochs",
@@ -236,7 +236,7 @@ def main(arguments: list[str]) -> int:
         print(name, flush=True)
         pair = make(neural_network, options.quick), make(ours, options.quick)
         make(ours, True)()  # compile
-        searches[name] = _in_turn(pair, 1)
+        searches[name] = _in_turn(pair, repeats)
     text = output_folder(options) / "sklearn.md"
     text.write_text(markdown(rows, searches), encoding="utf-8")
     print("", text.read_text(encoding="utf-8"), sep="\n")

@@ -1,20 +1,19 @@
-"""The README's tables of activations, costs, optimizers and schedules, from the registries.
+"""The README's tables: of activations, costs, optimizers and schedules, from the registries, and of speeds.
 
 ``python scripts/tables.py`` prints them; with ``--write README.md`` they replace what stands in that file between the
-lines ``<!-- tables -->`` and ``<!-- end of tables -->``.
+lines ``<!-- tables -->`` and ``<!-- end of tables -->``, and the like for speeds.
 """
 
 import argparse
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import speeds
+
 from fastnn.formulas import activations, costs, optimizers, schedules
 from fastnn.formulas.specs import Parameter
-
-BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -84,12 +83,20 @@ def tables() -> str:
     return "\n\n".join(parts)
 
 
+SECTIONS = {"tables": tables, "speeds": speeds.tables}
+"""What makes the text between a section's lines."""
+
+
 def written(document: str) -> str:
-    """A document with the tables as they are now between its two lines."""
-    pattern = re.compile(f"{BEGIN}.*?{END}", re.DOTALL)
-    if not pattern.search(document):
-        raise SystemExit(f"the document must have the lines {BEGIN} and {END}")
-    return pattern.sub(lambda _: f"{BEGIN}\n{tables()}\n{END}", document)
+    """A document with the tables as they are now between their lines."""
+    for name, make in SECTIONS.items():
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        before, _, rest = document.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise SystemExit(f"the document must have the lines {begin} and {end}")
+        document = f"{before}{begin}\n{make()}\n{end}{after}"
+    return document
 
 
 def main() -> None:
@@ -98,7 +105,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, metavar="FILE", help="put them in this document")
     path = parser.parse_args().write
     if path is None:
-        print(tables())
+        print("\n\n".join(make() for make in SECTIONS.values()))
     else:
         path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")
 

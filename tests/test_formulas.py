@@ -6,7 +6,6 @@ import gc
 import json
 import math
 import pickle
-import runpy
 import subprocess
 import sys
 import threading
@@ -26,8 +25,6 @@ from fastnn.formulas import (
     costs,
     expressions,
     ops,
-    optimizers,
-    schedules,
     specs,
     twins,
 )
@@ -529,18 +526,6 @@ def test_formulas_go_through_json():
 def test_data_that_is_no_formula(data, message):
     with pytest.raises(FormulaError, match=message):
         from_data(data, ["z"])
-
-
-# --- docs ---
-
-
-def test_the_tables_of_the_readme_are_those_of_the_registries():
-    root = Path(expressions.__file__).parents[2]
-    made = runpy.run_path(str(root / "scripts" / "tables.py"))
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    assert made["written"](readme) == readme, "run python scripts/tables.py --write README.md"
-    for name in (*activations.ROWS, *costs.ROWS, *optimizers.OPTIMIZERS, *schedules.SCHEDULES):
-        assert f"`{name}" in made["tables"]()
 
 
 # --- specs ---

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from children import run_python
 
+from fastnn.formulas import activations, costs, optimizers, schedules
 from fastnn.kernels import host
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
@@ -199,3 +200,25 @@ def test_a_slowdown_is_planted_in_a_copy_of_a_folder(scripts, monkeypatch, tmp_p
     assert compare_commits.main(["--self-test", str(tmp_path)]) == 0
     assert differ == [False, True]
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.py")} == before
+
+
+def test_the_readme_has_the_tables_of_the_registries_and_of_the_reports(scripts):
+    made, readme = scripts("tables"), (SCRIPTS.parent / "README.md").read_text(encoding="utf-8")
+    assert made.written(readme) == readme, "run python scripts/tables.py --write README.md"
+    for name in (*activations.ROWS, *costs.ROWS, *optimizers.OPTIMIZERS, *schedules.SCHEDULES):
+        assert f"`{name}" in made.tables()
+
+
+def test_speeds_tell_what_is_behind_and_what_is_rough(scripts, tmp_path):
+    report, measure, speeds = scripts("peers.report"), scripts("peers.measure"), scripts("speeds")
+    timings = {
+        "fastnn": measure.Timing([0.0001234] * measure.ENOUGH),
+        "jax": measure.Timing([0.00005] * (measure.ENOUGH - 1), disturbed=[1.0]),
+    }
+    results = [report.Result(scripts("peers.cases").Task(case), {}, timings, {}) for case in ("F", "P1")]
+    report.write(report.Run(report.machine(), results), tmp_path / "peers")
+    lines = speeds.tables(tmp_path).splitlines()
+    assert "| F | 4-16-3 | 16 | 15,000 | 0.00005 \\* | **0.000123** | **0.41x** |" in lines
+    assert "| 784-30-10 | 1 | 50 \\* | **123** | **0.41x** |" in lines
+    assert lines[-1].startswith("2 of 20 repeats were disturbed")
+    assert lines[-1].endswith("undisturbed ones.")

@@ -39,14 +39,36 @@ class _Precision(NamedTuple):
     exp_lowest: float  # exp of this rounds to zero
     exp_highest: float  # exp of this is the largest number, nearly
     largest_exponent: int  # of a normal number
+    newton_steps: int  # from an estimate that is right to 14 bits: each doubles them
+    largest_inverse_root: float  # above that of the smallest normal number
     ln2_high: float  # ln 2 with enough trailing zero bits that n * ln2_high is exact
     ln2_low: float
 
 
 _PRECISION = {
-    types.float32: _Precision(7, 8, (6, 14), -104.0, 88.72283, 127, 0.693359375, log(2) - 0.693359375),
+    types.float32: _Precision(
+        exp_degree=7,
+        log1p_terms=8,
+        erf_degrees=(6, 14),
+        exp_lowest=-104.0,
+        exp_highest=88.72283,
+        largest_exponent=127,
+        newton_steps=1,
+        largest_inverse_root=1e19,
+        ln2_high=0.693359375,
+        ln2_low=log(2) - 0.693359375,
+    ),
     types.float64: _Precision(
-        13, 16, (11, 30), -746.0, 709.782712893384, 1023, 6.93147180369123816490e-01, 1.90821492927058770002e-10
+        exp_degree=13,
+        log1p_terms=16,
+        erf_degrees=(11, 30),
+        exp_lowest=-746.0,
+        exp_highest=709.782712893384,
+        largest_exponent=1023,
+        newton_steps=2,
+        largest_inverse_root=1e154,
+        ln2_high=6.93147180369123816490e-01,
+        ln2_low=1.90821492927058770002e-10,
     ),
 }
 
@@ -118,18 +140,21 @@ def general_log1p(x: Vector) -> Vector:
 
 
 def _reciprocal(y: Vector) -> Vector | None:
-    """``1 / y`` by AVX-512's estimate, right to 14 bits, and a step of Newton's method; None where there is none."""
+    """``1 / y`` by AVX-512's estimate and steps of Newton's method; None where there is no estimate."""
     r = estimate("rcp14", y)
-    return None if r is None else fma(r, fma(-y, r, y.lift(1.0)), r)
+    if r is not None:
+        for _ in range(_precision(y).newton_steps):
+            r = fma(r, fma(-y, r, y.lift(1.0)), r)
+    return r
 
 
 def quotient(x: Vector, y: Vector) -> Vector:
     """``x / y``, right to a unit in the last place where y and 1/y are normal numbers; NaN where y is 0 or infinite.
 
     With AVX-512, whose division of 16 numbers keeps its unit busy for 16 cycles, by 1/y, and the product corrected by
-    what it leaves.
+    what it leaves. In float64 what is divided here takes so much else that a division passes unnoticed.
     """
-    r = _reciprocal(y)
+    r = _reciprocal(y) if y.type.dtype == types.float32 else None
     if r is None:
         return x / y
     q = x * r
@@ -237,17 +262,18 @@ def minimum(x: Vector, y: Vector) -> Vector:
 def root(x: Vector) -> Vector:
     """``sqrt(x)``, right to two units in the last place for normal x, 0 for 0; NaN where x is infinite or below 0.
 
-    With AVX-512 by an estimate y of 1/sqrt(x), and a step of Newton's method for ``g = x y``.
+    With AVX-512 by an estimate y of 1/sqrt(x), and steps of Newton's method for ``g = x y`` and ``h = y / 2``.
     """
     y = estimate("rsqrt14", x)
     if y is None:
         return x.call("sqrt")
-    y = where(y > _LARGEST_ESTIMATE, _LARGEST_ESTIMATE, y)  # of 0, infinite
-    g = x * y
-    return fma(g, fma(-g, y * 0.5, x.lift(0.5)), g)
-
-
-_LARGEST_ESTIMATE = 1e19  # 1/sqrt(x) of the smallest normal number of float32 is below
+    largest = _precision(x).largest_inverse_root
+    y = where(y > largest, largest, y)  # of 0, infinite
+    g, h = x * y, y * 0.5
+    for _ in range(_precision(x).newton_steps):
+        error = fma(-g, h, x.lift(0.5))
+        g, h = fma(g, error, g), fma(h, error, h)
+    return g
 
 
 class _Product(Vector):

@@ -62,8 +62,11 @@ def gather_input(data, sample, n_in, work, at):
     else:
         for i in range(0, whole, lanes):
             store(work, at + i, load(data.features, source + i))
-        for i in range(whole, n_in):
-            work[at + i] = data.features[source + i]
+        if whole == 0:
+            for i in range(n_in):
+                work[at + i] = data.features[source + i]
+        elif whole < n_in:  # one more register, over some numbers that are there already
+            store(work, at + n_in - lanes, load(data.features, source + n_in - lanes))
 
 
 @kernel

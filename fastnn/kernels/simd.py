@@ -182,12 +182,13 @@ def times_power_of_two(x: Vector, n: Vector) -> Vector:
 
 
 def estimate(name: str, x: Vector) -> Vector | None:
-    """AVX-512's estimate "rcp14" or "rsqrt14" of float32 numbers; None where there is none, or it would not pay."""
-    if x.type.dtype != types.float32 or x.type.lanes != 16:
+    """AVX-512's estimate "rcp14" or "rsqrt14" of a whole register, right to 14 bits; None where there is none."""
+    suffix = {(types.float32, 16): "ps", (types.float64, 8): "pd"}.get((x.type.dtype, x.type.lanes))
+    if suffix is None:
         return None
-    vector, mask = ir_vector(x.type), ir.IntType(16)
+    vector, mask = ir_vector(x.type), ir.IntType(x.type.lanes)
     kind = ir.FunctionType(vector, [vector, vector, mask])
-    function = cgutils.get_or_insert_function(x.builder.module, kind, f"llvm.x86.avx512.{name}.ps.512")
+    function = cgutils.get_or_insert_function(x.builder.module, kind, f"llvm.x86.avx512.{name}.{suffix}.512")
     return x.wrap(x.builder.call(function, [x.value, x.value, mask(-1)]))
 
 

@@ -17,7 +17,7 @@ from peers import OURS, PEERS, TRAINERS
 from peers.cases import ALL_CASES, PREDICTIONS, Task
 from peers.measure import ENOUGH, Timing
 
-_LIBRARIES = ("numpy", "numba", "torch", "jax", "jaxlib", "scikit-learn", "tensorflow", "onnxruntime")
+_LIBRARIES = ("fastnn-engine", "numpy", "numba", "torch", "jax", "jaxlib", "scikit-learn", "tensorflow", "onnxruntime")
 
 
 @dataclass
@@ -35,6 +35,11 @@ class Result:
         """How many samples were disturbed, and how many there are."""
         disturbed = sum(len(timing.disturbed) for timing in self.timings.values())
         return disturbed, disturbed + sum(len(timing.seconds) for timing in self.timings.values())
+
+    @property
+    def layers(self) -> str:
+        """The layer sizes as text."""
+        return ALL_CASES[self.task.case].layers
 
     @property
     def peers(self) -> dict[str, float]:
@@ -114,6 +119,12 @@ def verdicts(results: list[Result]) -> Iterator[str]:
             yield f"NOT AHEAD: case {result.task.case}, {peer} {ratio:.2f}x{close}"
 
 
+def disturbances(results: list[Result]) -> tuple[int, int]:
+    """How many repeats were disturbed, and how many there were."""
+    disturbed, total = zip(*(result.disturbed for result in results), strict=True)
+    return sum(disturbed), sum(total)
+
+
 def remarks(results: list[Result]) -> Iterator[str]:
     """What a reader has to know of single numbers."""
     for result in results:
@@ -128,7 +139,7 @@ def remarks(results: list[Result]) -> Iterator[str]:
             if timing.busy > 1.2 * result.task.threads:
                 yield f"case {case}: {name} kept {timing.busy:.1f} processors busy"
         yield "case {}: {} of {} repeats were disturbed".format(case, *result.disturbed)
-    disturbed, total = (sum(numbers) for numbers in zip(*(result.disturbed for result in results), strict=True))
+    disturbed, total = disturbances(results)
     yield f"in all, {disturbed} of {total} repeats were disturbed, and stand aside where there are others"
     if any(not timing.is_enough for result in results for timing in result.timings.values()):
         yield f"{_MARK}: fewer than {ENOUGH} undisturbed repeats"
@@ -164,7 +175,7 @@ def table(results: list[Result]) -> str:
         rows.append(
             [
                 task.case,
-                ALL_CASES[task.case].layers,
+                result.layers,
                 _formulas(task),
                 f"{task.batch:,}",
                 f"{task.n:,}",
@@ -223,7 +234,7 @@ def _case_as_json(result: Result) -> dict[str, Any]:
         "task": asdict(result.task),
         **ALL_CASES[result.task.case].formulas._asdict(),
         "optimizer": result.task.optimizer,
-        "layers": ALL_CASES[result.task.case].layers,
+        "layers": result.layers,
         "batch": result.task.batch,
         "samples": result.task.n,
         "left_out": result.left_out,
@@ -236,7 +247,7 @@ def _case_as_json(result: Result) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> list[Run]:
+def read(path: Path) -> list[Run]:
     """The runs of an earlier report; none if there is not one, or one that had room for a single run."""
     if not path.exists():
         return []
@@ -274,7 +285,7 @@ def _draw(results: list[Result], path: Path) -> bool:
         panel.set_xlim(min(0.8, 0.8 * min(all_ratios)), 5 * max(all_ratios))
         panel.xaxis.set_major_formatter("{x:g}x")
         work = f"predict {result.task.n:,}" if result.task.case in PREDICTIONS else f"batch {result.task.batch:,}"
-        panel.set_title(f"{result.task.case}: {ALL_CASES[result.task.case].layers}, {work}", fontsize="medium")
+        panel.set_title(f"{result.task.case}: {result.layers}, {work}", fontsize="medium")
         panel.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("time / fastnn's time, which is the line")
     figures.save(figure, path)
@@ -297,7 +308,7 @@ def write(run: Run, stem: Path) -> list[Path]:
         What was written.
     """
     data, text, chart = (stem.with_name(f"{stem.name}.{ending}") for ending in ("json", "md", "svg"))
-    runs = [*(earlier for earlier in _read(data) if earlier.kind != run.kind), run]
+    runs = [*(earlier for earlier in read(data) if earlier.kind != run.kind), run]
     data.write_text(_as_json(runs), encoding="utf-8")
     text.write_text(markdown(runs), encoding="utf-8")
     return [data, text, *([chart] if _draw(run.results, chart) else [])]
