@@ -631,6 +631,7 @@ class Engine:
         rule, step = (stepping.rule, stepping.variant), self.program.step
         whole = stepping.keeps_gradient(batch_size)
         by_blocks = data.blocks > 0 and not stepping.in_place and not whole
+        clearing = "step_and_tally" if stepping.tallied else "step_and_clear"
         return Stepper(
             state=self.memory.state,
             gradient=self._gradient[0],
@@ -649,7 +650,7 @@ class Engine:
             in_place=stepping.in_place,
             update=step("update", rule),
             step=step("step", rule) if whole else 0,
-            step_and_clear=step("step_and_clear", rule) if by_blocks else 0,
+            step_and_clear=step(clearing, rule) if by_blocks else 0,
             add=step("add", None) if whole else 0,
             update_listed=step("update_listed", rule) if data.skips and not whole else 0,
             add_listed=step("add_listed", None) if data.skips and whole else 0,

@@ -193,7 +193,7 @@ def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
     program.require(["unit"])
     plan = layout.plan_layout((1, n), [False], layout.Room(), values.dtype)
     work = _blocks(values, targets, values)[0]
-    lists = Lists(out, 0, out, out, 0, 0, 0, 0)
+    lists = Lists(out, 0, out, out, 0, 0, 0, 0, out)
     net = Packed(
         Net(
             layers=pack_table(plan.layers),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.kernels.buffers import BITS_PER_WORD, CACHE_LINE, LIST_SLACK, Layer, Lists, Scratch
+from fastnn.kernels.buffers import BITS_PER_WORD, CACHE_LINE, LIST_SLACK, SQUARES_STRIDE, Layer, Lists, Scratch
 from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, WIDTH, lanes_of
 
 MAX_ROWS = 256
@@ -118,7 +118,8 @@ def new_lists(n_in: int, room: Room) -> Lists:
     count_stride = padded(room.rows, CACHE_LINE // np.dtype(np.int64).itemsize)
     counts, shifts = (aligned_zeros(room.blocks * count_stride, np.dtype(np.int64)) for _ in range(2))
     indices, share = np.zeros(room.rows * stride, np.int32), list_share(n_in, room)
-    return Lists(indices, stride, counts, shifts, count_stride, room.blocks, size, share)
+    squares = aligned_zeros(room.blocks * SQUARES_STRIDE, np.dtype(np.float64))
+    return Lists(indices, stride, counts, shifts, count_stride, room.blocks, size, share, squares)
 
 
 def _marks(n_in: int, room: Room) -> Lists:
@@ -126,7 +127,8 @@ def _marks(n_in: int, room: Room) -> Lists:
     rows, words = padded(room.rows, WIDTH), -(-n_in // BITS_PER_WORD)
     own = max(n_in, BITS_PER_WORD + BITS_PER_WORD // SKIPPED_INPUTS * (rows + WIDTH)) + 2 * WIDTH
     none, first = np.zeros(0, np.int64), words * rows + WIDTH
-    return Lists(np.zeros(first + room.threads * own, np.int32), rows, none, none, own, 0, 0, first)
+    indices = np.zeros(first + room.threads * own, np.int32)
+    return Lists(indices, rows, none, none, own, 0, 0, first, np.zeros(0))
 
 
 def _spread(size: int, itemsize: int) -> int:

@@ -137,7 +137,7 @@ class Program:
                 row[_LAYER_FIELDS[name]] = self._of_layer(name, activation, sloped)
 
     def step(self, kind: str, rule: "tuple[Rule, tuple[bool, bool, bool]] | None") -> int:
-        """Address of a part that steps: "update", "step", "step_and_clear" of an optimizer's rule, or "add"."""
+        """Address of a part that steps by an optimizer's rule, or that adds; the kinds are below."""
         from fastnn.kernels import steps
 
         if (kind, rule) not in self._rules:
@@ -153,6 +153,7 @@ class Program:
                 "add_listed": steps.listed_update_part,
                 "step": partial(steps.step_part, clears=False),
                 "step_and_clear": partial(steps.step_part, clears=True),
+                "step_and_tally": partial(steps.step_part, clears=True, tallies=True),
             }
             self._rules[kind, rule] = self._address(makers[kind](made))
         return self._rules[kind, rule]

@@ -261,3 +261,25 @@ def test_the_loss_counts_the_squares_of_all_weights(hidden, dtype, tolerance, th
     plain, penalised = (ours.MLPRegressor(**still, **given, alpha=a).fit(_X, _NUMBERS) for a in (0, 1e9))
     squares = sum(np.square(W.astype(np.float64)).sum() for W in penalised.coefs_)
     np.testing.assert_allclose(penalised.loss_ - plain.loss_, 0.5e9 / _N * 3 * squares, rtol=tolerance)
+
+
+@pytest.mark.parametrize("solver", ["plain", "nesterov", "adam"])
+@pytest.mark.parametrize("batch_size", [1, 31, 90])
+def test_the_course_of_samples_that_are_mostly_zero(solver, batch_size):
+    """Where zeros are skipped, the squares of the weights are added up as they are stepped, block by block."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 3000)) * (rng.random((90, 3000)) < 0.2)
+    y = X[:, :3].argmax(axis=1)
+    given = {**_COMMON, **SOLVERS[solver], "hidden_layer_sizes": (19,), "batch_size": batch_size, "alpha": 0.5}
+    given["max_iter"] = 4
+    expected = theirs.MLPClassifier(**given).fit(X, y)
+    found = [ours.MLPClassifier(**given, threads=threads).fit(X, y) for threads in (1, 2)]
+    for got in found:
+        np.testing.assert_allclose(got.loss_curve_, expected.loss_curve_, rtol=TOLERANCE)
+        np.testing.assert_allclose(got.coefs_[0], expected.coefs_[0], rtol=0, atol=TOLERANCE)
+    assert found[0].loss_curve_ == found[1].loss_curve_
+    goes_on = [module.MLPClassifier(**given, warm_start=True).fit(X, y) for module in (theirs, ours)]
+    for estimator in goes_on:  # with weights that no step has left
+        estimator.coefs_[0][:] *= 2
+        estimator.fit(X, y)
+    np.testing.assert_allclose(goes_on[1].loss_curve_, goes_on[0].loss_curve_, rtol=TOLERANCE)

@@ -75,8 +75,10 @@ class Lists(NamedTuple):
     blocks: int  # into which the inputs are cut
     block_size: int  # inputs in a block; the last one may be smaller
     share: int  # of a sample's room a thread's, where one block's list follows on another's; 0: each has room for all
+    squares: Float64s  # (blocks * SQUARES_STRIDE,): of each block's weights after the latest step, where that is wanted
 
 
+SQUARES_STRIDE = CACHE_LINE // 8
 SAMPLES_PER_LIST = 2  # at most
 BITS_PER_WORD = 16  # of packed samples; blocks of inputs are whole words, and whole registers of bytes
 LIST_TAIL = 8  # entries that add nothing, at the end of a list

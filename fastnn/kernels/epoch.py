@@ -35,6 +35,7 @@ from fastnn.kernels.buffers import (
     L1,
     L2,
     N_TOTALS,
+    SQUARES_STRIDE,
     TOTAL_BATCHES,
     TOTAL_COST,
     TOTAL_SQUARES,
@@ -65,7 +66,15 @@ from fastnn.kernels.records import Float64s, Int64s, Numbers
 from fastnn.kernels.rows import batch_at, gather_input, sample_at
 from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
 from fastnn.kernels.skipping import call_update_skipping, first_skipping, update_skipping
-from fastnn.kernels.sparse import join_sums, my_blocks, part_of, scale_weights, sum_lists, update_sparse
+from fastnn.kernels.sparse import (
+    join_sums,
+    my_blocks,
+    part_of,
+    scale_weights,
+    sum_lists,
+    tally_blocks,
+    update_sparse,
+)
 from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
 from fastnn.kernels.update import layer_squares, limit_columns, step_layer, update_layer
@@ -382,10 +391,15 @@ call_limit_norms = caller(limit_norms)
 
 
 @stage
-def sum_squares(net: Net) -> float:
-    """``||W||^2`` over all layers."""
+def sum_squares(net: Net, by_blocks: int, afresh: int) -> float:
+    """``||W||^2`` over all layers; ``by_blocks``: of a sparse first one as its latest steps noted it, or ``afresh``."""
     total = 0.0
-    for index in range(net.depth):
+    if by_blocks:
+        if afresh:
+            tally_blocks(net)
+        for block in range(net.lists.blocks):
+            total += net.lists.squares[block * SQUARES_STRIDE]
+    for index in range(min(by_blocks, 1), net.depth):
         total += layer_squares(net, net.layers[index])
     return total
 
@@ -468,12 +482,16 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
     start = batches.first // each * batches.epoch
     order, n = moved(batches.order, start), batches.n - start  # from this epoch on
     first = batches.first % each * batches.size
+    by_blocks = int(data.blocks > 0 and not stepper.whole and not stepper.in_place and not stepper.limited)
     for batch in range(batches.first, batches.last):
         samples = min(batches.size, batches.epoch - first)
         prepare_step(batches, batch, stepper)
         squares = 0.0
-        if stepper.tallied and batches.end == ALL and team.member == 0:
-            squares = call_sum_squares(net.code.sum_squares, net)
+        if stepper.tallied and batches.end == ALL:
+            if data.blocks:  # of which another thread may still be stepping its own
+                wait_for_all(team)
+            if team.member == 0:
+                squares = call_sum_squares(net.code.sum_squares, net, by_blocks, int(batch == batches.first))
         if not stepper.whole:
             cost = run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals)
         else:

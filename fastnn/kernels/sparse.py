@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.buffers import CACHE_LINE, HYPER_SIZE, LIST_TAIL, SAMPLES_PER_LIST, Rows
+from fastnn.kernels.buffers import CACHE_LINE, HYPER_SIZE, LIST_TAIL, SAMPLES_PER_LIST, SQUARES_STRIDE, Rows
 from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.forward import panel_vectors, weighted_of_first, weights_at
 from fastnn.kernels.host import PANEL_VECTORS
@@ -25,6 +25,7 @@ from fastnn.kernels.simd import (
     fma,
     ir_vector,
     lane_count,
+    lane_sum,
     load,
     load_at,
     multiply_add,
@@ -246,6 +247,29 @@ def part_of(rows, part, parts):
 
 
 @kernel
+def note_squares(lists, block, panel, squares):
+    """Keep what a panel adds to the squares of a block's weights."""
+    at = block * SQUARES_STRIDE
+    before = lists.squares[at] if panel > 0 else 0.0
+    lists.squares[at] = before + lane_sum(squares)
+
+
+@kernel
+def tally_blocks(net):
+    """The squares of all blocks' weights as they are, with the bits that stepping them would have left."""
+    layer, lanes, lists = net.layers[0], lane_count(net.params), net.lists
+    for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
+        width = panel_vectors(layer.n_out - column, lanes) * lanes
+        at = layer.weights + column * (layer.n_in + 1)
+        for block in range(lists.blocks):
+            inputs, squares = block_inputs(lists, block, layer.n_in), splat(net.params, 0)
+            for i in range(at + inputs.first * width, at + inputs.end * width, lanes):
+                w = load(net.params, i)
+                squares = multiply_add(w, w, squares)
+            note_squares(lists, block, column // (PANEL_VECTORS * lanes), squares)
+
+
+@kernel
 def update_sparse(code, net, data, target, samples, stepper, straight, factor, ahead, team):
     """Step a sparse first layer: of every thread the blocks that it owns, and it fetches the rows ``ahead``.
 
@@ -275,9 +299,11 @@ def update_sparse(code, net, data, target, samples, stepper, straight, factor, a
                 add_lists(layer, net, data, samples, one, block, column, sums, part)
                 run = Run((inputs.end - inputs.first) * width // lanes, lanes)
                 params, state = moved(target, first), moved(stepper.state, first)
-                step_run(
+                squares = step_run(
                     stepper.step_and_clear, run, params, stepper.gradient, 1, 0, state, net.params_size, hyper
                 )  # fmt: skip
+                if stepper.tallied:
+                    note_squares(lists, block, panel, squares)
         if mine.first < mine.end and mine.end == lists.blocks:
             step_biases(code, net, layer, target, column, samples, stepper)
 

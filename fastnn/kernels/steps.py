@@ -73,8 +73,8 @@ class _Cells:
         wanted += [place for place, on in ((L1, rule.l1), (L2, rule.l2), (CLIP, rule.clipped)) if on]
         return {i: broadcast(builder, self.vector, builder.load(builder.gep(numbers, [_I64(i)]))) for i in wanted}
 
-    def step(self, at: Any, g: Vector, hyper: Mapping[int, Vector]) -> None:
-        """Step the register ``at`` elements from the start by its gradient."""
+    def step(self, at: Any, g: Vector, hyper: Mapping[int, Vector]) -> Vector:
+        """Step the register ``at`` elements from the start by its gradient; returns the new parameters."""
         rule, builder = self.rule, self.builder
         places = [builder.gep(start, [at]) for start in self.starts]
         p, *states = (load_at(builder, self.vector, place) for place in places)
@@ -86,8 +86,10 @@ class _Cells:
             g = fma(hyper[L2], p, g)
         own = {name: hyper[i] for i, name in enumerate(rule.numbers)}
         values = {"g": g, "p": p, **dict(zip(rule.states, states, strict=True)), **own}
-        for place, new in zip(places, compute(list(rule.update), values, STEP_OPERATIONS), strict=True):
+        found = compute(list(rule.update), values, STEP_OPERATIONS)
+        for place, new in zip(places, found, strict=True):
             store_at(place, new)
+        return found[0]
 
     def step_tile(self, place: Callable[[int, int], Any], slots: list[list[Any]], numbers: Any) -> None:
         """Step a tile by the gradients in its slots; ``place(row, register)`` is how far from the start."""
@@ -213,24 +215,25 @@ update_listed = part_caller(
 )
 """In kernels: ``update_listed(address, shape, inputs, deltas, listed, params, state, state_size, hyper)``."""
 
-_STEP = "iippiipip"
+_STEP = ">iippiipip"
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def step_part(rule: Rule, clears: bool) -> Part:
+def step_part(rule: Rule, clears: bool, tallies: bool = False) -> Part:
     """Step ``count`` registers, ``stride`` elements apart, by gradients in memory, which it leaves alone or ``clears``.
 
-    The gradient is the sum of ``parts`` buffers ``part_size`` elements apart, added up in order.
+    The gradient is the sum of ``parts`` buffers ``part_size`` elements apart, added up in order. Returns the squares of
+    the new parameters, added up lane by lane, if it ``tallies`` them, or else zero.
     """
 
     def emit(
         builder: Any, vector: VectorType, count: Any, stride: Any, p: Any, g: Any, parts: Any, part_size: Any,
         s: Any, state_size: Any, hyper: Any,
-    ) -> None:  # fmt: skip
+    ) -> Vector:  # fmt: skip
         cells = _Cells(builder, vector, rule, p, s, state_size)
         numbers = cells.hyper(hyper)
         zero = ir.Constant(ir_vector(vector), None)
-        slot = cgutils.alloca_once(builder, zero.type)
+        slot, squares = cgutils.alloca_once(builder, zero.type), cgutils.alloca_once_value(builder, zero)
         with cgutils.for_range(builder, count, intp=_I64) as each:
             keep_rolled(builder)
             at = builder.mul(each.index, stride)
@@ -241,15 +244,18 @@ def step_part(rule: Rule, clears: bool) -> Part:
                 if clears:
                     store_at(place, found.wrap(zero))
                 builder.store((found.wrap(builder.load(slot)) + found).value, slot)
-            cells.step(at, Vector(builder, vector, builder.load(slot)), numbers)
+            new = cells.step(at, Vector(builder, vector, builder.load(slot)), numbers)
+            if tallies:
+                builder.store(fma(new, new, new.wrap(builder.load(squares))).value, squares)
+        return Vector(builder, vector, builder.load(squares))
 
-    return Part("step", _STEP, emit, (rule.key, clears))
+    return Part("step", _STEP, emit, (rule.key, clears, tallies))
 
 
 step_run = part_caller(
     "step_run", ["run", "params", "gradient", "parts", "part_size", "state", "state_size", "hyper"], _STEP
 )
-"""In kernels: ``step_run(address, run, params, gradient, parts, part_size, state, state_size, hyper)``."""
+"""In kernels: ``step_run(address, run, params, gradient, parts, part_size, state, state_size, hyper)``; a register."""
 
 
 class Run(NamedTuple):

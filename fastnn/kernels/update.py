@@ -118,16 +118,22 @@ def limit_columns(net, layer, column, stepper, share):
 
 @kernel
 def layer_squares(net, layer):
-    """``||W||^2`` of one layer without its biases; every second register goes to a sum of its own."""
+    """``||W||^2`` of one layer without its biases; in four sums, of which none waits for another."""
     params, lanes, total = net.params, lane_count(net.params), 0.0
     for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
         at, size = weights_at(layer, lanes, 0, column), layer.n_in * panel_width(layer, lanes, column)
-        even = odd = splat(params, 0)
-        for i in range(at, at + size - lanes, 2 * lanes):
-            w, following = load(params, i), load(params, i + lanes)
-            even, odd = multiply_add(w, w, even), multiply_add(following, following, odd)
-        if size % (2 * lanes) != 0:
-            w = load(params, at + size - lanes)
-            even = multiply_add(w, w, even)
-        total += np.float64(lane_sum(even + odd))
+        whole = at + size - size % (4 * lanes)
+        a = b = c = d = splat(params, 0)
+        for i in range(at, whole, 4 * lanes):
+            p, q, r, s = (
+                load(params, i),
+                load(params, i + lanes),
+                load(params, i + 2 * lanes),
+                load(params, i + 3 * lanes),
+            )
+            a, b, c, d = multiply_add(p, p, a), multiply_add(q, q, b), multiply_add(r, r, c), multiply_add(s, s, d)
+        for i in range(whole, at + size, lanes):
+            p = load(params, i)
+            a = multiply_add(p, p, a)
+        total += np.float64(lane_sum((a + b) + (c + d)))
     return total
