@@ -26,9 +26,10 @@ _PREDICTING = _HEADS | {"jax": "JAX"}
 
 
 def tables(folder: Path = FIGURES) -> str:
-    """All of them, the newest first."""
+    """All of them, the newest first, and at the end those that were kept to fewer instructions than there are."""
     runs = [run for path in sorted(folder.glob("peers*.json")) for run in read(path)]
     runs.sort(key=lambda run: str(run.where["date"]), reverse=True)
+    runs.sort(key=lambda run: "limited" in run.where["isa"])
     return "\n\n".join(part for run in runs for part in _parts(run))
 
 

@@ -1,7 +1,7 @@
-"""The README's tables: of activations, costs, optimizers and schedules, from the registries, and of speeds.
+"""The README's tables: of activations, costs, optimizers and schedules, from the registries; and of speeds, from reports.
 
 ``python scripts/tables.py`` prints them; with ``--write README.md`` they replace what stands in that file between the
-lines ``<!-- tables -->`` and ``<!-- end of tables -->``, and the like for speeds.
+lines ``<!-- tables -->`` and ``<!-- end of tables -->``, and the like.
 """
 
 import argparse
@@ -83,7 +83,12 @@ def tables() -> str:
     return "\n\n".join(parts)
 
 
-SECTIONS = {"tables": tables, "speeds": speeds.tables}
+def estimators() -> str:
+    """What ``compare_sklearn.py`` found."""
+    return (speeds.FIGURES / "sklearn.md").read_text(encoding="utf-8").strip()
+
+
+SECTIONS = {"tables": tables, "estimators": estimators, "speeds": speeds.tables}
 """What makes the text between a section's lines."""
 
 
