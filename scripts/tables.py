@@ -1,4 +1,4 @@
-"""The README's tables: of activations, costs, optimizers and schedules, from the registries; and of speeds, from reports.
+"""The README's tables: of activations, costs, optimizers and schedules, from the registries; of speeds, from reports.
 
 ``python scripts/tables.py`` prints them; with ``--write README.md`` they replace what stands in that file between the
 lines ``<!-- tables -->`` and ``<!-- end of tables -->``, and the like.
