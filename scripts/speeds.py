@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from markup import table
 from peers.cases import PREDICTIONS, Task
 from peers.measure import ENOUGH
 from peers.report import Result, Run, disturbances, machine_line, read
@@ -28,8 +29,7 @@ _PREDICTING = _HEADS | {"jax": "JAX"}
 def tables(folder: Path = FIGURES) -> str:
     """All of them, the newest first, and at the end those that were kept to fewer instructions than there are."""
     runs = [run for path in sorted(folder.glob("peers*.json")) for run in read(path)]
-    runs.sort(key=lambda run: str(run.where["date"]), reverse=True)
-    runs.sort(key=lambda run: "limited" in run.where["isa"])
+    runs.sort(key=lambda run: ("limited" not in run.where["isa"], run.where["date"]), reverse=True)
     return "\n\n".join(part for run in runs for part in _parts(run))
 
 
@@ -37,9 +37,8 @@ def _parts(run: Run) -> Iterator[str]:
     """What stands below each other of one run: where, the trainings, the predictions, how often it was disturbed."""
     kind = ", ".join(run.kind)
     yield machine_line(run.where).replace(kind, f"**{kind}**", 1) + "."
-    predicts = [result.task.case in PREDICTIONS for result in run.results]
-    trained = [result for result, other in zip(run.results, predicts, strict=True) if not other]
-    predicted = [result for result, other in zip(run.results, predicts, strict=True) if other]
+    trained = [result for result in run.results if result.task.case not in PREDICTIONS]
+    predicted = [result for result in run.results if result.task.case in PREDICTIONS]
     if trained:
         yield f"Seconds per epoch in steady state, {_setting(trained[0].task)}:"
         yield _table(trained, ["case", "layers", "batch", "samples"], _training, _HEADS)
@@ -80,10 +79,8 @@ def _table(
 ) -> str:
     """A row for each result: its ``first`` cells, and everybody's time in seconds times ``unit``."""
     names = [name for name in heads if any(name in result.timings for result in results)]
-    rows = [[*head, *(heads[name] for name in names), "best peer / fastnn"]]
-    rows.append(["---"] * len(rows[0]))
-    rows += [[*first(result), *(_cell(result, name, unit) for name in names), _ratio(result)] for result in results]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rows = ([*first(result), *(_cell(result, name, unit) for name in names), _ratio(result)] for result in results)
+    return table([*head, *(heads[name] for name in names), "best peer / fastnn"], rows)
 
 
 def _cell(result: Result, name: str, unit: float) -> str:
@@ -102,8 +99,8 @@ def _ratio(result: Result) -> str:
     if best is None or ratio is None:
         return ""
     text = f"{ratio:.2f}x" if ratio >= 1 else f"**{ratio:.2f}x**"
-    in_bytes = result.timings.get("fastnn (uint8)")
-    return f"{text}, bytes {result.timings[best].median / in_bytes.median:.2f}x" if in_bytes else text
+    of_bytes = result.ratio(best, "fastnn (uint8)")
+    return text if of_bytes is None else f"{text}, bytes {of_bytes:.2f}x"
 
 
 def three_digits(number: float) -> str:

@@ -5,21 +5,16 @@ lines ``<!-- tables -->`` and ``<!-- end of tables -->``, and the like.
 """
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import speeds
+from markup import table
 
 from fastnn.formulas import activations, costs, optimizers, schedules
 from fastnn.formulas.specs import Parameter
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
-    lines = [list(head), ["---"] * len(list(head)), *map(list, rows)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def code(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import figures
+import markup
 
 from fastnn.kernels import host
 from peers import OURS, PEERS, TRAINERS
@@ -46,11 +47,11 @@ class Result:
         """Seconds per epoch of everybody else."""
         return {name: timing.median for name, timing in self.timings.items() if name not in OURS}
 
-    def ratio(self, peer: str) -> float | None:
-        """How many times as long as ours a peer's epoch takes."""
-        if peer not in self.timings or "fastnn" not in self.timings:
+    def ratio(self, peer: str, ours: str = "fastnn") -> float | None:
+        """How many times as long as one of ours a peer's epoch takes."""
+        if peer not in self.timings or ours not in self.timings:
             return None
-        return self.timings[peer].median / self.timings["fastnn"].median
+        return self.timings[peer].median / self.timings[ours].median
 
     @property
     def best_peer(self) -> str | None:
@@ -168,7 +169,7 @@ def table(results: list[Result]) -> str:
     """The comparison as a Markdown table; quartiles in brackets."""
     names = [name for name in (*PEERS, *OURS) if any(name in result.timings for result in results)]
     head = ["case", "layers", "formulas", "batch", "samples", *names, "best peer / fastnn", "torch / fastnn"]
-    rows = [head, ["---"] * len(head)]
+    rows = []
     for result in results:
         task, best = result.task, result.best_peer
         ratio = f"{_times(result.ratio(best))} ({best})" if best and "fastnn" in result.timings else ""
@@ -184,7 +185,7 @@ def table(results: list[Result]) -> str:
                 _times(result.ratio("torch")),
             ]
         )
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return markup.table(head, rows)
 
 
 class Run(NamedTuple):
