@@ -1,7 +1,7 @@
 """Orders of samples: one after the other, by chance, or as Python would shuffle them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,9 @@ from fastnn.kernels.records import address_of
 
 Array = NDArray[Any]
 _SHUFFLED_PER_CALL = 1 << 21  # samples in a piece of a random order: some hundredths of a second
+_DRAWN_TOGETHER = 1 << 13  # numbers, which stay in the nearer caches
+ORDERED_TOGETHER = 1 << 19
+"""Samples of several orders that are asked for at a time: more would come back from memory."""
 
 
 def natural_order(n: int) -> Array:
@@ -23,6 +26,7 @@ class RandomOrders:
     """Orders of samples by chance, the same ones however many are asked for at a time."""
 
     generator: np.random.Generator
+    _kept: list[Array] = field(default_factory=list, repr=False, compare=False)
 
     def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
         """The numbers from 0 to n - 1 in random order, as int64; ``between`` is called before every piece of many."""
@@ -37,13 +41,18 @@ class RandomOrders:
         return order
 
     def several(self, n: int, count: int) -> Array:
-        """The next ``count`` orders as rows."""
+        """The next ``count`` orders as rows, which last until this is called again: new memory takes its time."""
         from fastnn.kernels.shuffle import permute
 
-        orders, draws = np.empty((count, n), np.int64), self.generator.random((count, n))
-        code, order, draw = permute.code(None), address_of(orders), address_of(draws)
-        for at in range(0, orders.nbytes, n * orders.itemsize):
-            code(order + at, 0, n, draw + at)  # draws have eight bytes, too
+        if not self._kept or self._kept[0].shape != (count, n):
+            self._kept[:] = [np.empty((count, n), np.int64)]
+        orders, draws, code = self._kept[0], np.empty(min(n, _DRAWN_TOGETHER)), permute.code(None)
+        place, numbers = address_of(orders), address_of(draws)
+        for order in range(place, place + orders.nbytes, n * orders.itemsize):
+            for first in range(0, n, _DRAWN_TOGETHER):
+                end = min(first + _DRAWN_TOGETHER, n)
+                self.generator.random(out=draws[: end - first])
+                code(order, first, end, numbers)
         return orders
 
 

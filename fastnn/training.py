@@ -26,7 +26,7 @@ from fastnn.inputs.reader import Batch, Reader
 from fastnn.inputs.streams import Pieces, Source
 from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import Data
-from fastnn.orders import RandomOrders, natural_order
+from fastnn.orders import ORDERED_TOGETHER, RandomOrders, natural_order
 from fastnn.pacing import Pace
 from fastnn.samples import pack_data
 from fastnn.teamwork import Team
@@ -711,7 +711,7 @@ class Training:
         threads, batches = self._pace(size).next_call()
         if threads > 1:
             return 1
-        most = max(1, batches // settings.steps_per_epoch)
+        most = max(1, min(batches // settings.steps_per_epoch, ORDERED_TOGETHER // self._train.n))
         return most if settings.account is None else int(min(most, settings.account.quiet()))
 
     def _run_epochs_together(self, network: Any, epochs: int) -> None:
