@@ -46,7 +46,7 @@ from fastnn.kernels.records import Packed, address_of, pack_table
 from fastnn.notices import Compiling
 from fastnn.orders import natural_order
 from fastnn.pacing import Pace
-from fastnn.program import FORWARD, MEASURE, TRAINING, Program
+from fastnn.program import FORWARD, FORWARD_ACROSS, MEASURE, TRAINING, TRAINING_ACROSS, Program
 from fastnn.samples import empty, pack_data
 from fastnn.teamwork import Team as Workforce
 from fastnn.validation import Features
@@ -278,7 +278,7 @@ class Engine:
     ) -> None:
         self.sizes, self.dtype, self._scaled = sizes, dtype, scaled
         self._formulas = activations, cost
-        self.program = Program(activations, cost, sizes[-1], dtype)
+        self.program = Program(activations, cost, sizes, dtype)
         self._entries: dict[str, Callable[..., Any]] = {}
         plan = self._plan(layout.Room())
         self.layers = plan.layers
@@ -320,6 +320,7 @@ class Engine:
                 layers=table,
                 depth=len(plan.layers),
                 scaled=self._scaled,
+                across=room.across,
                 params=self.params,
                 params_size=self.params.size,
                 work=work,
@@ -337,7 +338,12 @@ class Engine:
     def _room(self, rows: int, data: Data) -> layout.Room:
         """Room for so many samples of these data on one thread."""
         entries = layout.room_for_entries(data.most_entries)
-        return layout.Room(rows, blocks=data.blocks, skips=bool(data.skips), entries=entries)
+        across = self._lies_across(data, rows)
+        return layout.Room(rows, blocks=data.blocks, skips=bool(data.skips), entries=entries, across=across)
+
+    def _lies_across(self, data: Data, rows: int) -> bool:
+        """Whether so many samples of these data lie across the registers."""
+        return not data.blocks and not data.skips and layout.pays_across(self.sizes, rows, self.lanes)
 
     def _places_for(self, room: layout.Room, apart: bool = False) -> list[Place]:
         """For every thread the network with scratch for exactly that; the last two ones made are kept.
@@ -576,11 +582,28 @@ class Engine:
     def prepare_evaluation(self, data: Data) -> None:
         """Have everything compiled that evaluating on these data needs."""
         with self._lock.here, held(), Compiling():
-            self._require(*FORWARD, *MEASURE, *_first_stages(data))
+            self._require(*self._forward_code(data, layout.CHUNK_ROWS), *MEASURE)
             self._entry("evaluate")
 
+    def _forward_code(self, data: Data, rows: int) -> list[str]:
+        """Names of the code that takes these data, so many rows at a time, from the inputs to the outputs."""
+        return list(FORWARD_ACROSS) if self._lies_across(data, rows) else [*FORWARD, *_first_stages(data)]
+
+    def _training_code(self, room: layout.Room, data: Data) -> list[str]:
+        """Names of the code that trains on these data in a room."""
+        return list(TRAINING_ACROSS) if room.across else [*TRAINING, *_first_stages(data), *_update_stages(data)]
+
+    def trains_across(self, data: Data, batch_size: int, stepping: Stepping) -> bool:
+        """Whether the samples of a batch lie across the registers, see kernels/across.py."""
+        return self._training_room(data, batch_size, stepping).across
+
+    def _training_room(self, data: Data, batch_size: int, stepping: Stepping) -> layout.Room:
+        """Room for a batch on one thread."""
+        room, dropped = self._room(layout.rows_for(batch_size), data), stepping.dropped
+        return room._replace(dropped=dropped, across=room.across and not dropped)
+
     def _prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
-        wanted = [*TRAINING, *_first_stages(data), *_update_stages(data)]
+        wanted = self._training_code(self._training_room(data, batch_size, stepping), data)
         if stepping.keeps_gradient(batch_size):
             wanted.append("whole_batch")
         if stepping.dropped:
@@ -630,6 +653,7 @@ class Engine:
         """The optimizer as kernels see it, but for what each thread has of its own."""
         rule, step = (stepping.rule, stepping.variant), self.program.step
         whole = stepping.keeps_gradient(batch_size)
+        across = "_across" if self.trains_across(data, batch_size, stepping) else ""
         by_blocks = data.blocks > 0 and not stepping.in_place and not whole
         clearing = "step_and_tally" if stepping.tallied else "step_and_clear"
         return Stepper(
@@ -648,10 +672,10 @@ class Engine:
             average=(self.memory.states - 1) * self.params.size if keeps_average(rule[0].name) else -1,
             shrink=empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
-            update=step("update", rule),
+            update=step("update" + across, rule),
             step=step("step", rule) if whole else 0,
             step_and_clear=step(clearing, rule) if by_blocks else 0,
-            add=step("add", None) if whole else 0,
+            add=step("add" + across, None) if whole else 0,
             update_listed=step("update_listed", rule) if data.skips and not whole else 0,
             add_listed=step("add_listed", None) if data.skips and whole else 0,
         )
@@ -675,7 +699,7 @@ class Engine:
         with self._lock.here:
             self._prepare(data, stretch.size, stepping)
             apart = stepping.keeps_gradient(stretch.size)
-            room = self._room(layout.rows_for(stretch.size), data)._replace(threads=most, dropped=stepping.dropped)
+            room = self._training_room(data, stretch.size, stepping)._replace(threads=most)
             spans = self._parts(stretch, apart, threads)
             # Between parts a handler of Ctrl-C may use the network: with other scratch than the batch stands in.
             places = self._places_for(room, apart or (most == 1 and len(spans) > 1))
@@ -763,7 +787,7 @@ class Engine:
         """Cost and hits of samples ``order[first:end]``."""
         totals = np.zeros(N_TOTALS)
         with self._lock.here, self._settled():
-            self._require(*FORWARD, *MEASURE, *_first_stages(data))
+            self._require(*self._forward_code(data, layout.CHUNK_ROWS), *MEASURE)
             (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
             samples = self._packed(data)
             records = place.packed.address, samples.address, address_of(order)
@@ -780,7 +804,7 @@ class Engine:
             self._require(*FORWARD)
             if data.blocks or data.skips:
                 self._require(*_first_stages(data))
-            (place,) = self._places_for(self._room(min(layout.CHUNK_ROWS, out.shape[0]), data))
+            (place,) = self._places_for(self._room(min(layout.CHUNK_ROWS, out.shape[0]), data)._replace(across=False))
             samples = self._packed(data)
             records = place.packed.address, samples.address
             finite = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
@@ -864,22 +888,26 @@ class Engine:
         gradient, seen = layout.aligned_zeros(self.params.size, self.dtype), np.zeros(N_TOTALS)
         with self._lock.here, self._settled():
             own = ["split_gradient"] if self._scaled else []
-            self._require(*TRAINING, "whole_batch", *own, *_first_stages(data), entry="gradient")
-            self._require(*_update_stages(data))
-            (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
-            stepper, samples = self._adder(gradient, data), self._packed(data)
+            room = self._room(layout.CHUNK_ROWS, data)
+            self._require(*self._training_code(room, data), "whole_batch", *own, entry="gradient")
+            (place,) = self._places_for(room)
+            stepper, samples = self._adder(gradient, data, room.across), self._packed(data)
             records = place.packed.address, samples.address, address_of(order)
             self._entry("gradient")(*records, order.size, stepper.address, self._alone.address, address_of(seen))
         if totals is not None:
             totals += seen
         return gradient
 
-    def _adder(self, gradient: Array, data: Data) -> Packed:
+    def _adder(self, gradient: Array, data: Data, across: bool) -> Packed:
         """A stepper that only adds up a gradient."""
         nothing = empty(self.dtype)
         hyper = layout.aligned_zeros(2 * HYPER_SIZE, self.dtype)
         numbers: dict[str, Any] = dict.fromkeys(Stepper._fields, 0)
-        numbers |= {"gradient_size": gradient.size, "in_place": 1, "add": self.program.step("add", None)}
+        numbers |= {
+            "gradient_size": gradient.size,
+            "in_place": 1,
+            "add": self.program.step("add_across" if across else "add", None),
+        }
         numbers["add_listed"] = self.program.step("add_listed", None) if data.skips else 0
         arrays = {"state": nothing, "gradient": gradient, "hyper": hyper, "factors": np.zeros(1), "shrink": np.ones(1)}
         stepper = Stepper(**{**numbers, **arrays})

@@ -189,7 +189,7 @@ def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
         raise ValueError(f"y must have the shape of z, {values.shape}, got {targets.shape}")
     out = np.empty(values.shape[:-1], np.float64)
     n = values.shape[-1]
-    program = Program((activations.resolve(output),), costs.resolve(name), n, values.dtype)
+    program = Program((activations.resolve(output),), costs.resolve(name), (1, n), values.dtype)
     program.require(["unit"])
     plan = layout.plan_layout((1, n), [False], layout.Room(), values.dtype)
     work = _blocks(values, targets, values)[0]
@@ -199,6 +199,7 @@ def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
             layers=pack_table(plan.layers),
             depth=1,
             scaled=0,
+            across=0,
             params=work,
             params_size=0,
             work=work,

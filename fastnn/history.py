@@ -79,7 +79,8 @@ class History:
         stream); of L-BFGS also "converged", and "line search" where no step brings the cost down any more.
     first_layer : str
         Which code ran the first layer, "dense" or "sparse" (skipping zeros), and why; "packed" where the samples' zeros
-        were left out of a copy of them as well.
+        were left out of a copy of them as well, "samples across the registers" where all layers are so small that it is
+        faster so.
     findings : list of Finding
         What was found wrong with the training and warned of, in the order it was found.
 

@@ -22,6 +22,9 @@ _LAYER_FIELDS = {name: i for i, name in enumerate(Layer._fields)}
 FORWARD = ("product", "activate", "by_rows")
 MEASURE = ("unit",)
 TRAINING = (*FORWARD, *MEASURE, "activate_sloped", "derivative", "update")
+FORWARD_ACROSS = ("forward_across", "activate", "by_blocks")
+TRAINING_ACROSS = (*FORWARD_ACROSS, *MEASURE, "backward_across", "activate_sloped", "derivative", "update_across")
+"""The same where samples lie across the registers."""
 
 
 class Program:
@@ -33,8 +36,8 @@ class Program:
         Of every layer, the output's last.
     cost : Cost
         The cost.
-    n_out : int
-        Outputs.
+    sizes : tuple of int
+        Layer sizes from inputs to outputs.
     dtype : numpy dtype
         float32 or float64.
 
@@ -52,12 +55,16 @@ class Program:
         A number per output, in every lane; empty where the cost has none.
     """
 
-    def __init__(self, activations: tuple[Activation, ...], cost: Cost, n_out: int, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, activations: tuple[Activation, ...], cost: Cost, sizes: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
         lanes = lanes_of(dtype.itemsize)  # first: it refuses what Numba cannot be imported with
         from numba import types
 
         self._activations = activations
-        self._unit = output_unit(cost, activations[-1], n_out)
+        self._unit = output_unit(cost, activations[-1], sizes[-1])
+        # Units in a register of a layer: all lanes, and what is left.
+        self._counts = tuple(sorted({n for size in sizes[1:] for n in (min(size, lanes), size % lanes) if n}))
         self._kind = types.float32 if dtype == np.float32 else types.float64
         self.softmax = self._unit.softmax
         self.cut = 0.0 if cost.probability is not None else 0.5  # of margins, or of probabilities
@@ -102,17 +109,20 @@ class Program:
         return parts.address(part, self._kind)
 
     def _of_network(self, name: str) -> int:
-        from fastnn.kernels import dropout, formula_parts, skipping, tiles
+        from fastnn.kernels import across, dropout, formula_parts, skipping, tiles
 
-        if name == "product":
-            return self._address(tiles.PRODUCT)
-        if name == "listed_product":
-            return self._address(skipping.LISTED_PRODUCT)
         if name == "unit":
             a = variable("a") if self.softmax else self._unit.output
             return self._address(formula_parts.unit_part(a, self._unit.cost, self._unit.slope))
-        if name == "drop_row":
-            return self._address(dropout.DROP_ROW)
+        parts = {
+            "product": tiles.PRODUCT,
+            "listed_product": skipping.LISTED_PRODUCT,
+            "forward_across": across.FORWARD_ACROSS,
+            "backward_across": across.BACKWARD_ACROSS,
+            "drop_row": dropout.DROP_ROW,
+        }
+        if name in parts:
+            return self._address(parts[name])
         address: int = self._stage(name).address(self._kind)
         return address
 
@@ -149,6 +159,8 @@ class Program:
             makers: dict[str, Callable[[Any], Any]] = {
                 "update": steps.update_part,
                 "add": steps.update_part,
+                "update_across": partial(steps.across_update_part, counts=self._counts),
+                "add_across": partial(steps.across_update_part, counts=self._counts),
                 "update_listed": steps.listed_update_part,
                 "add_listed": steps.listed_update_part,
                 "step": partial(steps.step_part, clears=False),

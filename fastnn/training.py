@@ -494,6 +494,8 @@ class Training:
         packs = self._pays_to_pack()
         # Compile or load the kernels, which is no part of the first epoch.
         self._engine.prepare(self._train.data, self._largest_batch, self._stepping, packs)
+        if self._engine.trains_across(self._train.data, self._largest_batch, self._stepping):
+            self._history.first_layer += ", samples across the registers"
         if self._copies_once:
             self._engine.prepare_evaluation(self._train.data)
         if self._validation is not None:

@@ -53,7 +53,8 @@ class Scratch(NamedTuple):
     costs: int  # every row's cost, to be added up in one order
     rows_size: int  # rows, and a register more
     # And one of ``turned_size``: a panel of weights transposed, (widest padded layer, panel), or the block of
-    # outputs, targets and deltas, three times (padded n_out, lanes), see outputs.py.
+    # outputs, targets and deltas, three times (padded n_out, lanes), see outputs.py; before that, where samples lie
+    # across the registers, the inputs of a block of them, (lanes, input_stride).
     turned: int
     turned_size: int
     partial: int  # (blocks, rows, stride of the first layer), where several threads add up a sparse first layer
@@ -90,6 +91,8 @@ class Code(NamedTuple):
 
     product: int  # part, see tiles.py
     listed_product: int  # part, see skipping.py
+    forward_across: int  # parts, see across.py
+    backward_across: int
     drop_row: int  # part, see dropout.py
     unit: int  # part: cost and delta of one output, see formulas.py
     # Stages, see epoch.py; 0 until a use of the network comes to them.
@@ -97,7 +100,9 @@ class Code(NamedTuple):
     first_sparse: int
     first_skipping: int
     by_rows: int
+    by_blocks: int
     update: int
+    update_across: int
     update_lists: int
     update_skipping: int
     drop_sparse: int
@@ -116,6 +121,7 @@ class Net(NamedTuple):
     layers: Annotated[Any, TableOf(Layer)]
     depth: int  # layers; behind them come two more records where the inputs have a learned scale
     scaled: int  # whether they have, see input_scale.py
+    across: int  # whether the samples of ``work`` lie across the registers, see across.py
     params: Numbers  # flat weights and biases
     params_size: int
     work: Numbers  # flat scratch

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastnn.kernels.across import ROWS_AHEAD, pass_across, update_layer_across
 from fastnn.kernels.backward import recur
 from fastnn.kernels.buffers import (
     ALL,
@@ -63,7 +64,7 @@ from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure,
 from fastnn.kernels.packing import list_packed, pack
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
-from fastnn.kernels.rows import batch_at, gather_input, sample_at
+from fastnn.kernels.rows import batch_at, fetch_sample, gather_input, sample_at
 from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
 from fastnn.kernels.skipping import call_update_skipping, first_skipping, update_skipping
 from fastnn.kernels.sparse import (
@@ -174,13 +175,41 @@ def by_rows(
 call_by_rows = caller(by_rows)
 
 
+@stage
+def by_blocks(
+    net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, scale: float, use: int,
+    key: int, totals: Float64s,
+) -> None:  # fmt: skip
+    """Both, where samples lie across the registers: EVALUATE or TRAIN."""
+    pass_across(net, data, Rows(order, start, first, end), scale, use == TRAIN, totals)
+
+
+@inlined
+def grain_of(net):
+    """Rows that stay together, however a batch is cut."""
+    return lane_count(net.work) if net.across else 1
+
+
+@inlined
+def share_rows(net, samples, threads):
+    """A batch's rows shared out over the threads, grain by grain."""
+    grain = grain_of(net)
+    return share_out((samples + grain - 1) // grain, threads)
+
+
+@inlined
+def row_at(net, share, part, samples):
+    """Where a thread's rows begin."""
+    return min(samples, part_start(share, part) * grain_of(net))
+
+
 @kernel
 def sum_costs(net, samples, member, threads):
     """The batch's cost, added up in the order of its samples, of which every thread has measured some."""
-    share, total = share_out(samples, threads), 0.0
+    share, total = share_rows(net, samples, threads), 0.0
     for other in range(threads):
         place = net.scratch.costs + (other - member) * net.scratch.rows_size
-        for r in range(part_start(share, other), part_start(share, other + 1)):
+        for r in range(row_at(net, share, other, samples), row_at(net, share, other + 1, samples)):
             total += np.float64(net.work[place + r])
     return total
 
@@ -191,15 +220,18 @@ def pass_over(net, data, order, start, samples, scale, shrink, key, part, team, 
 
     Every thread takes some rows, of which this is for a ``part``. The cost of a team that was called off is NaN.
     """
-    share = share_out(samples, team.size)
-    first, end = part_start(share, team.member), part_start(share, team.member + 1)
-    begin, stop = min(first + part.begin, end), min(first + part.end, end)
+    share, grain = share_rows(net, samples, team.size), grain_of(net)
+    first, end = row_at(net, share, team.member, samples), row_at(net, share, team.member + 1, samples)
+    begin = min(first + (part.begin + grain - 1) // grain * grain, end)
+    stop = min(first + (part.end + grain - 1) // grain * grain, end)
+    code = net.code.by_blocks if net.across else net.code.by_rows
     # What is not zero is listed once for all rows.
-    if not data.blocks:
+    if not data.blocks and not net.across:
         forward_first(net, data, order, start, samples, begin, stop, shrink, key, team)
-    elif part.begin == 0 and not forward_first(net, data, order, start, samples, first, end, shrink, key, team):
+    fresh = data.blocks > 0 and part.begin == 0
+    if fresh and not forward_first(net, data, order, start, samples, first, end, shrink, key, team):
         return np.nan
-    call_by_rows(net.code.by_rows, net, data, order, start, samples, begin, stop, scale, TRAIN, key, totals)
+    call_by_rows(code, net, data, order, start, samples, begin, stop, scale, TRAIN, key, totals)
     if not wait_for_all(team) or part.end < ALL:
         return np.nan
     return sum_costs(net, samples, team.member, team.size)
@@ -233,6 +265,25 @@ def update_lists(
     """Step a sparse first layer, see ``sparse.update_sparse``."""
     ahead = batch_at(order, n, following, size)
     update_sparse(code, net, data, target, samples, stepper, straight, factor, ahead, team)
+
+
+@stage
+def update_across(
+    code: int, net: Net, data: Data, target: Numbers, samples: int, stepper: Stepper, order: Int64s, n: int,
+    following: int, size: int, team: Team,
+) -> None:  # fmt: skip
+    """The same where samples lie across the registers."""
+    mine = part_of(batch_at(order, n, following, size), team.member, team.size)
+    for r in range(mine.first, min(mine.end, mine.first + ROWS_AHEAD)):
+        fetch_sample(data, sample_at(mine, r), net.layers[0].n_in)
+    for index in range(net.depth - 1, -1, -1):
+        update_layer_across(code, net, net.layers[index], target, samples, stepper, team)
+
+
+@inlined
+def update_code(net):
+    """The stage that steps all layers, or all that do not skip zeros."""
+    return net.code.update_across if net.across else net.code.update
 
 
 call_update = caller(update_dense)
@@ -300,7 +351,7 @@ def accumulate_gradient(net, data, order, n, first, samples, key, wanted, steppe
             team.costs[part] += cost
             following = start + rows if start + rows < my_end else my_first + samples  # in the next batch
             call_update(
-                net.code.update, stepper.add, net, data, buffer, rows, stepper, order, n, following, chunk, alone
+                update_code(net), stepper.add, net, data, buffer, rows, stepper, order, n, following, chunk, alone
             )  # fmt: skip
             if data.blocks:
                 call_update_lists(
@@ -453,7 +504,7 @@ def run_small(net, data, batches, batch, order, n, first, samples, stepper, team
     if math.isfinite(cost):
         following, size = first + samples, batches.size
         call_update(
-            net.code.update, stepper.update, net, data, net.params, samples, stepper, order, n, following, size, team
+            update_code(net), stepper.update, net, data, net.params, samples, stepper, order, n, following, size, team
         )  # fmt: skip
         if data.blocks:
             factor = 1.0
@@ -553,8 +604,10 @@ def evaluate(net: Net, data: Data, order: Int64s, first: int, end: int, alone: T
     word = flush_subnormals()
     for start in range(first, end, net.scratch.rows):
         samples = min(net.scratch.rows, end - start)
-        forward_first(net, data, order, start, samples, 0, samples, 1.0, 0, alone)
-        call_by_rows(net.code.by_rows, net, data, order, start, samples, 0, samples, 1.0, EVALUATE, 0, totals)
+        if not net.across:
+            forward_first(net, data, order, start, samples, 0, samples, 1.0, 0, alone)
+        code = net.code.by_blocks if net.across else net.code.by_rows
+        call_by_rows(code, net, data, order, start, samples, 0, samples, 1.0, EVALUATE, 0, totals)
         totals[TOTAL_COST] += sum_costs(net, samples, 0, 1)
     restore_subnormals(word)
 
@@ -616,8 +669,8 @@ def apply_cost(net: Net, samples: int, out: Float64s) -> None:
 PIECES = {
     piece.name: piece
     for piece in (
-        *(first_dense, list_scaled, list_packed, drop_sparse, first_sparse, first_skipping, by_rows),
-        *(update_dense, update_lists, update_skipping),
+        *(first_dense, list_scaled, list_packed, drop_sparse, first_sparse, first_skipping, by_rows, by_blocks),
+        *(update_dense, update_across, update_lists, update_skipping),
         *(whole_batch, split_gradient, fold_scale, limit_norms, sum_squares),
         *(run, gradient, evaluate, predict, apply_softmax, apply_cost, pack),
     )

@@ -201,6 +201,21 @@ def measure_row(net, data, r, scale, totals):
 
 
 @kernel
+def measure_block(net, data, block, first, samples, scale, totals):
+    """Costs and deltas of a block whose first sample is in row ``first``; adds hits to ``totals``."""
+    work = block.work
+    factor = splat(work, scale)
+    if data.sample_weight:
+        factor = factor * load(work, net.scratch.row_weights + first)
+    costs = cost_block(net, block, factor)
+    if data.classify:
+        totals[TOTAL_HITS] += count_hits(block, samples, net.cut)
+    if data.sample_weight:
+        costs = costs * load(work, net.scratch.row_weights + first)
+    store(work, net.scratch.costs + first, costs)
+
+
+@kernel
 def measure_blocks(net, data, first_row, end_row, scale, totals):
     """Costs and output deltas of rows, a register's lanes of samples at a time."""
     work, lanes = net.work, lane_count(net.work)
@@ -211,15 +226,7 @@ def measure_blocks(net, data, first_row, end_row, scale, totals):
         samples = min(lanes, end_row - first)
         turn_in(work, Matrix(work, net.scratch.weighted + first * last.stride, last.stride), block.n, block.z)
         turn_in_targets(net, data, first, block)
-        factor = splat(work, scale)
-        if data.sample_weight:
-            factor = factor * load(work, net.scratch.row_weights + first)
-        costs = cost_block(net, block, factor)
-        if data.classify:
-            totals[TOTAL_HITS] += count_hits(block, samples, net.cut)
-        if data.sample_weight:
-            costs = costs * load(work, net.scratch.row_weights + first)
-        store(work, net.scratch.costs + first, costs)
+        measure_block(net, data, block, first, samples, scale, totals)
         deltas = Matrix(work, last.delta + first * last.stride, last.stride)
         turn_out(work, delta_at(block), block.n, deltas, samples)
 

@@ -106,6 +106,16 @@ def fetch_inputs(data, ahead, n_in, first, end):
             fetch_input(data, sample * n_in + end - 1)
 
 
+@inlined
+def fetch_sample(data, sample, n_in):
+    """Prefetch all of a sample."""
+    fetch_label(data, sample)
+    line = CACHE_LINE if data.pixels else CACHE_LINE // item_size(data.features)
+    for i in range(0, n_in, line):
+        fetch_input(data, sample * n_in + i)
+    fetch_input(data, sample * n_in + n_in - 1)
+
+
 class Stretch(NamedTuple):
     """Cache lines one after the other."""
 

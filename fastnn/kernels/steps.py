@@ -16,9 +16,9 @@ from fastnn.formulas.expressions import Expression, to_data, variable
 from fastnn.kernels.buffers import BITS_PER_WORD, CLIP, L1, L2
 from fastnn.kernels.elementary import STEP_OPERATIONS, maximum, minimum, sign
 from fastnn.kernels.formula_parts import compute
-from fastnn.kernels.host import SKIPPED_INPUTS, SKIPPED_VECTORS, UPDATE_ROWS
+from fastnn.kernels.host import REGISTERS, SKIPPED_INPUTS, SKIPPED_VECTORS, UPDATE_ROWS
 from fastnn.kernels.parts import MOST_REMEMBERED, Part, part_caller
-from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, ir_vector, load_at, store_at
+from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, ir_vector, lane_numbers, load_at, store_at, where
 from fastnn.kernels.tiles import (
     Panels,
     Pointer,
@@ -36,6 +36,7 @@ _I64 = ir.IntType(64)
 _CHAINS, _LONG = 4, 16
 # Of every sample a tile reads a line of its own, from rows that lie too far apart for the processor to guess.
 _SAMPLES_AHEAD = 16
+_MOST_TOGETHER = 8  # inputs, where samples lie across the registers
 
 
 class Rule(NamedTuple):
@@ -157,6 +158,115 @@ update_weights = part_caller(
 )
 """In kernels: ``update_weights(address, shape, inputs, deltas, params, state, state_size, hyper, bias_hyper, biases)``;
 ``params`` and ``state`` are arrays that begin with the first row."""
+
+
+class Across(NamedTuple):
+    """Inputs, outputs of one register, and blocks of samples."""
+
+    rows: int
+    columns: int
+    blocks: int
+
+
+_ACROSS = "iiipipipipippi"
+_MOST_SUMS = 24 if REGISTERS == 32 else 12  # in registers
+
+
+def _lane_sums(sums: list[Vector]) -> Vector:
+    """The lanes of every vector added up, in one lane for each: in halves, as a square is transposed."""
+    like = sums[0]
+    builder, lanes, count, step = like.builder, like.type.lanes, len(sums), 1
+
+    def halves(a: Vector, b: Vector) -> Vector:
+        low = [lane if not lane & step else lanes + lane - step for lane in range(lanes)]
+        high = [lane + step if not lane & step else lanes + lane for lane in range(lanes)]
+        masks = (ir.Constant(ir.VectorType(ir.IntType(32), lanes), numbers) for numbers in (low, high))
+        left, right = (a.wrap(builder.shuffle_vector(a.value, b.value, mask)) for mask in masks)
+        return left + right
+
+    while step < lanes:
+        if len(sums) > 1:
+            sums = sums + [like.lift(0.0)] * (len(sums) % 2)
+            sums = [halves(a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]
+        else:
+            sums = [halves(sums[0], sums[0])]
+        step *= 2
+    return where(lane_numbers(like) < like.lift(float(count)), sums[0], 0.0)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def across_update_part(rule: Rule, counts: tuple[int, ...]) -> Part:
+    """One step for ``params[k, :columns]``, whose gradient is ``sum_b sum_lanes inputs[b, k, :] * deltas[b, j, :]``.
+
+    shape: (rows k, columns j, blocks b), with one of the ``counts`` of columns, at most a register's lanes; inputs:
+    (blocks, rows, lanes) and deltas: (blocks, columns, lanes), with the stride of a block; params: (rows, stride), and
+    where there are ``biases`` a row of those behind, whose inputs are 1. Otherwise as ``update_part``.
+    """
+
+    def emit(
+        builder: Any, vector: VectorType, rows: Any, columns: Any, blocks: Any, x: Any, x_stride: Any, d: Any,
+        d_stride: Any, p: Any, stride: Any, s: Any, state_size: Any, hyper: Any, bias_hyper: Any, biases: Any,
+    ) -> None:  # fmt: skip
+        inputs, deltas = Pointer(builder, vector, x, x_stride), Pointer(builder, vector, d, d_stride)
+        cells = _Cells(builder, vector, rule, p, s, state_size)
+
+        def step(slots: list[list[Any]], first: Any, numbers: Any) -> None:
+            found = cells.hyper(numbers)
+            for r, row in enumerate(slots):
+                g = _lane_sums([Vector(builder, vector, builder.load(slot)) for slot in row])
+                cells.step(builder.mul(builder.add(first, _I64(r)), stride), g, found)
+
+        def tile(first: Any, count: int, width: int) -> None:
+            slots = empty_sums(builder, vector, count, width)
+            lane = builder.mul(first, _I64(vector.lanes))
+            with cgutils.for_range(builder, blocks, intp=_I64) as block:
+                keep_rolled(builder)
+                numbers = [
+                    load_at(builder, vector, inputs.element(block.index, builder.add(lane, _I64(r * vector.lanes))))
+                    for r in range(count)
+                ]
+                for j in range(width):
+                    delta = load_at(builder, vector, deltas.register(block.index, j))
+                    for number, row in zip(numbers, slots, strict=True):
+                        builder.store(fma(number, delta, delta.wrap(builder.load(row[j]))).value, row[j])
+            step(slots, first, hyper)
+
+        def bias_row(width: int) -> None:
+            slots = empty_sums(builder, vector, 1, width)
+            with cgutils.for_range(builder, blocks, intp=_I64) as block:
+                keep_rolled(builder)
+                for j, slot in enumerate(slots[0]):
+                    delta = load_at(builder, vector, deltas.register(block.index, j))
+                    builder.store((delta.wrap(builder.load(slot)) + delta).value, slot)
+            step(slots, rows, bias_hyper)
+
+        def all_rows(width: int) -> None:
+            together = max(1, min(_MOST_TOGETHER, _MOST_SUMS // width))
+            whole = builder.sub(rows, builder.srem(rows, _I64(together)))
+            with cgutils.for_range_slice(builder, _I64(0), whole, _I64(together), _I64) as (first, _):
+                keep_rolled(builder)
+                tile(first, together, width)
+            if together > 1:
+                with cgutils.for_range_slice(builder, whole, rows, _I64(1), _I64) as (first, _):
+                    keep_rolled(builder)
+                    tile(first, 1, width)
+            with builder.if_then(builder.icmp_signed("!=", biases, _I64(0))):
+                bias_row(width)
+
+        for width in counts:
+            with builder.if_then(builder.icmp_signed("==", columns, _I64(width))):
+                all_rows(width)
+
+    return Part("across_update", _ACROSS, emit, (rule.key, counts))
+
+
+update_lanes = part_caller(
+    "update_lanes",
+    ["shape", "inputs", "deltas", "params", "state", "state_size", "hyper", "bias_hyper", "biases"],
+    _ACROSS,
+)
+"""In kernels: ``update_lanes(address, shape, inputs, deltas, params, state, state_size, hyper, bias_hyper, biases)``;
+``params`` is a matrix, ``state`` an array, and both begin with the first row."""
 
 _LISTED = "iiiiiipipinppip"
 

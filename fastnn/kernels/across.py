@@ -1,0 +1,244 @@
+"""Networks so small that a row of units does not fill a register: samples lie across the registers instead.
+
+A block holds a register's lanes of samples, units down and samples across: ``(units, lanes)``, one block of a matrix of
+``work`` after the other. A register then holds one unit of many samples, and none is padding: a layer from 24 inputs to
+8 units takes 12 multiply-adds a sample instead of 24, its activation half a register instead of a whole one. Sums of a
+forward pass run in the same order as by rows, and so have the same bits. Of the gradient each lane sums up its own
+samples, and the lanes are added up at the end.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from fastnn.kernels.buffers import HYPER_SIZE
+from fastnn.kernels.compile import kernel
+from fastnn.kernels.elementary import keep_first
+from fastnn.kernels.formula_parts import times_derivative
+from fastnn.kernels.forward import activate_columns, panel_width, weights_at
+from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
+from fastnn.kernels.outputs import Block, delta_at, measure_block, turn_in, turn_in_targets
+from fastnn.kernels.parts import Part, part_caller
+from fastnn.kernels.pointers import moved
+from fastnn.kernels.rows import fetch_sample, gather_input, gather_target, sample_at
+from fastnn.kernels.simd import VectorType, broadcast, lane_count, load, load_at, splat, store
+from fastnn.kernels.steps import Across, update_lanes
+from fastnn.kernels.team import part_start, share_out
+from fastnn.kernels.tiles import (
+    Matrix,
+    Pointer,
+    Walk,
+    accumulate,
+    empty_sums,
+    for_each_shape,
+    for_each_tile,
+    keep_rolled,
+    store_sums,
+)
+
+_I64 = ir.IntType(64)
+ROWS_AHEAD = 32
+"""Samples from the one that is asked for to the one that is brought in."""
+
+
+class Products(NamedTuple):
+    """Rows of the result, products in each sum, and blocks of samples."""
+
+    rows: int
+    depth: int
+    blocks: int
+
+
+def _emit_blocks(
+    builder: Any, vector: VectorType, shape: Sequence[Any], start: Callable[..., Any], left: Callable[..., Any],
+    right: Any, target: Any, right_size: Any, target_size: Any,
+) -> None:  # fmt: skip
+    """``target[b, r, :] = start + sum_k left[r, k] * right[b, k, :]`` for any number of rows r and blocks b.
+
+    ``start(first, count, target)`` makes the sums of some rows of a block's target, ``left(first, count)`` what gives
+    the numbers of step k. Blocks of right and target follow each other after so many registers.
+    """
+    rows, depth, blocks = shape
+
+    def tile(first: Any, count: Any) -> None:
+        def emit(r_count: int, _: int) -> None:
+            with cgutils.for_range(builder, blocks, intp=_I64) as block:
+                keep_rolled(builder)
+                own, out = (
+                    Pointer(builder, vector, place, _I64(vector.lanes)).from_row(builder.mul(block.index, size))
+                    for place, size in ((right, right_size), (target, target_size))
+                )
+                slots = start(first, r_count, out.from_row(first))
+                accumulate(slots, depth, left(first, r_count), own)
+                store_sums(out.from_row(first), slots)
+
+        for_each_shape(builder, count, _I64(1), PRODUCT_ROWS, emit, most_vectors=1)
+
+    for_each_tile(builder, rows, PRODUCT_ROWS, tile)
+
+
+def _emit_forward(
+    builder: Any, vector: VectorType, rows: Any, depth: Any, blocks: Any, weights: Any, width: Any, inputs: Any,
+    inputs_size: Any, out: Any, out_size: Any,
+) -> None:  # fmt: skip
+    """``out[b, j, :] = weights[depth, j] + sum_k weights[k, j] * inputs[b, k, :]``.
+
+    weights: (depth + 1, width), the biases last; inputs: (blocks, inputs_size, lanes); out: (blocks, out_size, lanes).
+    """
+    matrix = Pointer(builder, vector, weights, width)
+
+    def biases(first: Any, count: int, _: Any) -> list[list[Any]]:
+        numbers = [broadcast(builder, vector, builder.load(place)) for place in matrix.along(depth, first, count)]
+        return [[cgutils.alloca_once_value(builder, number.value)] for number in numbers]
+
+    def column(first: Any, count: int) -> Callable[[Any], Sequence[Any]]:
+        return partial(matrix.along, column=first, count=count)
+
+    shape = rows, depth, blocks
+    _emit_blocks(builder, vector, shape, biases, column, inputs, out, inputs_size, out_size)
+
+
+def _emit_backward(
+    builder: Any, vector: VectorType, rows: Any, depth: Any, blocks: Any, weights: Any, width: Any, deltas: Any,
+    deltas_size: Any, out: Any, out_size: Any, adds: Any,
+) -> None:  # fmt: skip
+    """``out[b, i, :] = sum_j weights[i, j] * deltas[b, j, :]``, which it ``adds`` to what is there, if it is told to.
+
+    weights: (rows, width); deltas: (blocks, deltas_size, lanes); out: (blocks, out_size, lanes).
+    """
+    matrix, adding = Pointer(builder, vector, weights, width), builder.icmp_signed("!=", adds, _I64(0))
+
+    def sums(_: Any, count: int, target: Pointer) -> list[list[Any]]:
+        slots = empty_sums(builder, vector, count, 1)
+        with builder.if_then(adding):
+            for r, (slot,) in enumerate(slots):
+                builder.store(load_at(builder, vector, target.vector_at(r, 0)).value, slot)
+        return slots
+
+    def row(first: Any, count: int) -> Callable[[Any], Sequence[Any]]:
+        return Walk(matrix.from_row(first).afresh(), count)
+
+    shape = rows, depth, blocks
+    _emit_blocks(builder, vector, shape, sums, row, deltas, out, deltas_size, out_size)
+
+
+_FORWARD, _BACKWARD = "iiipipipi", "iiipipipii"
+FORWARD_ACROSS = Part("forward_across", _FORWARD, _emit_forward)
+BACKWARD_ACROSS = Part("backward_across", _BACKWARD, _emit_backward)
+_PARAMETERS = ["shape", "weights", "inputs", "inputs_size", "out", "out_size"]
+forward_across = part_caller("forward_across", _PARAMETERS, _FORWARD)
+"""In kernels: ``forward_across(address, shape, weights, inputs, inputs_size, out, out_size)``."""
+backward_across = part_caller("backward_across", [*_PARAMETERS, "adds"], _BACKWARD)
+"""In kernels: ``backward_across(address, shape, weights, deltas, deltas_size, out, out_size, adds)``."""
+
+
+@kernel
+def gather_blocks(net, data, rows, scratch):
+    """Bring in the samples of the rows, inputs down; the lanes behind the last one are zero."""
+    work, layer, last, lanes = net.work, net.layers[0], net.layers[net.depth - 1], lane_count(net.work)
+    stride = layer.input_stride
+    for first in range(rows.first, rows.end, lanes):
+        samples = min(lanes, rows.end - first)
+        for r in range(first, first + samples):
+            if r + ROWS_AHEAD < rows.end:
+                fetch_sample(data, sample_at(rows, r + ROWS_AHEAD), layer.n_in)
+            sample = sample_at(rows, r)
+            gather_input(data, sample, layer.n_in, work, scratch + (r - first) * stride)
+            gather_target(data, sample, last.n_out, net, r, net.scratch.targets + r * last.stride)
+        for i in range(samples * stride, lanes * stride, lanes):
+            store(work, scratch + i, splat(work, 0))
+        turn_in(work, Matrix(work, scratch, stride), layer.n_in, layer.input + first * stride)
+
+
+@kernel
+def forward_blocks(net, first, blocks, sloped):
+    """Blocks of samples from row ``first`` on through all layers; the output layer's sums go to ``weighted``."""
+    work, lanes = net.work, lane_count(net.work)
+    size = net.layers[0].input_stride  # registers from one block of inputs to the next
+    inputs = net.layers[0].input + first * size
+    for i in range(net.depth):
+        layer = net.layers[i]
+        hidden = i < net.depth - 1
+        out = (layer.output if hidden else net.scratch.weighted) + first * layer.n_out
+        for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
+            width = panel_width(layer, lanes, column)
+            weights = Matrix(net.params, weights_at(layer, lanes, 0, column), width)
+            shape = Products(min(layer.n_out - column, width), layer.n_in, blocks)
+            target = moved(work, out + column * lanes)
+            forward_across(net.code.forward_across, shape, weights, moved(work, inputs), size, target, layer.n_out)
+        if hidden:
+            slopes = Matrix(work, layer.slope + first * layer.n_out, lanes)
+            activate_columns(layer, Matrix(work, out, lanes), slopes, blocks * layer.n_out, 1, sloped)
+        inputs, size = out, layer.n_out
+
+
+@kernel
+def measure_across(net, data, rows, scale, trains, totals):
+    """Costs and hits of the rows, and where it ``trains`` the output layer's deltas, zero where there is no sample."""
+    work, last, lanes = net.work, net.layers[net.depth - 1], lane_count(net.work)
+    n = last.n_out
+    block = Block(work, net.scratch.turned, net.scratch.turned + (n + -n % lanes) * lanes, n)
+    zero = splat(work, 0)
+    for first in range(rows.first, rows.end, lanes):
+        samples, count = min(lanes, rows.end - first), splat(work, rows.end - first)
+        for i in range(0, n * lanes, lanes):
+            store(work, block.z + i, load(work, net.scratch.weighted + first * n + i))
+        turn_in_targets(net, data, first, block)
+        measure_block(net, data, block, first, samples, scale, totals)
+        if trains:
+            for i in range(0, n * lanes, lanes):
+                delta = load(work, delta_at(block) + i)
+                store(work, last.delta + first * n + i, keep_first(delta, count, zero) if samples < lanes else delta)
+
+
+@kernel
+def recur_across(net, layer, below, first, blocks):
+    """``delta_below = (W @ delta) * f'(Z_below)``; (n_in, n_out) by (blocks, n_out, lanes) to (blocks, n_in, lanes)."""
+    work, lanes = net.work, lane_count(net.work)
+    deltas, out = layer.delta + first * layer.n_out, below.delta + first * layer.n_in
+    for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
+        width = panel_width(layer, lanes, column)
+        weights = Matrix(net.params, weights_at(layer, lanes, 0, column), width)
+        shape = Products(layer.n_in, min(layer.n_out - column, width), blocks)
+        source, target = moved(work, deltas + column * lanes), moved(work, out)
+        backward_across(
+            net.code.backward_across, shape, weights, source, layer.n_out, target, layer.n_in, int(column > 0)
+        )  # fmt: skip
+    sources = Matrix(work, below.slope + first * layer.n_in, lanes)
+    times_derivative(below.derivative, blocks * layer.n_in, 1, Matrix(work, out, lanes), sources, lanes)
+
+
+@kernel
+def pass_across(net, data, rows, scale, trains, totals):
+    """Samples forward, their costs, and where it ``trains`` the deltas of all layers; the first row begins a block."""
+    lanes, first = lane_count(net.work), rows.first
+    blocks = (rows.end - first + lanes - 1) // lanes
+    gather_blocks(net, data, rows, net.scratch.turned)
+    forward_blocks(net, first, blocks, trains)
+    measure_across(net, data, rows, scale, trains, totals)
+    if trains:
+        for index in range(net.depth - 1, 0, -1):
+            recur_across(net, net.layers[index], net.layers[index - 1], first, blocks)
+
+
+@kernel
+def update_layer_across(code, net, layer, target, samples, stepper, team):
+    """Step one layer, or with the code that adds, add its gradient to a buffer; a thread takes some of its inputs."""
+    lanes = lane_count(net.work)
+    mine = share_out(layer.n_in + 1, team.size)  # the biases are the last one
+    first, end = part_start(mine, team.member), part_start(mine, team.member + 1)
+    size = layer.n_in if layer.input != net.layers[0].input else layer.input_stride
+    inputs = Matrix(net.work, layer.input + first * lanes, size * lanes)
+    weights, biases = layer.hyper * HYPER_SIZE, layer.hyper_biases * HYPER_SIZE
+    for column in range(0, layer.n_out, lanes):
+        shape = Across(min(end, layer.n_in) - first, min(lanes, layer.n_out - column), (samples + lanes - 1) // lanes)
+        deltas = Matrix(net.work, layer.delta + column * lanes, layer.n_out * lanes)
+        at = weights_at(layer, lanes, first, column)
+        update_lanes(
+            code, shape, inputs, deltas, Matrix(target, at, panel_width(layer, lanes, column)),
+            moved(stepper.state, at), net.params_size, moved(stepper.hyper, weights), moved(stepper.hyper, biases),
+            int(end > layer.n_in),
+        )  # fmt: skip
