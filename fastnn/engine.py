@@ -820,16 +820,22 @@ class Engine:
         With a record that is there already, and a place that was used the last time: one sample takes microseconds.
         """
         n, step, finite = len(out), self.samples_per_call, True
-        rows = min(layout.CHUNK_ROWS, n)
         for first in range(0, n, step):
-            with self._lock.here, self._settled():
-                if self._predicting is None or self._predicting.rows != rows:
-                    self._predicting = self._prepare_prediction(rows)
-                _, net, data, predict = self._predicting
-                data.words[_FEATURES] = address_of(X)
-                places = net.address, data.address, first, min(first + step, n), address_of(out), self._alone.address
-                finite &= bool(predict(*places))
+            with self._lock.here:
+                if self.memory.shrink == 1:
+                    finite &= self._forward_some(X, first, min(first + step, n), out)
+                    continue
+                with self._settled_meanwhile():
+                    finite &= self._forward_some(X, first, min(first + step, n), out)
         return finite
+
+    def _forward_some(self, X: Array, first: int, end: int, out: Array) -> bool:
+        rows, known = min(layout.CHUNK_ROWS, len(out)), self._predicting
+        if known is None or known.rows != rows:
+            known = self._predicting = self._prepare_prediction(rows)
+        known.data.words[_FEATURES] = address_of(X)
+        net, data = known.net.address, known.data.address
+        return bool(known.code(net, data, first, end, address_of(out), self._alone.address))
 
     def _prepare_prediction(self, rows: int) -> _Predicting:
         self._require(*FORWARD)

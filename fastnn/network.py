@@ -960,15 +960,20 @@ class Network:
         array([[0.5, 0.5]], dtype=float32)
         """
         reader = self._reader
-        if goes_by_blocks(X, reader):
-            return self._forward_rows(Rows(reader, X, self._engine.samples_per_call))
-        features = reader.features("X", X, finite=False)
-        engine = self._engine_for(features.n)
+        numbers = reader.plain(X)
+        if numbers is None:
+            if goes_by_blocks(X, reader):
+                return self._forward_rows(Rows(reader, X, self._engine.samples_per_call))
+            features = reader.features("X", X, finite=False)
+            if features.scale is None and not features.starts.size:
+                numbers = features.values
         # The kernel finds out what is not finite as it goes, at no cost; nothing but ``out`` is touched by then.
-        if features.scale is None and not features.starts.size:
-            out = np.empty((features.n, self._sizes[-1]), self._dtype)
-            finite = engine.forward_numbers(features.values, out)
+        if numbers is not None:
+            n = len(numbers)
+            out = np.empty((n, self._sizes[-1]), self._dtype)
+            finite = self._engine_for(n).forward_numbers(numbers, out)
         else:
+            engine = self._engine_for(features.n)
             out, finite = forward(engine, pack_data(features, None, None, self._dtype), features.n)
         if not finite:
             reader.features("X", X)  # says where; or sums have overflowed, and all may be well

@@ -47,8 +47,8 @@ def check_stored(argument: str, values: Stored, missing: bool) -> None:
 
 
 def as_is(array: Array) -> Features:
-    """Samples in the network's dtype that nothing is to be done to."""
-    return Features(np.ascontiguousarray(array), _NO_INDICES, _NO_STARTS, len(array))
+    """Samples in the network's dtype, one after the other, that nothing is to be done to."""
+    return Features(array, _NO_INDICES, _NO_STARTS, len(array))
 
 
 def dense_features(argument: str, table: Table, scaling: Scaling, dtype: np.dtype[Any], finite: bool) -> Features:
