@@ -53,7 +53,7 @@ from fastnn.validation import Features
 
 Array = NDArray[Any]
 _FEATURES = Data._fields.index("features")
-_ROOMS_KEPT = 2  # scratch for training, and for validation in between
+_ROOMS_KEPT = 3  # scratch for training, and for validation and prediction in between
 _PRODUCTS_PER_CALL = 1 << 29  # multiply-adds: some hundredths of a second
 _MOST_CHUNKS_PER_CALL = 64
 _PRODUCTS_OF_A_PART = 1 << 31  # forward, of a batch's part in a call: with the way back some tenths of a second

@@ -41,12 +41,14 @@ class RandomOrders:
         return order
 
     def several(self, n: int, count: int) -> Array:
-        """The next ``count`` orders as rows, which last until this is called again: new memory takes its time."""
+        """The next ``count`` orders as rows; they last until this has been called twice more."""
         from fastnn.kernels.shuffle import permute
 
-        if not self._kept or self._kept[0].shape != (count, n):
-            self._kept[:] = [np.empty((count, n), np.int64)]
-        orders, draws, code = self._kept[0], np.empty(min(n, _DRAWN_TOGETHER)), permute.code(None)
+        orders, draws, code = (
+            self._room(count * n).reshape(count, n),
+            np.empty(min(n, _DRAWN_TOGETHER)),
+            permute.code(None),
+        )
         place, numbers = address_of(orders), address_of(draws)
         for order in range(place, place + orders.nbytes, n * orders.itemsize):
             for first in range(0, n, _DRAWN_TOGETHER):
@@ -54,6 +56,16 @@ class RandomOrders:
                 self.generator.random(out=draws[: end - first])
                 code(order, first, end, numbers)
         return orders
+
+    def _room(self, size: int) -> Array:
+        """Memory for orders, of which two take turns: a training may go back to those before the latest.
+
+        Memory that is new in every call comes from the system page by page.
+        """
+        oldest = self._kept.pop(0) if len(self._kept) == 2 else np.empty(size, np.int64)
+        room = oldest if oldest.size >= size else np.empty(size, np.int64)
+        self._kept.append(room)
+        return room[:size]
 
 
 def shuffle_as_python(order: Array, state: Array) -> None:

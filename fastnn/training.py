@@ -493,7 +493,8 @@ class Training:
                 return str(stop)
         packs = self._pays_to_pack()
         # Compile or load the kernels, which is no part of the first epoch.
-        self._engine.prepare(self._train.data, self._largest_batch, self._stepping, packs)
+        for size in {size for size, _ in self._settings.batch_sizes}:
+            self._engine.prepare(self._train.data, size, self._stepping, packs)
         if self._engine.trains_across(self._train.data, self._largest_batch, self._stepping):
             self._history.first_layer += ", samples across the registers"
         if self._copies_once:

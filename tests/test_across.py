@@ -96,6 +96,16 @@ def test_threads_do_not_show(lie_across, activation, arguments):
     assert state(one) == state(two)
 
 
+@pytest.mark.parametrize("threads", [3, 4, 8])
+def test_more_threads_than_inputs(lie_across, threads):
+    lie_across(True)
+    one, many = (
+        train(sizes=(2, 3, 1, 3), batch_size=200, optimizer=SGD(0.1, momentum=0.9), threads=number)[0]
+        for number in (1, threads)
+    )
+    assert state(one) == state(many)
+
+
 @pytest.mark.parametrize("rows", [1, 5, 16, 37])
 @pytest.mark.parametrize("arguments", [{"batch_size": 200}, {"batch_size": 300}, {"batch_size": 200, "threads": 2}])
 def test_pieces_of_a_batch_do_not_show(lie_across, monkeypatch, rows, arguments):

@@ -6,6 +6,7 @@ from states import state
 
 import fastnn
 from fastnn import SGD, Adam, Network, pacing, training
+from fastnn.orders import RandomOrders
 from fastnn.training import Training
 
 X, y, Xt, yt = fastnn.datasets.load_digits()
@@ -233,3 +234,19 @@ def test_an_estimator_that_diverges_has_followed_until_then(together):
             estimator.fit(100 * X, y)
     assert grouped.loss_curve_ == alone.loss_curve_
     assert grouped.n_iter_ == alone.n_iter_
+
+
+def test_orders_last_until_those_after_the_next():
+    orders = RandomOrders(np.random.default_rng(0))
+    latest = orders.several(50, 4)
+    for count in (4, 2, 5, 5):
+        kept, following = latest.copy(), orders.several(50, count)
+        np.testing.assert_array_equal(latest, kept)  # a training may still go back to them
+        np.testing.assert_array_equal(np.sort(following), np.tile(np.arange(50), (count, 1)))
+        latest = following
+
+
+def test_orders_are_the_same_however_many_are_asked_for_at_a_time():
+    one, many = (RandomOrders(np.random.default_rng(1)) for _ in range(2))
+    n = 10_000  # drawn in two pieces
+    np.testing.assert_array_equal(np.concatenate([many.several(n, 2), many.several(n, 1)]), [one(n) for _ in range(3)])

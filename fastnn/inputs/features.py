@@ -47,7 +47,7 @@ def check_stored(argument: str, values: Stored, missing: bool) -> None:
 
 
 def as_is(array: Array) -> Features:
-    """Samples in the network's dtype, one after the other, that nothing is to be done to."""
+    """Samples in the network's dtype, C-contiguous, that nothing is to be done to."""
     return Features(array, _NO_INDICES, _NO_STARTS, len(array))
 
 

@@ -137,7 +137,10 @@ backward_across = part_caller("backward_across", [*_PARAMETERS, "adds"], _BACKWA
 
 @kernel
 def gather_blocks(net, data, rows, scratch):
-    """Bring in the samples of the rows, inputs down; the lanes behind the last one are zero."""
+    """Bring in the samples of the rows, inputs down; the lanes behind the last one repeat it.
+
+    So what goes through the layers there is finite where the samples' own numbers are.
+    """
     work, layer, last, lanes = net.work, net.layers[0], net.layers[net.depth - 1], lane_count(net.work)
     stride = layer.input_stride
     for first in range(rows.first, rows.end, lanes):
@@ -149,7 +152,7 @@ def gather_blocks(net, data, rows, scratch):
             gather_input(data, sample, layer.n_in, work, scratch + (r - first) * stride)
             gather_target(data, sample, last.n_out, net, r, net.scratch.targets + r * last.stride)
         for i in range(samples * stride, lanes * stride, lanes):
-            store(work, scratch + i, splat(work, 0))
+            store(work, scratch + i, load(work, scratch + i - stride))
         turn_in(work, Matrix(work, scratch, stride), layer.n_in, layer.input + first * stride)
 
 
@@ -230,6 +233,8 @@ def update_layer_across(code, net, layer, target, samples, stepper, team):
     lanes = lane_count(net.work)
     mine = share_out(layer.n_in + 1, team.size)  # the biases are the last one
     first, end = part_start(mine, team.member), part_start(mine, team.member + 1)
+    if first == end:  # more threads than inputs
+        return
     size = layer.n_in if layer.input != net.layers[0].input else layer.input_stride
     inputs = Matrix(net.work, layer.input + first * lanes, size * lanes)
     weights, biases = layer.hyper * HYPER_SIZE, layer.hyper_biases * HYPER_SIZE

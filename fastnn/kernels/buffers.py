@@ -7,7 +7,8 @@ rows of weights and one row of biases, so that a tile reads and writes one conti
 
 ``work`` holds one batch: activations and deltas as (rows, stride) matrices. Strides are an odd number of vectors, so
 that the rows of a column do not fall into the same few cache sets. Columns past ``n_out`` are padding: weights and
-deltas are kept at zero there.
+deltas are kept at zero there. Where samples lie across the registers (``Net.across``), the same places hold blocks of a
+register's lanes of samples, (blocks, units, lanes), without padding; of the inputs (blocks, input_stride, lanes).
 """
 
 from typing import Annotated, Any, NamedTuple

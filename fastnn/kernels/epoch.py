@@ -15,6 +15,8 @@ or, where the first layer skips zeros::
     (all threads wait for each other)
     by weights: the same, of the first layer a thread's own inputs
 
+or, where samples lie across the registers, the same as by rows, a register's lanes of samples at a time.
+
 Batches of more than ``scratch.rows`` samples are taken in chunks of that size, every thread by itself; their gradients
 add up in memory, the threads wait for each other, and one step follows.
 """
@@ -180,7 +182,7 @@ def by_blocks(
     net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, scale: float, use: int,
     key: int, totals: Float64s,
 ) -> None:  # fmt: skip
-    """Both, where samples lie across the registers: EVALUATE or TRAIN."""
+    """The first layer and what follows, where samples lie across the registers: EVALUATE or TRAIN."""
     pass_across(net, data, Rows(order, start, first, end), scale, use == TRAIN, totals)
 
 
@@ -229,10 +231,9 @@ def pass_over(net, data, order, start, samples, scale, shrink, key, part, team, 
     begin = min(first + (part.begin + grain - 1) // grain * grain, end)
     stop = min(first + (part.end + grain - 1) // grain * grain, end)
     code = net.code.by_blocks if net.across else net.code.by_rows
-    # What is not zero is listed once for all rows.
     if not data.blocks and not net.across:
         forward_first(net, data, order, start, samples, begin, stop, shrink, key, team)
-    fresh = data.blocks > 0 and part.begin == 0
+    fresh = data.blocks > 0 and part.begin == 0  # what is not zero is listed once for all rows
     if fresh and not forward_first(net, data, order, start, samples, first, end, shrink, key, team):
         return np.nan
     call_by_rows(code, net, data, order, start, samples, begin, stop, scale, TRAIN, key, totals)
