@@ -338,15 +338,11 @@ class Engine:
     def _room(self, rows: int, data: Data) -> layout.Room:
         """Room for so many samples of these data on one thread."""
         entries = layout.room_for_entries(data.most_entries)
-        across = self._lies_across(data, rows)
+        across = not data.blocks and not data.skips and layout.pays_across(self.sizes, rows, self.lanes)
         return layout.Room(rows, blocks=data.blocks, skips=bool(data.skips), entries=entries, across=across)
 
-    def _lies_across(self, data: Data, rows: int) -> bool:
-        """Whether so many samples of these data lie across the registers."""
-        return not data.blocks and not data.skips and layout.pays_across(self.sizes, rows, self.lanes)
-
     def _places_for(self, room: layout.Room, apart: bool = False) -> list[Place]:
-        """For every thread the network with scratch for exactly that; the last two ones made are kept.
+        """For every thread the network with scratch for exactly that; the last ones made are kept.
 
         All threads work on the same rows, unless they go ``apart``.
         """
@@ -573,21 +569,21 @@ class Engine:
     def prepare(self, data: Data, batch_size: int, stepping: Stepping, packs: bool = False) -> None:
         """Have everything compiled that training on these data needs, or on what they become when they are packed."""
         with self._lock.here, held(), Compiling():
-            self._prepare(data, batch_size, stepping)
+            room = self._prepare(data, batch_size, stepping)
             if packs:
                 self._require(*([] if data.skips else ["list_packed"]))
                 self._entry("pack")
-            self._stepper(stepping, data, batch_size, np.ones((1, 1)))
+            self._stepper(stepping, data, batch_size, np.ones((1, 1)), room.across)
 
     def prepare_evaluation(self, data: Data) -> None:
         """Have everything compiled that evaluating on these data needs."""
         with self._lock.here, held(), Compiling():
-            self._require(*self._forward_code(data, layout.CHUNK_ROWS), *MEASURE)
+            self._require(*self._measuring_code(self._room(layout.CHUNK_ROWS, data), data))
             self._entry("evaluate")
 
-    def _forward_code(self, data: Data, rows: int) -> list[str]:
-        """Names of the code that takes these data, so many rows at a time, from the inputs to the outputs."""
-        return list(FORWARD_ACROSS) if self._lies_across(data, rows) else [*FORWARD, *_first_stages(data)]
+    def _measuring_code(self, room: layout.Room, data: Data) -> list[str]:
+        """Names of the code that evaluates on these data in a room."""
+        return [*FORWARD_ACROSS, *MEASURE] if room.across else [*FORWARD, *MEASURE, *_first_stages(data)]
 
     def _training_code(self, room: layout.Room, data: Data) -> list[str]:
         """Names of the code that trains on these data in a room."""
@@ -602,8 +598,10 @@ class Engine:
         room, dropped = self._room(layout.rows_for(batch_size), data), stepping.dropped
         return room._replace(dropped=dropped, across=room.across and not dropped)
 
-    def _prepare(self, data: Data, batch_size: int, stepping: Stepping) -> None:
-        wanted = self._training_code(self._training_room(data, batch_size, stepping), data)
+    def _prepare(self, data: Data, batch_size: int, stepping: Stepping) -> layout.Room:
+        """Have the code; returns the room for a batch on one thread."""
+        room = self._training_room(data, batch_size, stepping)
+        wanted = self._training_code(room, data)
         if stepping.keeps_gradient(batch_size):
             wanted.append("whole_batch")
         if stepping.dropped:
@@ -616,6 +614,7 @@ class Engine:
             wanted += ["split_gradient", "fold_scale"]
         self._require(*wanted, entry="run")
         self._entry("run")
+        return room
 
     def _set_layers(self, stepping: Stepping, places: list[Place]) -> Array:
         """Tell the layers which of the stepper's numbers they go by; returns those, a row for each kind of layer."""
@@ -649,11 +648,11 @@ class Engine:
         self._stepped = stepping, places, np.array(list(kinds))
         return self._stepped[2]
 
-    def _stepper(self, stepping: Stepping, data: Data, batch_size: int, factors: Array) -> Stepper:
+    def _stepper(self, stepping: Stepping, data: Data, batch_size: int, factors: Array, across: bool) -> Stepper:
         """The optimizer as kernels see it, but for what each thread has of its own."""
         rule, step = (stepping.rule, stepping.variant), self.program.step
         whole = stepping.keeps_gradient(batch_size)
-        across = "_across" if self.trains_across(data, batch_size, stepping) else ""
+        way = "_across" if across else ""
         by_blocks = data.blocks > 0 and not stepping.in_place and not whole
         clearing = "step_and_tally" if stepping.tallied else "step_and_clear"
         return Stepper(
@@ -672,10 +671,10 @@ class Engine:
             average=(self.memory.states - 1) * self.params.size if keeps_average(rule[0].name) else -1,
             shrink=empty(np.dtype(np.float64)),
             in_place=stepping.in_place,
-            update=step("update" + across, rule),
+            update=step("update" + way, rule),
             step=step("step", rule) if whole else 0,
             step_and_clear=step(clearing, rule) if by_blocks else 0,
-            add=step("add" + across, None) if whole else 0,
+            add=step("add" + way, None) if whole else 0,
             update_listed=step("update_listed", rule) if data.skips and not whole else 0,
             add_listed=step("add_listed", None) if data.skips and whole else 0,
         )
@@ -697,14 +696,13 @@ class Engine:
         """
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock.here:
-            self._prepare(data, stretch.size, stepping)
+            room = self._prepare(data, stretch.size, stepping)._replace(threads=most)
             apart = stepping.keeps_gradient(stretch.size)
-            room = self._training_room(data, stretch.size, stepping)._replace(threads=most)
             spans = self._parts(stretch, apart, threads)
             # Between parts a handler of Ctrl-C may use the network: with other scratch than the batch stands in.
             places = self._places_for(room, apart or (most == 1 and len(spans) > 1))
             gradients = self._room_for_gradients(data, stretch.size, stepping, most)
-            stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places))
+            stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places), room.across)
             seed, step = stepping.seed if stepping.dropped else 0, self.memory.steps + 1
             parts = [Packed(stretch.packed(seed, step, span)) for span in spans]
             team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
@@ -787,8 +785,9 @@ class Engine:
         """Cost and hits of samples ``order[first:end]``."""
         totals = np.zeros(N_TOTALS)
         with self._lock.here, self._settled():
-            self._require(*self._forward_code(data, layout.CHUNK_ROWS), *MEASURE)
-            (place,) = self._places_for(self._room(layout.CHUNK_ROWS, data))
+            room = self._room(layout.CHUNK_ROWS, data)
+            self._require(*self._measuring_code(room, data))
+            (place,) = self._places_for(room)
             samples = self._packed(data)
             records = place.packed.address, samples.address, address_of(order)
             self._entry("evaluate")(*records, first, end, self._alone.address, address_of(totals))

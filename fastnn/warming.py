@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,9 @@ def warmup(
         for dtype in _several(dtypes):
             validation.check_dtype(dtype)
             for cost in _several(costs):
-                for activation in hidden:
-                    _use(Network([64, 4, 3], activation, _output(cost), cost, dtype=dtype), data, _several(optimizers))
+                for activation, units in product(hidden, (4, 64)):  # samples across the registers, and by rows
+                    network = Network([64, units, 3], activation, _output(cost), cost, dtype=dtype)
+                    _use(network, data, _several(optimizers))
 
 
 def _output(cost: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import fastnn
+from fastnn import SGD, Adam
 
 Array = NDArray[Any]
 
@@ -17,6 +18,19 @@ Array = NDArray[Any]
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 # All numbers here are made of some of order one: where a sum of those cancels, their rounding is left.
 SMALLEST_SCALE = 0.01
+
+# Arguments of ``fit`` by which 300 samples go through different code.
+WAYS_TO_TRAIN: dict[str, dict[str, Any]] = {
+    "one by one": {"batch_size": 1},
+    "short batches": {"batch_size": 7},
+    "a batch not divided": {"batch_size": 33, "optimizer": Adam(1e-2)},
+    "all at once": {"batch_size": 150},
+    "in chunks": {"batch_size": 280, "optimizer": SGD(0.1, momentum=0.9)},
+    "whole gradient": {"batch_size": 31, "clip_norm": 0.1},
+    "penalties": {"batch_size": 32, "l1": 1e-3, "l2": 1e-2},
+    "clipping": {"batch_size": 32, "clip_value": 0.01},
+    "weights": {"batch_size": 20, "sample_weight": np.linspace(0.5, 2, 300)},
+}
 
 
 def samples(net: fastnn.Network, n: int) -> Array:

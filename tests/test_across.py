@@ -2,25 +2,26 @@
 
 import numpy as np
 import pytest
-from problems import TOLERANCE, check_against_naive, labels, random_network, sample_weights, samples, target_matrix
+from problems import (
+    TOLERANCE,
+    WAYS_TO_TRAIN,
+    check_against_naive,
+    labels,
+    random_network,
+    sample_weights,
+    samples,
+    target_matrix,
+)
 from states import layers, state
 
-from fastnn import SGD, Adam, Network, engine, layout
+from fastnn import SGD, Network, engine, layout
 
 pytestmark = pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
 
 SIZES = [[1, 1], [3, 1], [3, 17, 2], [17, 31, 3], [33, 3, 17, 1], [5, 40, 33], [31, 1, 64, 16]]
-ARGUMENTS = {
-    "one by one": {"batch_size": 1},
-    "short batches": {"batch_size": 7, "optimizer": SGD(0.1, momentum=0.9)},
-    "a batch not divided": {"batch_size": 33, "optimizer": Adam(1e-2)},
-    "all at once": {"batch_size": 150},
-    "in chunks": {"batch_size": 280, "optimizer": SGD(0.1, momentum=0.9)},
-    "whole gradient": {"batch_size": 31, "clip_norm": 0.1},
-    "penalties": {"batch_size": 32, "l1": 1e-3, "l2": 1e-2},
-    "clipping": {"batch_size": 32, "clip_value": 0.01},
+ARGUMENTS = WAYS_TO_TRAIN | {
+    "momentum": {"batch_size": 7, "optimizer": SGD(0.1, momentum=0.9)},
     "largest norms": {"batch_size": 17, "max_norm": 1.0},
-    "weights": {"batch_size": 20, "sample_weight": np.linspace(0.5, 2, 300)},
 }
 
 
@@ -79,9 +80,8 @@ def test_training_is_the_same_but_for_rounding(lie_across, name, dtype):
     (rows, by_rows), (blocks, by_blocks) = ends
     np.testing.assert_allclose(by_blocks.train_cost, by_rows.train_cost, rtol=TOLERANCE[dtype])
     assert by_blocks.train_accuracy == by_rows.train_accuracy
-    for got, wanted in zip(
-        layers(blocks), layers(rows), strict=True
-    ):  # what rounding left grows over some hundred steps
+    # What rounding left grows over some hundred steps.
+    for got, wanted in zip(layers(blocks), layers(rows), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=20 * TOLERANCE[dtype], atol=20 * TOLERANCE[dtype])
 
 

@@ -2,24 +2,16 @@
 
 import numpy as np
 import pytest
+from problems import WAYS_TO_TRAIN
 from states import state
 
-from fastnn import SGD, Adam, Network, datasets, engine, layout, network, samples
+from fastnn import SGD, Network, datasets, engine, layout, network, samples
 from fastnn.kernels.host import CAN_EXPAND, SKIPPED_INPUTS, SKIPPED_SAMPLES
 
 pytestmark = pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
 
-ARGUMENTS = {
-    "one by one": {"batch_size": 1},
-    "short batches": {"batch_size": 7},
-    "a batch not divided": {"batch_size": 33, "optimizer": Adam(1e-2)},
-    "all at once": {"batch_size": 150},
-    "in chunks": {"batch_size": 280, "optimizer": SGD(0.1, momentum=0.9)},
-    "whole gradient": {"batch_size": 31, "clip_norm": 0.1},
-    "penalties": {"batch_size": 32, "l1": 1e-3, "l2": 1e-2},
-    "clipping": {"batch_size": 32, "clip_value": 0.01},
+ARGUMENTS = WAYS_TO_TRAIN | {
     "dropout": {"batch_size": 17, "dropout": [0.3, 0.2], "max_norm": 1.0},
-    "weights": {"batch_size": 20, "sample_weight": np.linspace(0.5, 2, 300)},
 }
 
 

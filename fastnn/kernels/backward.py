@@ -1,6 +1,5 @@
 """Backward pass: the output layer's delta, and the delta recursion through the layers below."""
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -9,7 +8,7 @@ from fastnn.kernels.formula_parts import times_derivative
 from fastnn.kernels.forward import panel_vectors, panel_width, weights_at
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.pointers import moved
-from fastnn.kernels.simd import Vector, lane_count, load_at, store_at
+from fastnn.kernels.simd import exchange, lane_count, load_at, store_at
 from fastnn.kernels.tiles import Matrix, TileShape, matrix_pointer, product
 
 
@@ -20,20 +19,15 @@ def transpose_block(_, source, target):
     def codegen(context, builder, signature, args):
         a, b = (matrix_pointer(builder, kind, value) for kind, value in zip(signature.args, args, strict=True))
         lanes = a.vector.lanes
-        rows = [load_at(builder, a.vector, a.vector_at(r, 0)).value for r in range(lanes)]
+        rows = [load_at(builder, a.vector, a.vector_at(r, 0)) for r in range(lanes)]
         step = 1
-        while step < lanes:  # swap the off-diagonal step x step blocks of every pair of rows
-            low = [lane if not lane & step else lanes + lane - step for lane in range(lanes)]
-            high = [lane + step if not lane & step else lanes + lane for lane in range(lanes)]
-            mask = ir.VectorType(ir.IntType(32), lanes)
+        while step < lanes:
             for r in range(lanes):
                 if not r & step:
-                    pair = rows[r], rows[r | step]
-                    rows[r] = builder.shuffle_vector(*pair, ir.Constant(mask, low))
-                    rows[r | step] = builder.shuffle_vector(*pair, ir.Constant(mask, high))
+                    rows[r], rows[r | step] = exchange(rows[r], rows[r | step], step)
             step *= 2
         for r in range(lanes):
-            store_at(b.vector_at(r, 0), Vector(builder, a.vector, rows[r]))
+            store_at(b.vector_at(r, 0), rows[r])
         return context.get_dummy_value()
 
     return types.none(source, target), codegen

@@ -213,6 +213,16 @@ def _reduce(x: Vector, combine: Callable[[Vector, Vector], Vector]) -> Any:
     return x.builder.extract_element(x.value, _I32(0))
 
 
+def exchange(a: Vector, b: Vector, step: int) -> tuple[Vector, Vector]:
+    """Two rows of a square after one step of its transposition: their off-diagonal blocks of ``step`` lanes swapped."""
+    lanes, builder = a.type.lanes, a.builder
+    low = [lane if not lane & step else lanes + lane - step for lane in range(lanes)]
+    high = [lane + step if not lane & step else lanes + lane for lane in range(lanes)]
+    masks = (ir.Constant(ir.VectorType(_I32, lanes), places) for places in (low, high))
+    first, second = (a.wrap(builder.shuffle_vector(a.value, b.value, mask)) for mask in masks)
+    return first, second
+
+
 def lane_numbers(like: Vector) -> Vector:
     """``0, 1, 2, ...``, one per lane."""
     return like.constant([float(lane) for lane in range(like.type.lanes)])

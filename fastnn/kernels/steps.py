@@ -18,7 +18,18 @@ from fastnn.kernels.elementary import STEP_OPERATIONS, maximum, minimum, sign
 from fastnn.kernels.formula_parts import compute
 from fastnn.kernels.host import REGISTERS, SKIPPED_INPUTS, SKIPPED_VECTORS, UPDATE_ROWS
 from fastnn.kernels.parts import MOST_REMEMBERED, Part, part_caller
-from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, ir_vector, lane_numbers, load_at, store_at, where
+from fastnn.kernels.simd import (
+    Vector,
+    VectorType,
+    broadcast,
+    exchange,
+    fma,
+    ir_vector,
+    lane_numbers,
+    load_at,
+    store_at,
+    where,
+)
 from fastnn.kernels.tiles import (
     Panels,
     Pointer,
@@ -174,22 +185,13 @@ _MOST_SUMS = 24 if REGISTERS == 32 else 12  # in registers
 
 def _lane_sums(sums: list[Vector]) -> Vector:
     """The lanes of every vector added up, in one lane for each: in halves, as a square is transposed."""
-    like = sums[0]
-    builder, lanes, count, step = like.builder, like.type.lanes, len(sums), 1
-
-    def halves(a: Vector, b: Vector) -> Vector:
-        low = [lane if not lane & step else lanes + lane - step for lane in range(lanes)]
-        high = [lane + step if not lane & step else lanes + lane for lane in range(lanes)]
-        masks = (ir.Constant(ir.VectorType(ir.IntType(32), lanes), numbers) for numbers in (low, high))
-        left, right = (a.wrap(builder.shuffle_vector(a.value, b.value, mask)) for mask in masks)
-        return left + right
-
-    while step < lanes:
-        if len(sums) > 1:
-            sums = sums + [like.lift(0.0)] * (len(sums) % 2)
-            sums = [halves(a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]
-        else:
-            sums = [halves(sums[0], sums[0])]
+    like, count, step = sums[0], len(sums), 1
+    while step < like.type.lanes:
+        if len(sums) == 1:
+            sums = 2 * sums
+        sums = sums + [like.lift(0.0)] * (len(sums) % 2)
+        pairs = (exchange(a, b, step) for a, b in zip(sums[::2], sums[1::2], strict=True))
+        sums = [low + high for low, high in pairs]
         step *= 2
     return where(lane_numbers(like) < like.lift(float(count)), sums[0], 0.0)
 
