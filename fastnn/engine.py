@@ -554,7 +554,8 @@ class Engine:
         """The same samples, packed as kernels/packing.py says; ``between`` is called before every piece."""
         n_in, bytes_per_word = self.sizes[0], BITS_PER_WORD // 8
         n, row_bytes = data.features.size // n_in, -(-n_in // BITS_PER_WORD) * bytes_per_word
-        bits, firsts = np.zeros(n * row_bytes, np.uint8), np.zeros(n + 1, np.int64)
+        bits = np.zeros(n * row_bytes + CACHE_LINE, np.uint8)  # which are read a line at a time
+        firsts = np.zeros(n + 1, np.int64)
         values = np.empty(data.features.size + self.lanes, self.dtype)  # memory that is not written to is never there
         code, step = self._entry("pack"), max(1, _PACKED_PER_CALL // n_in)
         for first in range(0, n, step):

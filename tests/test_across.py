@@ -1,5 +1,9 @@
 """Samples that lie across the registers: what small networks gain by it is time alone."""
 
+import ctypes
+import mmap
+import sys
+
 import numpy as np
 import pytest
 from problems import (
@@ -169,3 +173,24 @@ def test_history_says_so(lie_across):
 )
 def test_small_networks_gain(sizes, batch, lanes, pays):
     assert layout.pays_across(sizes, batch, lanes) == pays
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for a page that nobody may read")
+@pytest.mark.parametrize("n_in", [1, 3, 9, 17, 31])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nothing_behind_the_samples_is_read(lie_across, n_in, dtype):
+    lie_across(True)
+    n = 160
+    memory = mmap.mmap(-1, -(-n * n_in * 8 // mmap.PAGESIZE) * mmap.PAGESIZE + mmap.PAGESIZE)
+    readable = len(memory) - mmap.PAGESIZE
+    whole = np.frombuffer(memory, np.uint8)
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(whole.ctypes.data + readable), mmap.PAGESIZE, 0) == 0
+    net = Network([n_in, 5, 3], seed=1, dtype=dtype)
+    X = samples(net, n)
+    at_the_end = whole[readable - X.nbytes : readable].view(dtype).reshape(X.shape)
+    at_the_end[:] = X
+    history = net.fit(at_the_end, labels(net, n), epochs=2, batch_size=32)
+    assert history.first_layer.endswith("samples across the registers")
+    other = Network([n_in, 5, 3], seed=1, dtype=dtype)
+    other.fit(X, labels(net, n), epochs=2, batch_size=32)
+    assert state(net) == state(other)

@@ -5,6 +5,7 @@ import pytest
 from states import state
 
 from fastnn import SGD, Adam, Network, engine, training
+from fastnn.kernels.buffers import CACHE_LINE
 from fastnn.kernels.host import CAN_EXPAND
 
 pytestmark = [
@@ -48,6 +49,16 @@ def test_the_same_bits(fitted, n_in, dtype, threads):
     assert packed == plain
 
 
+@pytest.mark.parametrize("n_in", [256, 257, 512, 513, 1024, 1800])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_more_inputs_in_a_block_than_are_looked_through_together(fitted, n_in, dtype, batch_size):
+    X, y = samples(n_in, dtype)
+    X[11, :-1], X[12, 1:] = 0, 0
+    X[11, -1], X[12, 0] = 1, 2
+    assert fitted(True, X, y, batch_size=batch_size)[:2] == fitted(False, X, y, batch_size=batch_size)[:2]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -77,8 +88,8 @@ def test_memory_is_what_is_not_zero(monkeypatch):
     (data,) = found
     lanes = data.features.size - np.count_nonzero(X)
     assert 0 < lanes <= 16
-    assert data.bits.size == len(X) * 784 // 8
-    bits = np.unpackbits(data.bits, bitorder="little").reshape(len(X), -1)
+    assert data.bits.size == len(X) * 784 // 8 + CACHE_LINE
+    bits = np.unpackbits(data.bits[:-CACHE_LINE], bitorder="little").reshape(len(X), -1)
     np.testing.assert_array_equal(bits, X != 0)
     np.testing.assert_array_equal(data.features[: -lanes or None], X[X != 0])
     assert data.features.base is None  # no view of all that might have been

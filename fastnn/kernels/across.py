@@ -12,9 +12,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from llvmlite import ir
+from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
 
-from fastnn.kernels.buffers import HYPER_SIZE
+from fastnn.kernels.backward import transposed
+from fastnn.kernels.buffers import HYPER_SIZE, Rows
 from fastnn.kernels.compile import kernel
 from fastnn.kernels.elementary import keep_first
 from fastnn.kernels.formula_parts import times_derivative
@@ -22,9 +25,19 @@ from fastnn.kernels.forward import activate_columns, panel_width, weights_at
 from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
 from fastnn.kernels.outputs import Block, delta_at, measure_block, turn_in, turn_in_targets
 from fastnn.kernels.parts import Part, part_caller
-from fastnn.kernels.pointers import moved
-from fastnn.kernels.rows import fetch_sample, gather_input, gather_target, sample_at
-from fastnn.kernels.simd import VectorType, broadcast, lane_count, load, load_at, splat, store
+from fastnn.kernels.pointers import element_pointer, moved
+from fastnn.kernels.rows import fetch_samples, gather_input, gather_target, sample_at
+from fastnn.kernels.simd import (
+    VectorType,
+    broadcast,
+    lane_count,
+    load,
+    load_at,
+    load_first_at,
+    splat,
+    store,
+    store_at,
+)
 from fastnn.kernels.steps import Across, update_lanes
 from fastnn.kernels.team import part_start, share_out
 from fastnn.kernels.tiles import (
@@ -36,6 +49,7 @@ from fastnn.kernels.tiles import (
     for_each_shape,
     for_each_tile,
     keep_rolled,
+    matrix_pointer,
     store_sums,
 )
 
@@ -135,25 +149,69 @@ backward_across = part_caller("backward_across", [*_PARAMETERS, "adds"], _BACKWA
 """In kernels: ``backward_across(address, shape, weights, deltas, deltas_size, out, out_size, adds)``."""
 
 
+@intrinsic
+def turn_samples(_, features, n_in, order, place, column, target):
+    """``target[j, s] = features[order[place + s] * n_in + column + j]`` for a register's lanes of samples s and of j.
+
+    Zero past the last input.
+    """
+
+    def codegen(context, builder, signature, args):
+        source, size, numbers, first, begin, matrix = args
+        turned = matrix_pointer(builder, target, matrix)
+        vector, count = turned.vector, builder.sub(size, begin)
+        rows = []
+        for s in range(vector.lanes):
+            sample = builder.load(element_pointer(builder, order, numbers, builder.add(first, _I64(s))))
+            at = builder.add(builder.mul(sample, size), begin)
+            rows.append(load_first_at(builder, vector, element_pointer(builder, features, source, at), count))
+        for j, row in enumerate(transposed(rows)):
+            store_at(turned.vector_at(j, 0), row)
+        return context.get_dummy_value()
+
+    return types.none(features, n_in, order, place, column, target), codegen
+
+
+@kernel
+def gather_turned(net, data, rows, at):
+    """A block of samples that lie in memory as numbers: from there into the registers."""
+    n_in, lanes = net.layers[0].n_in, lane_count(net.work)
+    for j in range(0, n_in, lanes):
+        square = Matrix(net.work, at + j * lanes, lanes)
+        turn_samples(data.features, n_in, rows.order, rows.start + rows.first, j, square)
+
+
+@kernel
+def gather_copied(net, data, rows, at, scratch):
+    """Any block of samples, of which there may be fewer than lanes: row by row into ``scratch``, and turned there.
+
+    The lanes behind the last one repeat it, so that what goes through the layers there is finite where the samples'
+    own numbers are.
+    """
+    work, layer, lanes = net.work, net.layers[0], lane_count(net.work)
+    stride = layer.input_stride
+    for r in range(rows.first, rows.end):
+        gather_input(data, sample_at(rows, r), layer.n_in, work, scratch + (r - rows.first) * stride)
+    for i in range((rows.end - rows.first) * stride, lanes * stride, lanes):
+        store(work, scratch + i, load(work, scratch + i - stride))
+    turn_in(work, Matrix(work, scratch, stride), layer.n_in, at)
+
+
 @kernel
 def gather_blocks(net, data, rows, scratch):
-    """Bring in the samples of the rows, inputs down; the lanes behind the last one repeat it.
-
-    So what goes through the layers there is finite where the samples' own numbers are.
-    """
-    work, layer, last, lanes = net.work, net.layers[0], net.layers[net.depth - 1], lane_count(net.work)
-    stride = layer.input_stride
+    """Bring in the samples of the rows, inputs down."""
+    layer, last, lanes = net.layers[0], net.layers[net.depth - 1], lane_count(net.work)
     for first in range(rows.first, rows.end, lanes):
-        samples = min(lanes, rows.end - first)
-        for r in range(first, first + samples):
-            if r + ROWS_AHEAD < rows.end:
-                fetch_sample(data, sample_at(rows, r + ROWS_AHEAD), layer.n_in)
-            sample = sample_at(rows, r)
-            gather_input(data, sample, layer.n_in, work, scratch + (r - first) * stride)
-            gather_target(data, sample, last.n_out, net, r, net.scratch.targets + r * last.stride)
-        for i in range(samples * stride, lanes * stride, lanes):
-            store(work, scratch + i, load(work, scratch + i - stride))
-        turn_in(work, Matrix(work, scratch, stride), layer.n_in, layer.input + first * stride)
+        block = Rows(rows.order, rows.start, first, min(first + lanes, rows.end))
+        at = layer.input + first * layer.input_stride
+        ahead = min(block.end + ROWS_AHEAD, rows.end)
+        fetch_samples(data, Rows(rows.order, rows.start, first + ROWS_AHEAD, ahead), layer.n_in)
+        for r in range(first, block.end):
+            gather_target(data, sample_at(rows, r), last.n_out, net, r, net.scratch.targets + r * last.stride)
+        if rows.order and not data.pixels and block.end == first + lanes:
+            gather_turned(net, data, block, at)
+        else:
+            gather_copied(net, data, block, at, scratch)
 
 
 @kernel

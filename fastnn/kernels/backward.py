@@ -12,6 +12,17 @@ from fastnn.kernels.simd import exchange, lane_count, load_at, store_at
 from fastnn.kernels.tiles import Matrix, TileShape, matrix_pointer, product
 
 
+def transposed(rows):
+    """Lane i of every vector in vector i, while code is generated; as many vectors as lanes."""
+    rows, step = list(rows), 1
+    while step < len(rows):
+        for r in range(len(rows)):
+            if not r & step:
+                rows[r], rows[r | step] = exchange(rows[r], rows[r | step], step)
+        step *= 2
+    return rows
+
+
 @intrinsic
 def transpose_block(_, source, target):
     """``target[j, i] = source[i, j]`` on one block of lanes x lanes, inside the registers."""
@@ -19,15 +30,9 @@ def transpose_block(_, source, target):
     def codegen(context, builder, signature, args):
         a, b = (matrix_pointer(builder, kind, value) for kind, value in zip(signature.args, args, strict=True))
         lanes = a.vector.lanes
-        rows = [load_at(builder, a.vector, a.vector_at(r, 0)) for r in range(lanes)]
-        step = 1
-        while step < lanes:
-            for r in range(lanes):
-                if not r & step:
-                    rows[r], rows[r | step] = exchange(rows[r], rows[r | step], step)
-            step *= 2
-        for r in range(lanes):
-            store_at(b.vector_at(r, 0), rows[r])
+        rows = transposed([load_at(builder, a.vector, a.vector_at(r, 0)) for r in range(lanes)])
+        for r, row in enumerate(rows):
+            store_at(b.vector_at(r, 0), row)
         return context.get_dummy_value()
 
     return types.none(source, target), codegen

@@ -66,7 +66,7 @@ from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure,
 from fastnn.kernels.packing import list_packed, pack
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
-from fastnn.kernels.rows import batch_at, fetch_sample, gather_input, sample_at
+from fastnn.kernels.rows import batch_at, fetch_samples, gather_input, sample_at
 from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
 from fastnn.kernels.skipping import call_update_skipping, first_skipping, update_skipping
 from fastnn.kernels.sparse import (
@@ -123,7 +123,7 @@ def drop_sparse(net: Net, data: Data, start: int, samples: int, first: int, end:
     drop_lists(net, data, Rows(nothing(net.lists.counts), start, 0, samples), Inputs(first, end), key)
 
 
-call_drop_sparse = caller(drop_sparse)
+call_list_packed, call_drop_sparse = caller(list_packed), caller(drop_sparse)
 
 
 @stage
@@ -134,7 +134,10 @@ def first_sparse(
     """List what is not zero, and add up; a thread of several its blocks of inputs of the whole batch, then join."""
     blocks = Inputs(0, net.lists.blocks) if team.size == 1 else my_blocks(net.lists, team)
     batch = Rows(order, start, 0, samples)
-    list_inputs(data, batch, net.layers[0], net, blocks, team.member)
+    if data.bits:
+        call_list_packed(net.code.list_packed, net, data, order, start, samples, blocks.first, blocks.end)
+    else:
+        list_inputs(data, batch, net.layers[0], net, blocks, team.member)
     if key != 0 and net.layers[0].dropout != 0:
         call_drop_sparse(net.code.drop_sparse, net, data, start, samples, blocks.first, blocks.end, key)
     sum_lists(net, samples, group_of(data), number(net.work, shrink), blocks, team.size)
@@ -279,8 +282,8 @@ def update_across(
 ) -> None:  # fmt: skip
     """The same where samples lie across the registers."""
     mine = part_of(batch_at(order, n, following, size), team.member, team.size)
-    for r in range(mine.first, min(mine.end, mine.first + ROWS_AHEAD)):
-        fetch_sample(data, sample_at(mine, r), net.layers[0].n_in)
+    soon = Rows(mine.order, mine.start, mine.first, min(mine.end, mine.first + ROWS_AHEAD))
+    fetch_samples(data, soon, net.layers[0].n_in)
     for index in range(net.depth - 1, -1, -1):
         update_layer_across(code, net, net.layers[index], target, samples, stepper, team)
 

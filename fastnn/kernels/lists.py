@@ -116,7 +116,7 @@ def numbers_from(builder, first, lanes, step=1):
     return builder.add(builder.shuffle_vector(start, empty, numbers([0] * lanes)), steps)
 
 
-def _elements(builder, array_type, array, starts, offset):
+def elements(builder, array_type, array, starts, offset):
     """A pointer to ``array[start + offset]`` for each of a tuple of starts."""
     count = starts.type.count
     return [
@@ -139,7 +139,7 @@ def append_nonzero(_, values, factor, sources, i, number, work, indices, place, 
 
     def codegen(context, builder, signature, args):
         kinds = signature.args
-        pointers = _elements(builder, kinds[0], args[0], args[2], args[3])
+        pointers = elements(builder, kinds[0], args[0], args[2], args[3])
         if _is_bytes(values):
             own = load_at(builder, vector, element_pointer(builder, kinds[1], args[1], args[3]))
             rows = [load_bytes_at(builder, vector, pointer) * own for pointer in pointers]
@@ -181,7 +181,7 @@ def append_nonzero_bytes(_, pixels, sources, i, number, indices, at):
 
     def codegen(context, builder, signature, args):
         wide = ir.VectorType(_I32, WIDTH)
-        pointers = _elements(builder, signature.args[0], args[0], args[1], args[2])
+        pointers = elements(builder, signature.args[0], args[0], args[1], args[2])
         bits = _BYTE * len(pointers)
         entry, seen = numbers_from(builder, args[3], WIDTH, 1 << bits), wide([0] * WIDTH)
         for k, pointer in enumerate(pointers):
@@ -279,7 +279,7 @@ def list_scaled(
     return list_numbers(data.pixels, data.factor, (sample * n_in, other * n_in), inputs, work, indices, place)
 
 
-call_list_stage = caller(list_scaled)
+call_list_scaled = caller(list_scaled)
 
 
 @kernel
@@ -373,10 +373,10 @@ def list_pair(data, sample, other, samples, row, layer, net, blocks):
     lists, n_in, work, indices = net.lists, layer.n_in, net.work, net.lists.indices
     for block in range(blocks.first, blocks.end):
         inputs, place = block_inputs(lists, block, n_in), list_place(lists, layer, row, block)
-        if data.factor or data.bits:
-            code = net.code.list_packed if data.bits else net.code.list_scaled
-            count = call_list_stage(
-                code, net, data, sample, other, samples, inputs.first, inputs.end, place.numbers, place.at, place.stride
+        if data.factor:
+            count = call_list_scaled(
+                net.code.list_scaled, net, data, sample, other, samples, inputs.first, inputs.end, place.numbers,
+                place.at, place.stride,
             )  # fmt: skip
         elif samples == 1:
             count = list_dense(data, (sample * n_in,), inputs, work, indices, place)

@@ -83,18 +83,23 @@ def largest_of(work, at, n):
 
 
 @kernel
-def count_hits(block, samples, cut):
-    """In how many samples outputs and targets name the same class; a single output is cut, its target at one half."""
+def classes_said(block, cut):
+    """The class that the outputs of every lane's sample name; a single output is cut."""
     work = block.work
     if block.n == 1:
-        half, one, zero = splat(work, 0.5), splat(work, 1), splat(work, 0)
-        said = if_larger(load(work, block.z), splat(work, cut), one, zero)
-        meant = if_larger(load(work, block.t), half, one, zero)
-    else:
-        said = largest_of(work, block.z, block.n)[1]
-        meant = largest_of(work, block.t, block.n)[1]
-    hit = if_equal(said, meant, splat(work, 1), splat(work, 0))
-    return np.int64(lane_sum(keep_first(hit, splat(work, samples), splat(work, 0))))
+        return if_larger(load(work, block.z), splat(work, cut), splat(work, 1), splat(work, 0))
+    return largest_of(work, block.z, block.n)[1]
+
+
+@kernel
+def classes_meant(net, data, first, block):
+    """The class that the labels or targets of the samples from ``first`` on name; a single one is cut at half."""
+    work = block.work
+    if data.labels:
+        return load(work, net.scratch.labels + first)
+    if block.n == 1:
+        return if_larger(load(work, block.t), splat(work, 0.5), splat(work, 1), splat(work, 0))
+    return largest_of(work, block.t, block.n)[1]
 
 
 @kernel
@@ -209,7 +214,10 @@ def measure_block(net, data, block, first, samples, scale, totals):
         factor = factor * load(work, net.scratch.row_weights + first)
     costs = cost_block(net, block, factor)
     if data.classify:
-        totals[TOTAL_HITS] += count_hits(block, samples, net.cut)
+        hit = if_equal(
+            classes_said(block, net.cut), classes_meant(net, data, first, block), splat(work, 1), splat(work, 0)
+        )
+        totals[TOTAL_HITS] += np.int64(lane_sum(keep_first(hit, splat(work, samples), splat(work, 0))))
     if data.sample_weight:
         costs = costs * load(work, net.scratch.row_weights + first)
     store(work, net.scratch.costs + first, costs)

@@ -10,14 +10,25 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.buffers import BITS_PER_WORD, Data, Net
+from fastnn.kernels.buffers import BITS_PER_WORD, SAMPLES_PER_LIST, Data, Net, Rows
 from fastnn.kernels.compile import entry, kernel, stage
-from fastnn.kernels.lists import Inputs, Place, append_kept, numbers_from
+from fastnn.kernels.lists import (
+    Inputs,
+    append_kept,
+    block_inputs,
+    count_at,
+    elements,
+    end_list,
+    list_place,
+    numbers_from,
+)
 from fastnn.kernels.pointers import element_pointer
 from fastnn.kernels.records import Bytes, Int64s, Numbers
+from fastnn.kernels.rows import sample_at
 from fastnn.kernels.simd import VectorType, ir_vector, lane_count, load_at, store_at
 
-_I16, _I64 = ir.IntType(16), ir.IntType(64)
+_I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+WORDS_TOGETHER = 32  # registers of inputs that are looked through at a time for those that have any
 
 
 def _bits_pointer(builder, kind, bits, at, lanes):
@@ -66,40 +77,78 @@ def _expand(builder, values, keep):
     return builder.call(function, [values, ir.Constant(values.type, None), keep])
 
 
-@intrinsic
-def append_packed(_, bits, bytes_, values, places, number, work, indices, place, count):
-    """Extend a list by a register of inputs, numbered from ``number``, of every source.
+def _extract(builder, word, wanted):
+    """BMI2's pext: of a word the wanted bits, moved together."""
+    kind = ir.FunctionType(_I32, [_I32, _I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.bmi.pext.32")
+    found = builder.call(function, [builder.zext(word, _I32), builder.zext(wanted, _I32)])
+    return builder.trunc(found, word.type)
 
-    Its bits are at ``bits[bytes_[k]:]``, its numbers begin at ``values[places[k]]``. Returns how many entries there
-    are, and how many of each source.
+
+@intrinsic
+def words_seen(_, bits, sources, byte, like):
+    """A bit for each of the next ``WORDS_TOGETHER`` registers of inputs: whether a source has one that is not zero.
+
+    The bits of source k are at ``bits[sources[k] + byte:]``.
+    """
+
+    def codegen(context, builder, signature, args):
+        words = ir.VectorType(ir.IntType(VectorType(like.dtype).lanes), WORDS_TOGETHER)
+        seen = words([0] * WORDS_TOGETHER)
+        for pointer in elements(builder, bits, args[0], args[1], args[2]):
+            found = builder.load(builder.bitcast(pointer, words.as_pointer()))
+            found.align = 1
+            seen = builder.or_(seen, found)
+        some = builder.icmp_unsigned("!=", seen, words([0] * WORDS_TOGETHER))
+        return builder.zext(builder.bitcast(some, ir.IntType(WORDS_TOGETHER)), _I64)
+
+    return types.int64(bits, sources, types.int64, like), codegen
+
+
+@intrinsic
+def lowest_bit(_, word):
+    """The place of the lowest bit of a word that is set."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.IntType(1)(1))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def append_packed(_, bits, sources, i, values, places, number, work, indices, place, count):
+    """Extend a list by the register of inputs from ``i`` on, numbered from ``number``, of every source.
+
+    The bits of source k are at ``bits[sources[k] + i / 8:]``, and its next numbers at ``values[places[k]:]``. Returns
+    how many entries there are then, and where every source's next numbers are.
     """
     vector = VectorType(work.dtype)
 
     def codegen(context, builder, signature, args):
-        kinds, lanes, samples = signature.args, vector.lanes, bytes_.count
-        masks, rows, own = [], [], []
-        for k in range(samples):
-            byte, at = (builder.extract_value(args[i], k) for i in (1, 3))
-            word = builder.load(_bits_pointer(builder, kinds[0], args[0], byte, lanes))
-            word.align = 1
-            own.append(builder.zext(builder.ctpop(word), _I64))
-            masks.append(builder.bitcast(word, ir.VectorType(ir.IntType(1), lanes)))
-            packed = load_at(builder, vector, element_pointer(builder, kinds[2], args[2], at))
-            rows.append(_expand(builder, packed.value, masks[k]))
-        keep = masks[0]
-        for mask in masks[1:]:
-            keep = builder.or_(keep, mask)
-        numbers, at, stride = (builder.extract_value(args[7], i) for i in range(3))
-        index = element_pointer(builder, kinds[6], args[6], builder.add(numbers, args[8]))
-        columns = [(numbers_from(builder, args[4], lanes), index)]
-        for k, row in enumerate(rows):
-            target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[8])
-            columns.append((row, element_pointer(builder, kinds[5], args[5], target)))
-        found = append_kept(builder, keep, columns)
-        return context.make_tuple(builder, signature.return_type, [found, *own])
+        kinds, lanes = signature.args, vector.lanes
+        mask, word = ir.VectorType(ir.IntType(1), lanes), ir.IntType(lanes)
+        numbers, at, stride = (builder.extract_value(args[8], k) for k in range(3))
+        marks, seen = [], word(0)
+        for pointer in elements(builder, bits, args[0], args[1], builder.lshr(args[2], _I64(3))):
+            marks.append(builder.load(builder.bitcast(pointer, word.as_pointer())))
+            marks[-1].align = 1
+            seen = builder.or_(seen, marks[-1])
+        index = element_pointer(builder, kinds[7], args[7], builder.add(numbers, args[9]))
+        entries, following = [(numbers_from(builder, args[5], lanes), index)], args[4]
+        found = append_kept(builder, builder.bitcast(seen, mask), entries)
+        for k, mark in enumerate(marks):
+            own = builder.extract_value(args[4], k)
+            packed = load_at(builder, vector, element_pointer(builder, kinds[3], args[3], own))
+            mine = builder.bitcast(_extract(builder, mark, seen), mask)  # of the new entries
+            target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[9])
+            row = packed.wrap(_expand(builder, packed.value, mine))
+            store_at(element_pointer(builder, kinds[6], args[6], target), row)
+            taken = builder.zext(builder.ctpop(mark), _I64)
+            following = builder.insert_value(following, builder.add(own, taken), k)
+        return context.make_tuple(builder, signature.return_type, [builder.add(args[9], found), following])
 
-    result = types.UniTuple(types.int64, 1 + bytes_.count)
-    return result(bits, bytes_, values, places, number, work, indices, place, count), codegen
+    result = types.Tuple((types.int64, places))
+    return result(bits, sources, types.int64, values, places, types.int64, work, indices, place, types.int64), codegen
 
 
 @intrinsic
@@ -156,36 +205,56 @@ def pack(
 
 
 @kernel
-def numbers_before(bits, byte, inputs):
-    """How many of a sample's numbers are of inputs before these; its bits begin at a byte."""
+def numbers_before(bits, byte, end):
+    """How many of a sample's numbers are of inputs before ``end``; its bits begin at a byte."""
     count = 0
-    for i in range(0, inputs.first, BITS_PER_WORD):
+    for i in range(0, end, BITS_PER_WORD):
         count += ones_in_word(bits, byte + i // 8)
     return count
 
 
-@stage
-def list_packed(
-    net: Net, data: Data, sample: int, other: int, samples: int, first: int, end: int, numbers: int, at: int,
-    stride: int,
-) -> int:  # fmt: skip
-    """The list of one sample, or of two, of packed data; like ``lists.list_scaled``."""
-    work, indices, place, inputs = net.work, net.lists.indices, Place(numbers, at, stride), Inputs(first, end)
-    lanes, count, byte = lane_count(work), 0, sample * data.row_bytes
-    own = data.firsts[sample] + numbers_before(data.bits, byte, inputs)
-    if samples == 1:
-        for i in range(first, end, lanes):
-            found, mine = append_packed(
-                data.bits, (byte + i // 8,), data.features, (own,), i - first, work, indices, place, count
+@kernel
+def list_block(data, sources, places, inputs, work, indices, place):
+    """List some inputs of packed samples, register by register where one has any; see ``append_packed``."""
+    lanes, count = lane_count(work), 0
+    for first in range(inputs.first, inputs.end, WORDS_TOGETHER * lanes):
+        words = words_seen(data.bits, sources, first // 8, work)
+        words &= (1 << min(WORDS_TOGETHER, (inputs.end - first + lanes - 1) // lanes)) - 1
+        while words != 0:
+            i = first + lowest_bit(words) * lanes
+            words &= words - 1
+            count, places = append_packed(
+                data.bits, sources, i, data.features, places, i - inputs.first, work, indices, place, count
             )  # fmt: skip
-            count, own = count + found, own + mine
-        return count
-    beside = other * data.row_bytes
-    theirs = data.firsts[other] + numbers_before(data.bits, beside, inputs)
-    for i in range(first, end, lanes):
-        found, mine, its = append_packed(
-            data.bits, (byte + i // 8, beside + i // 8), data.features, (own, theirs), i - first, work, indices, place,
-            count,
-        )  # fmt: skip
-        count, own, theirs = count + found, own + mine, theirs + its
-    return count
+    return count, places
+
+
+@kernel
+def list_blocks(net, data, sources, places, row, blocks):
+    """The list of some samples, block by block; the first one is row ``row`` of the batch."""
+    lists, layer, samples = net.lists, net.layers[0], len(sources)
+    for block in range(blocks.first, blocks.end):
+        inputs, place = block_inputs(lists, block, layer.n_in), list_place(lists, layer, row, block)
+        count, places = list_block(data, sources, places, inputs, net.work, lists.indices, place)
+        end_list(samples, count, net.work, lists.indices, place)
+        lists.counts[count_at(lists, row, block)] = count
+
+
+@stage
+def list_packed(net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int) -> None:
+    """The lists of a batch of packed data in the blocks ``first`` to ``end``; like ``lists.list_inputs``."""
+    if first == end:  # more threads than blocks
+        return
+    blocks, rows = Inputs(first, end), Rows(order, start, 0, samples)
+    before = block_inputs(net.lists, first, net.layers[0].n_in).first
+    for r in range(0, samples, SAMPLES_PER_LIST):
+        sample = sample_at(rows, r)
+        source = sample * data.row_bytes
+        own = data.firsts[sample] + numbers_before(data.bits, source, before)
+        if r + 1 == samples:
+            list_blocks(net, data, (source,), (own,), r, blocks)
+            continue
+        other = sample_at(rows, r + 1)
+        beside = other * data.row_bytes
+        theirs = data.firsts[other] + numbers_before(data.bits, beside, before)
+        list_blocks(net, data, (source, beside), (own, theirs), r, blocks)

@@ -14,6 +14,7 @@ from fastnn.kernels.simd import (
     load_bytes,
     prefetch,
     prefetch_address,
+    prefetch_soon,
     splat,
     store,
 )
@@ -106,14 +107,22 @@ def fetch_inputs(data, ahead, n_in, first, end):
             fetch_input(data, sample * n_in + end - 1)
 
 
-@inlined
-def fetch_sample(data, sample, n_in):
-    """Prefetch all of a sample."""
-    fetch_label(data, sample)
+@kernel
+def fetch_samples(data, rows, n_in):
+    """Prefetch all of the rows' samples, which are small and needed soon, into the nearest cache."""
     line = CACHE_LINE if data.pixels else CACHE_LINE // item_size(data.features)
-    for i in range(0, n_in, line):
-        fetch_input(data, sample * n_in + i)
-    fetch_input(data, sample * n_in + n_in - 1)
+    for r in range(rows.first, rows.end):
+        sample = sample_at(rows, r)
+        if data.labels:
+            prefetch_soon(data.labels, sample)
+        if data.sample_weight:
+            prefetch_soon(data.sample_weight, sample)
+        first, last = sample * n_in, (sample + 1) * n_in - 1
+        for at in range(first, last + line, line):
+            if data.pixels:
+                prefetch_soon(data.pixels, min(at, last))
+            else:
+                prefetch_soon(data.features, min(at, last))
 
 
 class Stretch(NamedTuple):

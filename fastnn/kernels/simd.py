@@ -243,6 +243,24 @@ def load_at(builder: Any, type_: VectorType, pointer: Any) -> Vector:
     return Vector(builder, type_, value)
 
 
+def load_first_at(builder: Any, type_: VectorType, pointer: Any, count: Any) -> Vector:
+    """The first ``count`` lanes, an LLVM integer, of the vector at an element pointer; zero in the others.
+
+    Nothing behind them is read.
+    """
+    vector, masks = ir_vector(type_), ir.VectorType(ir.IntType(1), type_.lanes)
+    lanes = ir.VectorType(_I64, type_.lanes)
+    many = builder.insert_element(ir.Constant(lanes, ir.Undefined), count, _I32(0))
+    many = builder.shuffle_vector(many, many, ir.Constant(ir.VectorType(_I32, type_.lanes), [0] * type_.lanes))
+    wanted = builder.icmp_signed("<", lanes(list(range(type_.lanes))), many)
+    source = builder.bitcast(pointer, vector.as_pointer())
+    kind = ir.FunctionType(vector, [source.type, _I32, masks, vector])
+    name = f"llvm.masked.load.v{type_.lanes}{FLOAT_NAMES[type_.dtype]}.p0"
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    align = _I32(type_.dtype.bitwidth // 8)
+    return Vector(builder, type_, builder.call(function, [source, align, wanted, ir.Constant(vector, None)]))
+
+
 def load_bytes_at(builder: Any, type_: VectorType, pointer: Any) -> Vector:
     """Read the bytes that start at a pointer as numbers."""
     packed = builder.load(builder.bitcast(pointer, ir.VectorType(_I8, type_.lanes).as_pointer()))
@@ -355,12 +373,15 @@ def item_size(_, array):
     return types.int64(array), codegen
 
 
-def prefetch_at(builder: Any, pointer: Any) -> None:
+_NEAREST, _SECOND = 3, 2  # LLVM's names of the caches that a line may be asked into
+
+
+def prefetch_at(builder: Any, pointer: Any, cache: int = _SECOND) -> None:
     """Ask for the cache line of an element pointer ahead of its use; harmless at any address."""
     line = builder.bitcast(pointer, _I8.as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [line.type, _I32, _I32, _I32])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [line, _I32(0), _I32(2), _I32(1)])  # for reading, into the second-level cache, data
+    builder.call(function, [line, _I32(0), _I32(cache), _I32(1)])  # for reading, data
 
 
 @intrinsic
@@ -369,6 +390,17 @@ def prefetch(_, array, index):
 
     def codegen(context, builder, signature, args):
         prefetch_at(builder, element_pointer(builder, signature.args[0], *args))
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64), codegen
+
+
+@intrinsic
+def prefetch_soon(_, array, index):
+    """The same into the nearest cache, for what is used soon and is not much."""
+
+    def codegen(context, builder, signature, args):
+        prefetch_at(builder, element_pointer(builder, signature.args[0], *args), _NEAREST)
         return context.get_dummy_value()
 
     return types.none(array, types.int64), codegen
