@@ -25,9 +25,10 @@ from fastnn.kernels.lists import (
 from fastnn.kernels.pointers import element_pointer
 from fastnn.kernels.records import Bytes, Int64s, Numbers
 from fastnn.kernels.rows import sample_at
-from fastnn.kernels.simd import VectorType, ir_vector, lane_count, load_at, store_at
+from fastnn.kernels.simd import VectorType, ir_vector, lane_count, load_at, prefetch_soon, store_at
 
 _I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_AHEAD = 1024  # numbers from what is packed to what is asked for
 WORDS_TOGETHER = 32  # registers of inputs that are looked through at a time for those that have any
 
 
@@ -182,6 +183,7 @@ def pack_row(values, source, n_in, bits, byte, packed, count):
     lanes = lane_count(values)
     whole, kept = n_in - n_in % lanes, np.int64(0)
     for i in range(0, whole, lanes):
+        prefetch_soon(values, source + i + _AHEAD)
         count += pack_register(values, source + i, bits, byte + i // 8, packed, count)
     for i in range(whole, n_in):
         value = values[source + i]
