@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fastnn import layout
 from fastnn.kernels.buffers import SAMPLES_PER_LIST, Data
-from fastnn.kernels.host import CAN_EXPAND, PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, lanes_of
+from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, WIDTH, lanes_of
 from fastnn.validation import UINT8, Features, InputScale, Targets
 
 Array = NDArray[Any]
@@ -20,6 +20,7 @@ _SPARSE_INPUTS = 64
 # Measured with AVX-512 on images: less in a batch, or fewer units, and tiles are too short for what lists take; two
 # threads lose more by weights that move between them (batch 32: 1.3 times) than one gains. In float64 all is the same.
 _COMMON_BATCH, _COMMON_UNITS = 64, 64
+_COMMON_WIDTH = 16  # with narrower registers lists are as fast
 _COMMON_SAMPLES, _COMMON_INPUTS = 0.5, 0.33  # left of the inputs and of the samples, see kernels/skipping.py
 _BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
 _BLOCK_ENTRIES = 16  # in a block of a sample's list: what a list costs by itself should not show
@@ -115,7 +116,7 @@ def plan_first_layer(data: Data, sizes: tuple[int, ...], batch_size: int) -> Pla
     finding = f"{share:.0%} of the inputs are not zero"
     if share > _SPARSE_SHARE:
         return Plan(0, f"dense: {finding}")
-    pays = CAN_EXPAND and itemsize == 4 and n_out >= _COMMON_UNITS and batch_size >= _COMMON_BATCH
+    pays = WIDTH == _COMMON_WIDTH and itemsize == 4 and n_out >= _COMMON_UNITS and batch_size >= _COMMON_BATCH
     if pays and _share_zeros(sample != 0):
         return Plan(0, f"sparse: {finding}, neighbours in common", True)
     return Plan(_blocks(n_in, share, batch_size, itemsize), f"sparse: {finding}")

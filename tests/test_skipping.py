@@ -6,7 +6,7 @@ from problems import WAYS_TO_TRAIN
 from states import state
 
 from fastnn import SGD, Network, datasets, engine, layout, network, samples
-from fastnn.kernels.host import CAN_EXPAND, SKIPPED_INPUTS, SKIPPED_SAMPLES
+from fastnn.kernels.host import SKIPPED_INPUTS, SKIPPED_SAMPLES, WIDTH
 
 pytestmark = pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
 
@@ -77,7 +77,7 @@ def test_bytes(fitted, scale):
     assert fitted(True, X, y, scale=scale, batch_size=32) == fitted(False, X, y, scale=scale, batch_size=32)
 
 
-@pytest.mark.skipif(not CAN_EXPAND, reason="this processor, or width, does not pack")
+@pytest.mark.skipif(WIDTH < 8, reason="this processor, or width, does not pack")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_packed_samples(fitted, monkeypatch, dtype):
     X, y = images(83, dtype)
@@ -135,7 +135,7 @@ def test_images_share_zeros_and_scattered_numbers_do_not():
     assert columns < 0.33
 
 
-@pytest.mark.skipif(not CAN_EXPAND, reason="elsewhere lists are as fast")
+@pytest.mark.skipif(WIDTH < 16, reason="elsewhere lists are as fast")
 def test_where_it_pays():
     X, y, *_ = datasets.load_mnist()
     X, y = X[:2000], y[:2000]

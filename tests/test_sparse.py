@@ -124,8 +124,11 @@ def test_columns_out_of_order_behind_a_note_that_says_otherwise() -> None:
 @pytest.mark.parametrize("kind", ["bytes", "numbers", "csr"])
 @pytest.mark.parametrize("batch_size", [3, 10, 300])
 @pytest.mark.parametrize("n_in", [784, 1001])
-def test_blocks_of_inputs_agree_with_naive(n_in: int, batch_size: int, kind: str) -> None:
-    """Wide enough for several blocks of inputs, the last one smaller, and lists of two samples and of one."""
+def test_blocks_of_inputs_agree_with_naive(
+    monkeypatch: pytest.MonkeyPatch, n_in: int, batch_size: int, kind: str
+) -> None:
+    """Several blocks of inputs, the last one smaller, and lists of two samples and of one."""
+    monkeypatch.setattr("fastnn.samples._BLOCK_BYTES", 20 << 10)
     rng = np.random.default_rng(n_in)
     pixels = (rng.integers(0, 256, (61, n_in)) * (rng.random((61, n_in)) < 0.3)).astype(np.uint8)
     X, y = pixels / 255, rng.integers(0, 3, 61)

@@ -83,8 +83,8 @@ WIDTH, _MISTAKE = _width_or_mistake()
 REGISTERS = 32 if WIDTH == 16 or ARM else 16
 """Vector registers."""
 
-CAN_EXPAND = WIDTH == 16
-"""Whether some lanes of a register are moved together, or put back to their lanes, in one instruction."""
+CAN_COMPRESS = WIDTH >= 8
+"""Whether there is a way to move some lanes of a register together, and to put them back; see compress.py."""
 
 PANEL_VECTORS = 2
 """Registers side by side in one row of a tile, and so the width of a weight panel."""

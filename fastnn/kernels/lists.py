@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import LIST_SLACK, LIST_TAIL, SAMPLES_PER_LIST, Data, Net
 from fastnn.kernels.compile import caller, kernel, stage, woven
+from fastnn.kernels.compress import bits_of, moved_together
 from fastnn.kernels.elementary import fraction
-from fastnn.kernels.host import WIDTH
+from fastnn.kernels.host import CAN_COMPRESS, WIDTH
 from fastnn.kernels.pointers import element_pointer, number
 from fastnn.kernels.rows import sample_at
 from fastnn.kernels.simd import (
@@ -85,25 +85,18 @@ def append_kept(builder, keep, columns):
     Returns how many. Whole registers are written; what lies past the count is rubbish.
     """
     lanes = keep.type.count
-    if WIDTH == 16:
+    if CAN_COMPRESS:
+        bits = bits_of(builder, keep)
         for data, pointer in columns:
-            builder.store(_compress(builder, data, keep), builder.bitcast(pointer, data.type.as_pointer())).align = 4
-        return builder.zext(builder.ctpop(builder.bitcast(keep, ir.IntType(lanes))), _I64)
+            moved = moved_together(builder, data, bits)
+            builder.store(moved, builder.bitcast(pointer, data.type.as_pointer())).align = 4
+        return builder.zext(builder.ctpop(bits), _I64)
     count = _I64(0)
     for lane in range(lanes):  # write every lane, and let the next one overwrite it if it was zero
         for data, pointer in columns:
             builder.store(builder.extract_element(data, _I32(lane)), builder.gep(pointer, [count]))
         count = builder.add(count, builder.zext(builder.extract_element(keep, _I32(lane)), _I64))
     return count
-
-
-def _compress(builder, data, keep):
-    """AVX-512's compress: the lanes under the mask, moved together to the front."""
-    element = {"i32": "i32", "float": "f32", "double": "f64"}[str(data.type.element)]
-    name = f"llvm.x86.avx512.mask.compress.v{data.type.count}{element}"
-    kind = ir.FunctionType(data.type, [data.type, data.type, keep.type])
-    function = cgutils.get_or_insert_function(builder.module, kind, name)
-    return builder.call(function, [data, ir.Constant(data.type, None), keep])
 
 
 def numbers_from(builder, first, lanes, step=1):

@@ -7,11 +7,11 @@ that they are as float32, and as fast as bytes. Their lists come out the same.
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import BITS_PER_WORD, SAMPLES_PER_LIST, Data, Net, Rows
 from fastnn.kernels.compile import entry, kernel, stage
+from fastnn.kernels.compress import bits_of, put_among, put_back
 from fastnn.kernels.lists import (
     Inputs,
     append_kept,
@@ -27,7 +27,7 @@ from fastnn.kernels.records import Bytes, Int64s, Numbers
 from fastnn.kernels.rows import sample_at
 from fastnn.kernels.simd import VectorType, ir_vector, lane_count, load_at, prefetch_soon, store_at
 
-_I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_I16, _I64 = ir.IntType(16), ir.IntType(64)
 _AHEAD = 1024  # numbers from what is packed to what is asked for
 WORDS_TOGETHER = 32  # registers of inputs that are looked through at a time for those that have any
 
@@ -49,7 +49,7 @@ def pack_register(_, values, at, bits, byte, packed, count):
         kinds = signature.args
         row = load_at(builder, vector, element_pointer(builder, kinds[0], args[0], args[1]))
         keep = builder.fcmp_unordered("!=", row.value, ir.Constant(ir_vector(vector), [0.0] * vector.lanes))
-        word = builder.bitcast(keep, ir.IntType(vector.lanes))
+        word = bits_of(builder, keep)
         builder.store(word, _bits_pointer(builder, kinds[2], args[2], args[3], vector.lanes)).align = 1
         return append_kept(builder, keep, [(row.value, element_pointer(builder, kinds[4], args[4], args[5]))])
 
@@ -67,23 +67,6 @@ def ones_in_word(_, bits, at):
         return builder.zext(builder.ctpop(word), _I64)
 
     return types.int64(bits, at), codegen
-
-
-def _expand(builder, values, keep):
-    """AVX-512's expand: the first lanes, put in order to the lanes under the mask; zero elsewhere."""
-    element = {"float": "f32", "double": "f64"}[str(values.type.element)]
-    name = f"llvm.x86.avx512.mask.expand.v{values.type.count}{element}"
-    kind = ir.FunctionType(values.type, [values.type, values.type, keep.type])
-    function = cgutils.get_or_insert_function(builder.module, kind, name)
-    return builder.call(function, [values, ir.Constant(values.type, None), keep])
-
-
-def _extract(builder, word, wanted):
-    """BMI2's pext: of a word the wanted bits, moved together."""
-    kind = ir.FunctionType(_I32, [_I32, _I32])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.bmi.pext.32")
-    found = builder.call(function, [builder.zext(word, _I32), builder.zext(wanted, _I32)])
-    return builder.trunc(found, word.type)
 
 
 @intrinsic
@@ -140,9 +123,8 @@ def append_packed(_, bits, sources, i, values, places, number, work, indices, pl
         for k, mark in enumerate(marks):
             own = builder.extract_value(args[4], k)
             packed = load_at(builder, vector, element_pointer(builder, kinds[3], args[3], own))
-            mine = builder.bitcast(_extract(builder, mark, seen), mask)  # of the new entries
             target = builder.add(builder.add(at, builder.mul(stride, _I64(k))), args[9])
-            row = packed.wrap(_expand(builder, packed.value, mine))
+            row = packed.wrap(put_among(builder, packed.value, mark, seen))
             store_at(element_pointer(builder, kinds[6], args[6], target), row)
             taken = builder.zext(builder.ctpop(mark), _I64)
             following = builder.insert_value(following, builder.add(own, taken), k)
@@ -162,7 +144,7 @@ def expand_register(_, bits, byte, values, place, work, at):
         word = builder.load(_bits_pointer(builder, kinds[0], args[0], args[1], lanes))
         word.align = 1
         packed = load_at(builder, vector, element_pointer(builder, kinds[2], args[2], args[3]))
-        row = _expand(builder, packed.value, builder.bitcast(word, ir.VectorType(ir.IntType(1), lanes)))
+        row = put_back(builder, packed.value, word)
         store_at(element_pointer(builder, kinds[4], args[4], args[5]), packed.wrap(row))
         return builder.zext(builder.ctpop(word), _I64)
 
