@@ -17,6 +17,7 @@ DTYPES = {8: "float32", 4: "float64"}
 SELECTED = {
     "tests/test_functions.py": "width or special or nan or keep",
     "tests/test_kernels.py": "{dtype} and (test_shapes or test_functions_and_targets or bytes or neighbours or a_list)",
+    "tests/test_compress.py": "{dtype}",
     "tests/test_training.py": "{dtype} and sgd and (test_shapes or test_functions_and_optimizers or mostly_zeros)",
 }
 
@@ -35,6 +36,14 @@ def test_at_width(width: int, path: str) -> None:
     done = run_python(
         {"FASTNN_SIMD_WIDTH": str(width)}, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", path, "-k", selected
     )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+@pytest.mark.skipif(host._target_width() < 8, reason="narrower registers do not pack")
+def test_packed_samples_in_registers_of_eight() -> None:
+    arguments = "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/test_packing.py", "-k", "bits or together"
+    done = run_python({"FASTNN_SIMD_WIDTH": "8"}, *arguments)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
 
