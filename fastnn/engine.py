@@ -41,7 +41,7 @@ from fastnn.kernels.buffers import (
     Stepper,
     Team,
 )
-from fastnn.kernels.host import CAN_COMPRESS, lanes_of
+from fastnn.kernels.host import lanes_of
 from fastnn.kernels.records import Packed, address_of, pack_table
 from fastnn.notices import Compiling
 from fastnn.orders import natural_order
@@ -543,8 +543,7 @@ class Engine:
         """Whether so many epochs are faster on ``packed`` data: dense ones, mostly zero, too many for nearer caches."""
         dense = data.features.size > 0 and data.starts.size == 0
         return (
-            CAN_COMPRESS
-            and self.lanes % 8 == 0  # a register's marks are whole bytes
+            self.lanes % 8 == 0  # so a register's marks are whole bytes
             and (data.blocks > 0 or data.skips > 0)
             and dense
             and data.features.nbytes >= _FAR_BYTES

@@ -157,7 +157,7 @@ class Data(NamedTuple):
     skips: int  # whether zeros are skipped that neighbours have in common, see skipping.py
     most_entries: int  # that a sample of a CSR matrix has; 0 for dense data
     # Samples that are packed have their numbers that are not zero in ``features``, see packing.py.
-    bits: Bytes  # flat (n * row_bytes): which inputs are not zero, the first one in the lowest bit
+    bits: Bytes  # flat (n * row_bytes, and a cache line): which inputs are not zero, the first in the lowest bit
     row_bytes: int
     firsts: Int64s  # (n + 1,): where a sample's numbers begin
 

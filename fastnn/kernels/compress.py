@@ -64,6 +64,7 @@ def _extracted(builder, bits, wanted):
 
 
 def _put_back_one_by_one(builder, data, bits):
+    """For registers too narrow to pack: code that holds it is made there, too, but never comes to it."""
     zero, found, place = data.type.element(0), ir.Constant(data.type, None), _I32(0)
     for lane in range(data.type.count):
         kept = builder.trunc(builder.lshr(bits, bits.type(lane)), ir.IntType(1))

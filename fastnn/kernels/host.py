@@ -41,7 +41,7 @@ HAS_FMA = ARM or bool(_FEATURES.get("fma"))
 
 
 def _target_width() -> int:
-    if all(_FEATURES.get(name) for name in ("avx512f", "avx512vl", "avx512bw", "avx512dq")):
+    if all(_FEATURES.get(name) for name in ("avx512f", "avx512vl", "avx512bw", "avx512dq", "bmi2")):
         return 16
     return 8 if _FEATURES.get("avx2") and HAS_FMA else 4
 

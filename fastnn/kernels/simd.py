@@ -408,7 +408,7 @@ def prefetch_soon(_, array, index):
 
 @intrinsic
 def prefetch_address(_, address):
-    """The same for an address, as ``address_of`` tells it."""
+    """Ask for the line of an address, as ``address_of`` tells it, ahead of its use."""
 
     def codegen(context, builder, signature, args):
         prefetch_at(builder, builder.inttoptr(args[0], _I8.as_pointer()))
