@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import fastnn
 from fastnn import SGD, Adam
+from fastnn.kernels.host import lanes_of
 
 Array = NDArray[Any]
 
@@ -18,6 +19,9 @@ Array = NDArray[Any]
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 # All numbers here are made of some of order one: where a sum of those cancels, their rounding is left.
 SMALLEST_SCALE = 0.01
+
+# Samples are packed where a register's marks are whole bytes.
+PACKED_DTYPES = [name for name in TOLERANCE if lanes_of(np.dtype(name).itemsize) >= 8]
 
 # Arguments of ``fit`` by which 300 samples go through different code.
 WAYS_TO_TRAIN: dict[str, dict[str, Any]] = {

@@ -2,18 +2,16 @@
 
 import numpy as np
 import pytest
+from problems import PACKED_DTYPES
 from states import state
 
 from fastnn import SGD, Adam, Network, engine, training
 from fastnn.kernels.buffers import CACHE_LINE
-from fastnn.kernels.host import lanes_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning"),
-    pytest.mark.skipif(lanes_of(4) < 8, reason="this processor, or width, has no way to do it"),
+    pytest.mark.skipif(not PACKED_DTYPES, reason="this processor, or width, has no way to do it"),
 ]
-
-DTYPES = [name for name, size in (("float32", 4), ("float64", 8)) if lanes_of(size) >= 8]
 
 
 def samples(n_in, dtype="float32", n=41, share=0.2):
@@ -41,7 +39,7 @@ def fitted(monkeypatch):
 
 
 @pytest.mark.parametrize("n_in", [64, 65, 79, 80, 97, 784, 1800])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", PACKED_DTYPES)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_same_bits(fitted, n_in, dtype, threads):
     X, y = samples(n_in, dtype)
@@ -49,7 +47,7 @@ def test_the_same_bits(fitted, n_in, dtype, threads):
 
 
 @pytest.mark.parametrize("n_in", [256, 257, 512, 513, 1024, 1800])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", PACKED_DTYPES)
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_more_inputs_in_a_block_than_are_looked_through_together(fitted, n_in, dtype, batch_size):
     X, y = samples(n_in, dtype)

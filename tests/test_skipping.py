@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from problems import WAYS_TO_TRAIN
+from problems import PACKED_DTYPES, WAYS_TO_TRAIN
 from states import state
 
 from fastnn import SGD, Network, datasets, engine, layout, network, samples
-from fastnn.kernels.host import SKIPPED_INPUTS, SKIPPED_SAMPLES, WIDTH, lanes_of
+from fastnn.kernels.host import SKIPPED_INPUTS, SKIPPED_SAMPLES, WIDTH
 
 pytestmark = pytest.mark.filterwarnings("ignore::fastnn.TrainingWarning")
 
@@ -77,8 +77,8 @@ def test_bytes(fitted, scale):
     assert fitted(True, X, y, scale=scale, batch_size=32) == fitted(False, X, y, scale=scale, batch_size=32)
 
 
-@pytest.mark.skipif(WIDTH < 8, reason="this processor, or width, does not pack")
-@pytest.mark.parametrize("dtype", [name for name, size in (("float32", 4), ("float64", 8)) if lanes_of(size) >= 8])
+@pytest.mark.skipif(not PACKED_DTYPES, reason="this processor, or width, does not pack")
+@pytest.mark.parametrize("dtype", PACKED_DTYPES)
 def test_packed_samples(fitted, monkeypatch, dtype):
     X, y = images(83, dtype)
     plain = fitted(False, X, y, batch_size=32, epochs=4)

@@ -24,6 +24,7 @@ from fastnn.kernels.simd import (
     Vector,
     VectorType,
     broadcast,
+    in_all_lanes,
     ir_vector,
     lane_count,
     load_at,
@@ -101,12 +102,9 @@ def append_kept(builder, keep, columns):
 
 def numbers_from(builder, first, lanes, step=1):
     """``step * (first, first + 1, ...)``, one 32-bit number per lane."""
-    numbers = ir.VectorType(_I32, lanes)
-    empty = ir.Constant(numbers, ir.Undefined)
-    scaled = builder.mul(builder.trunc(first, _I32), _I32(step))
-    start = builder.insert_element(empty, scaled, _I32(0))
-    steps = numbers([lane * step for lane in range(lanes)])
-    return builder.add(builder.shuffle_vector(start, empty, numbers([0] * lanes)), steps)
+    start = builder.mul(builder.trunc(first, _I32), _I32(step))
+    steps = ir.VectorType(_I32, lanes)([lane * step for lane in range(lanes)])
+    return builder.add(in_all_lanes(builder, start, lanes), steps)
 
 
 def elements(builder, array_type, array, starts, offset):

@@ -32,9 +32,11 @@ _AHEAD = 1024  # numbers from what is packed to what is asked for
 WORDS_TOGETHER = 32  # registers of inputs that are looked through at a time for those that have any
 
 
-def _bits_pointer(builder, kind, bits, at, lanes):
-    """Pointer to the bits of ``lanes`` inputs, ``at`` bytes from the start."""
-    return builder.bitcast(element_pointer(builder, kind, bits, at), ir.IntType(lanes).as_pointer())
+def _bits_at(builder, kind, pointer):
+    """Bits as an LLVM type, from any byte on."""
+    found = builder.load(builder.bitcast(pointer, kind.as_pointer()))
+    found.align = 1
+    return found
 
 
 @intrinsic
@@ -50,7 +52,8 @@ def pack_register(_, values, at, bits, byte, packed, count):
         row = load_at(builder, vector, element_pointer(builder, kinds[0], args[0], args[1]))
         keep = builder.fcmp_unordered("!=", row.value, ir.Constant(ir_vector(vector), [0.0] * vector.lanes))
         word = bits_of(builder, keep)
-        builder.store(word, _bits_pointer(builder, kinds[2], args[2], args[3], vector.lanes)).align = 1
+        target = builder.bitcast(element_pointer(builder, kinds[2], args[2], args[3]), word.type.as_pointer())
+        builder.store(word, target).align = 1
         return append_kept(builder, keep, [(row.value, element_pointer(builder, kinds[4], args[4], args[5]))])
 
     return types.int64(values, at, bits, byte, packed, count), codegen
@@ -61,9 +64,7 @@ def ones_in_word(_, bits, at):
     """How many bits of the word at a byte are set."""
 
     def codegen(context, builder, signature, args):
-        pointer = builder.bitcast(element_pointer(builder, signature.args[0], *args), _I16.as_pointer())
-        word = builder.load(pointer)
-        word.align = 1
+        word = _bits_at(builder, _I16, element_pointer(builder, signature.args[0], *args))
         return builder.zext(builder.ctpop(word), _I64)
 
     return types.int64(bits, at), codegen
@@ -80,9 +81,7 @@ def words_seen(_, bits, sources, byte, like):
         words = ir.VectorType(ir.IntType(VectorType(like.dtype).lanes), WORDS_TOGETHER)
         seen = words([0] * WORDS_TOGETHER)
         for pointer in elements(builder, bits, args[0], args[1], args[2]):
-            found = builder.load(builder.bitcast(pointer, words.as_pointer()))
-            found.align = 1
-            seen = builder.or_(seen, found)
+            seen = builder.or_(seen, _bits_at(builder, words, pointer))
         some = builder.icmp_unsigned("!=", seen, words([0] * WORDS_TOGETHER))
         return builder.zext(builder.bitcast(some, ir.IntType(WORDS_TOGETHER)), _I64)
 
@@ -114,8 +113,7 @@ def append_packed(_, bits, sources, i, values, places, number, work, indices, pl
         numbers, at, stride = (builder.extract_value(args[8], k) for k in range(3))
         marks, seen = [], word(0)
         for pointer in elements(builder, bits, args[0], args[1], builder.lshr(args[2], _I64(3))):
-            marks.append(builder.load(builder.bitcast(pointer, word.as_pointer())))
-            marks[-1].align = 1
+            marks.append(_bits_at(builder, word, pointer))
             seen = builder.or_(seen, marks[-1])
         index = element_pointer(builder, kinds[7], args[7], builder.add(numbers, args[9]))
         entries, following = [(numbers_from(builder, args[5], lanes), index)], args[4]
@@ -140,9 +138,8 @@ def expand_register(_, bits, byte, values, place, work, at):
     vector = VectorType(work.dtype)
 
     def codegen(context, builder, signature, args):
-        kinds, lanes = signature.args, vector.lanes
-        word = builder.load(_bits_pointer(builder, kinds[0], args[0], args[1], lanes))
-        word.align = 1
+        kinds = signature.args
+        word = _bits_at(builder, ir.IntType(vector.lanes), element_pointer(builder, kinds[0], args[0], args[1]))
         packed = load_at(builder, vector, element_pointer(builder, kinds[2], args[2], args[3]))
         row = put_back(builder, packed.value, word)
         store_at(element_pointer(builder, kinds[4], args[4], args[5]), packed.wrap(row))
@@ -189,12 +186,12 @@ def pack(
 
 
 @kernel
-def numbers_before(bits, byte, end):
-    """How many of a sample's numbers are of inputs before ``end``; its bits begin at a byte."""
-    count = 0
-    for i in range(0, end, BITS_PER_WORD):
-        count += ones_in_word(bits, byte + i // 8)
-    return count
+def source_of(data, sample, first):
+    """Where a packed sample's bits begin, and its numbers from input ``first`` on."""
+    byte, place = sample * data.row_bytes, data.firsts[sample]
+    for i in range(0, first, BITS_PER_WORD):
+        place += ones_in_word(data.bits, byte + i // 8)
+    return byte, place
 
 
 @kernel
@@ -232,13 +229,9 @@ def list_packed(net: Net, data: Data, order: Int64s, start: int, samples: int, f
     blocks, rows = Inputs(first, end), Rows(order, start, 0, samples)
     before = block_inputs(net.lists, first, net.layers[0].n_in).first
     for r in range(0, samples, SAMPLES_PER_LIST):
-        sample = sample_at(rows, r)
-        source = sample * data.row_bytes
-        own = data.firsts[sample] + numbers_before(data.bits, source, before)
+        source, own = source_of(data, sample_at(rows, r), before)
         if r + 1 == samples:
             list_blocks(net, data, (source,), (own,), r, blocks)
-            continue
-        other = sample_at(rows, r + 1)
-        beside = other * data.row_bytes
-        theirs = data.firsts[other] + numbers_before(data.bits, beside, before)
-        list_blocks(net, data, (source, beside), (own, theirs), r, blocks)
+        else:
+            beside, theirs = source_of(data, sample_at(rows, r + 1), before)
+            list_blocks(net, data, (source, beside), (own, theirs), r, blocks)

@@ -228,12 +228,16 @@ def lane_numbers(like: Vector) -> Vector:
     return like.constant([float(lane) for lane in range(like.type.lanes)])
 
 
+def in_all_lanes(builder: Any, scalar: Any, lanes: int) -> Any:
+    """An LLVM vector of so many lanes with an LLVM scalar, a whole number too, in every one."""
+    empty = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    first = builder.insert_element(empty, scalar, _I32(0))
+    return builder.shuffle_vector(first, empty, ir.VectorType(_I32, lanes)([0] * lanes))
+
+
 def broadcast(builder: Any, type_: VectorType, scalar: Any) -> Vector:
     """An LLVM scalar in every lane."""
-    empty = ir.Constant(ir_vector(type_), ir.Undefined)
-    first = builder.insert_element(empty, scalar, _I32(0))
-    zeros = ir.Constant(ir.VectorType(_I32, type_.lanes), [0] * type_.lanes)
-    return Vector(builder, type_, builder.shuffle_vector(first, empty, zeros))
+    return Vector(builder, type_, in_all_lanes(builder, scalar, type_.lanes))
 
 
 def load_at(builder: Any, type_: VectorType, pointer: Any) -> Vector:
@@ -249,10 +253,8 @@ def load_first_at(builder: Any, type_: VectorType, pointer: Any, count: Any) -> 
     Nothing behind them is read.
     """
     vector, masks = ir_vector(type_), ir.VectorType(ir.IntType(1), type_.lanes)
-    lanes = ir.VectorType(_I64, type_.lanes)
-    many = builder.insert_element(ir.Constant(lanes, ir.Undefined), count, _I32(0))
-    many = builder.shuffle_vector(many, many, ir.Constant(ir.VectorType(_I32, type_.lanes), [0] * type_.lanes))
-    wanted = builder.icmp_signed("<", lanes(list(range(type_.lanes))), many)
+    numbers = ir.VectorType(_I64, type_.lanes)([*range(type_.lanes)])
+    wanted = builder.icmp_signed("<", numbers, in_all_lanes(builder, count, type_.lanes))
     source = builder.bitcast(pointer, vector.as_pointer())
     kind = ir.FunctionType(vector, [source.type, _I32, masks, vector])
     name = f"llvm.masked.load.v{type_.lanes}{FLOAT_NAMES[type_.dtype]}.p0"

@@ -23,7 +23,7 @@ from fastnn.kernels.parts import Part, part_caller
 from fastnn.kernels.pointers import element_pointer, moved
 from fastnn.kernels.records import Int64s, Numbers
 from fastnn.kernels.rows import batch_at, fetch_inputs, fetch_lines, gather_input, sample_at, stretch_of
-from fastnn.kernels.simd import VectorType, lane_count
+from fastnn.kernels.simd import VectorType, in_all_lanes, lane_count
 from fastnn.kernels.sparse import part_of
 from fastnn.kernels.steps import Listed, update_listed
 from fastnn.kernels.team import part_start, share_out
@@ -91,19 +91,13 @@ def append_marked_rows(_, marks, wanted, row, rows, places, count):
         pointer = element_pointer(builder, signature.args[0], args[0], args[2])
         found = builder.load(builder.bitcast(pointer, kind.as_pointer()))
         found.align = 4
-        wanted, end = (_in_all_lanes(builder, args[i]) for i in (1, 3))
+        wanted, end = (in_all_lanes(builder, builder.trunc(args[i], _I32), WIDTH) for i in (1, 3))
         numbers = numbers_from(builder, args[2], WIDTH)
         keep = builder.icmp_unsigned("!=", builder.and_(found, wanted), kind([0] * WIDTH))
         keep = builder.and_(keep, builder.icmp_unsigned("<", numbers, end))
         return append_kept(builder, keep, [(numbers, element_pointer(builder, signature.args[4], args[4], args[5]))])
 
     return types.int64(marks, types.int64, types.int64, types.int64, places, count), codegen
-
-
-def _in_all_lanes(builder, number):
-    kind = ir.VectorType(_I32, WIDTH)
-    one = builder.insert_element(ir.Constant(kind, ir.Undefined), builder.trunc(number, _I32), _I32(0))
-    return builder.shuffle_vector(one, one, kind([0] * WIDTH))
 
 
 # --- forward ---
