@@ -22,7 +22,6 @@ from fastnn.interrupts import held
 from fastnn.kernels.buffers import (
     ABORT,
     ALL,
-    BITS_PER_WORD,
     CACHE_LINE,
     HYPER_SIZE,
     N_TOTALS,
@@ -552,18 +551,18 @@ class Engine:
 
     def packed(self, data: Data, between: Callable[[], None]) -> Data:
         """The same samples, packed as kernels/packing.py says; ``between`` is called before every piece."""
-        n_in, bytes_per_word = self.sizes[0], BITS_PER_WORD // 8
-        n, row_bytes = data.features.size // n_in, -(-n_in // BITS_PER_WORD) * bytes_per_word
-        bits = np.zeros(n * row_bytes + CACHE_LINE, np.uint8)  # which are read a line at a time
+        n_in, size = self.sizes[0], self.dtype.itemsize
+        n, marks = data.features.size // n_in, -(-n_in // (8 * size))
+        slack = CACHE_LINE // size  # bits are read a line at a time, and numbers a register
         firsts = np.zeros(n + 1, np.int64)
-        values = np.empty(data.features.size + self.lanes, self.dtype)  # memory that is not written to is never there
+        values = np.empty(n * (marks + n_in) + slack, self.dtype)  # memory that is not written to is never there
         code, step = self._entry("pack"), max(1, _PACKED_PER_CALL // n_in)
         for first in range(0, n, step):
             between()
             source, target = address_of(data.features), address_of(values)
-            code(source, n_in, first, min(first + step, n), address_of(bits), row_bytes, address_of(firsts), target)
-        values.resize(firsts[-1] + self.lanes, refcheck=False)
-        return data._replace(features=values, bits=bits, row_bytes=row_bytes, firsts=firsts)
+            code(source, n_in, first, min(first + step, n), target, marks, address_of(firsts), target)
+        values.resize(firsts[-1] + slack, refcheck=False)
+        return data._replace(features=values, bits=values.view(np.uint8), marks=marks, firsts=firsts)
 
     # --- kernel calls ---
 

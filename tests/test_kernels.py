@@ -407,7 +407,7 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
         data = data._replace(columns=np.zeros(n * n_in, "i4"), starts=n_in * np.arange(n + 1))
         start, end = 0, n_in
     if kind == "packed":  # likewise
-        data = data._replace(bits=np.zeros(n * 98, "u1"), row_bytes=98, firsts=n_in * np.arange(n + 1))
+        data = data._replace(bits=values.view("u1"), firsts=n_in * np.arange(n + 1))
         start, end = 0, n_in
     record, code = Packed(data), find.code(types.float64 if dtype == "f8" else types.float32)
     for sample in range(n):

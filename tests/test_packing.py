@@ -89,12 +89,12 @@ def test_memory_is_what_is_not_zero(monkeypatch):
     X, y = samples(784)
     Network([784, 3], seed=0).fit(X, y, epochs=4)
     (data,) = found
-    lanes = data.features.size - np.count_nonzero(X)
-    assert 0 < lanes <= 16
-    assert data.bits.size == len(X) * 784 // 8 + CACHE_LINE
-    bits = np.unpackbits(data.bits[:-CACHE_LINE], bitorder="little").reshape(len(X), -1)
-    np.testing.assert_array_equal(bits, X != 0)
-    np.testing.assert_array_equal(data.features[: -lanes or None], X[X != 0])
+    words = 784 // 32 + 1  # of 32 bits
+    assert data.features.size == np.count_nonzero(X) + len(X) * words + CACHE_LINE // 4
+    for x, first, end in zip(X, data.firsts, data.firsts[1:], strict=False):
+        bits = np.unpackbits(data.features[first : first + words].view(np.uint8), bitorder="little")
+        np.testing.assert_array_equal(np.flatnonzero(bits), np.flatnonzero(x))
+        np.testing.assert_array_equal(data.features[first + words : end], x[x != 0])
     assert data.features.base is None  # no view of all that might have been
 
 

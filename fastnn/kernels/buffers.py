@@ -156,10 +156,10 @@ class Data(NamedTuple):
     blocks: int  # into which the inputs are cut where zeros are skipped, see lists.py; 0 where they are not
     skips: int  # whether zeros are skipped that neighbours have in common, see skipping.py
     most_entries: int  # that a sample of a CSR matrix has; 0 for dense data
-    # Samples that are packed have their numbers that are not zero in ``features``, see packing.py.
-    bits: Bytes  # flat (n * row_bytes, and a cache line): which inputs are not zero, the first in the lowest bit
-    row_bytes: int
-    firsts: Int64s  # (n + 1,): where a sample's numbers begin
+    # Samples that are packed, see packing.py: each one's bits, and behind them its numbers that are not zero.
+    bits: Bytes  # ``features`` as bytes: which inputs are not zero, the first in the lowest bit
+    marks: int  # numbers that a sample's bits take the room of
+    firsts: Int64s  # (n + 1,): where a sample begins in ``features``
 
 
 class Batches(NamedTuple):

@@ -66,7 +66,7 @@ from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure,
 from fastnn.kernels.packing import list_packed, pack
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
-from fastnn.kernels.rows import batch_at, fetch_samples, gather_input, sample_at
+from fastnn.kernels.rows import batch_at, fetch_places, fetch_samples, gather_input, sample_at
 from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
 from fastnn.kernels.skipping import call_update_skipping, first_skipping, update_skipping
 from fastnn.kernels.sparse import (
@@ -272,6 +272,7 @@ def update_lists(
 ) -> None:  # fmt: skip
     """Step a sparse first layer, see ``sparse.update_sparse``."""
     ahead = batch_at(order, n, following, size)
+    fetch_places(data, batch_at(order, n, following + size, size))
     update_sparse(code, net, data, target, samples, stepper, straight, factor, ahead, team)
 
 

@@ -133,6 +133,17 @@ class Stretch(NamedTuple):
 
 
 @kernel
+def fetch_places(data, rows):
+    """Prefetch where the samples of some rows begin, if they are sparse or packed: ``stretch_of`` would wait for it."""
+    if data.starts or data.bits:
+        for r in range(rows.first, rows.end):
+            if data.starts:
+                prefetch(data.starts, sample_at(rows, r))
+            else:
+                prefetch(data.firsts, sample_at(rows, r))
+
+
+@kernel
 def fetch_lines(stretch, first):
     """Prefetch a stretch from line ``first`` on."""
     for line in range(first, stretch.lines):
@@ -149,9 +160,6 @@ def stretch_of(data, sample, n_in, inputs):
     start, end = sample * n_in + inputs.first, sample * n_in + inputs.end
     if data.bits:
         start, end = data.firsts[sample], data.firsts[sample + 1]
-        for byte in range(sample * data.row_bytes, (sample + 1) * data.row_bytes, CACHE_LINE):
-            prefetch(data.bits, byte)
-        prefetch(data.bits, (sample + 1) * data.row_bytes - 1)
     if data.starts:
         start, end = data.starts[sample], data.starts[sample + 1]
         for i in range(start, end, CACHE_LINE // 4):

@@ -40,6 +40,7 @@ from fastnn.kernels.tiles import Matrix, TileShape, for_each_shape, keep_rolled,
 from fastnn.kernels.update import step_biases
 
 _I64 = ir.IntType(64)
+_ENTRIES_PER_LINE = 8  # that are gone through for every line of the next samples that is asked for
 _SUMS = 8  # sums at a time: fewer would wait for themselves, since a multiply-add takes some cycles
 
 
@@ -122,8 +123,8 @@ def list_product(_, shape, values, indices, numbers, weights, start, scale, out)
 def list_outer(_, shape, values, indices, numbers, deltas, scale, target, ahead):
     """``target[indices[numbers + j], :] += sum_k values[k, j] * scale * deltas[k, :]``.
 
-    shape: (samples, vectors, entries). With each entry a line of the stretch ``ahead`` is fetched, as far as that goes:
-    all at once they would stop up the way to memory.
+    shape: (samples, vectors, entries). With every few entries a line of the stretch ``ahead`` is fetched, as far as
+    that goes: all at once they would stop up the way to memory, which the weights need, too.
     """
 
     def codegen(context, builder, signature, args):
@@ -132,7 +133,9 @@ def list_outer(_, shape, values, indices, numbers, deltas, scale, target, ahead)
         factor = broadcast(builder, p.vector, args[5])
         address, lines = (builder.extract_value(args[7], i) for i in range(2))
         entries_end = builder.extract_value(args[0], 2)
-        both_end = builder.select(builder.icmp_signed("<", lines, entries_end), lines, entries_end)
+        most = builder.udiv(entries_end, _I64(_ENTRIES_PER_LINE))
+        lines = builder.select(builder.icmp_signed("<", lines, most), lines, most)
+        both_end = builder.mul(lines, _I64(_ENTRIES_PER_LINE))
 
         def emit(samples: int, vectors: int) -> None:
             entries = _Entries(builder, index, x, p, samples)
@@ -149,11 +152,13 @@ def list_outer(_, shape, values, indices, numbers, deltas, scale, target, ahead)
                         total = fma(value, delta[v], total)
                     store_at(cell, total)
 
-            with cgutils.for_range_slice(builder, _I64(0), both_end, _I64(1), _I64) as (j, _):
+            with cgutils.for_range_slice(builder, _I64(0), both_end, _I64(_ENTRIES_PER_LINE), _I64) as (j, line):
                 keep_rolled(builder)
-                line = builder.add(address, builder.mul(j, _I64(CACHE_LINE)))
-                prefetch_at(builder, builder.inttoptr(line, ir.IntType(8).as_pointer()))
-                add(j)
+                at = builder.add(address, builder.mul(line, _I64(CACHE_LINE)))
+                prefetch_at(builder, builder.inttoptr(at, ir.IntType(8).as_pointer()))
+                with cgutils.for_range(builder, _I64(_ENTRIES_PER_LINE), intp=_I64) as k:
+                    keep_rolled(builder)
+                    add(builder.add(j, k.index))
             with cgutils.for_range_slice(builder, both_end, entries_end, _I64(1), _I64) as (j, _):
                 keep_rolled(builder)
                 add(j)
@@ -234,7 +239,7 @@ def add_lists(layer, net, data, samples, scale, block, column, target, ahead):
         values = Matrix(net.work, place.at, place.stride)
         deltas = Matrix(net.work, layer.delta + r * layer.stride + column, layer.stride)
         list_outer(shape, values, lists.indices, place.numbers, deltas, scale, target, stretch)
-        fetch_lines(stretch, shape.depth)
+        fetch_lines(stretch, shape.depth // _ENTRIES_PER_LINE)
     for r in range(fetched, ahead.rows.end):
         fetch_lines(stretch_of(data, sample_at(ahead.rows, r), layer.n_in, ahead.inputs), 0)
 
