@@ -162,9 +162,9 @@ def quotient(x: Vector, y: Vector) -> Vector:
 
 
 def near_quotient(x: Vector, y: Vector) -> Vector:
-    """The same without the correction, right to two units."""
+    """The same without the correction, right to two units; a sum takes the product in, see ``_Product``."""
     r = _reciprocal(y)
-    return x / y if r is None else x * r
+    return x / y if r is None else _Product(x, r)
 
 
 def sigmoid(z: Vector) -> Vector:

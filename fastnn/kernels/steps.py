@@ -346,15 +346,20 @@ def step_part(rule: Rule, clears: bool, tallies: bool = False) -> Part:
         numbers = cells.hyper(hyper)
         zero = ir.Constant(ir_vector(vector), None)
         slot, squares = cgutils.alloca_once(builder, zero.type), cgutils.alloca_once_value(builder, zero)
+
+        def taken(place: Any) -> Vector:
+            found = load_at(builder, vector, place)
+            if clears:
+                store_at(place, found.wrap(zero))
+            return found
+
         with cgutils.for_range(builder, count, intp=_I64) as each:
             keep_rolled(builder)
             at = builder.mul(each.index, stride)
-            builder.store(zero, slot)
-            with cgutils.for_range(builder, parts, intp=_I64) as part:
-                place = builder.gep(g, [builder.add(at, builder.mul(part.index, part_size))])
-                found = load_at(builder, vector, place)
-                if clears:
-                    store_at(place, found.wrap(zero))
+            first = builder.gep(g, [at])
+            builder.store(taken(first).value, slot)
+            with cgutils.for_range_slice(builder, _I64(1), parts, _I64(1), _I64) as (part, _):
+                found = taken(builder.gep(first, [builder.mul(part, part_size)]))
                 builder.store((found.wrap(builder.load(slot)) + found).value, slot)
             new = cells.step(at, Vector(builder, vector, builder.load(slot)), numbers)
             if tallies:
