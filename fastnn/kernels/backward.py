@@ -8,7 +8,7 @@ from fastnn.kernels.formula_parts import times_derivative
 from fastnn.kernels.forward import panel_vectors, panel_width, weights_at
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.pointers import moved
-from fastnn.kernels.simd import exchange, lane_count, load_at, store_at
+from fastnn.kernels.simd import exchange, lane_count, lane_sums, load_at, store_at
 from fastnn.kernels.tiles import Matrix, TileShape, matrix_pointer, product
 
 
@@ -53,9 +53,36 @@ def turn_weights(layer, params, first, vectors, work, turned):
             transpose_block(source, Matrix(work, turned + column * width + v * lanes, width))
 
 
+@intrinsic
+def multiply_rows(_, source, deltas, target):
+    """``target[0, i] = sum_j source[i, j] * deltas[0, j]`` for a register's lanes of rows i, and of columns j."""
+
+    def codegen(context, builder, signature, args):
+        a, d, out = (matrix_pointer(builder, kind, value) for kind, value in zip(signature.args, args, strict=True))
+        delta = load_at(builder, a.vector, d.vector_at(0, 0))
+        sums = [load_at(builder, a.vector, a.vector_at(r, 0)) * delta for r in range(a.vector.lanes)]
+        store_at(out.vector_at(0, 0), lane_sums(sums))
+        return context.get_dummy_value()
+
+    return types.none(source, deltas, target), codegen
+
+
 @kernel
-def recur(net, layer, below, start, rows):
-    """``delta_below = (delta @ W.T) * f'(Z_below)``; (rows, n_out) by (n_out, n_in) to (rows, n_in)."""
+def recur_row(net, layer, below, row):
+    """``recur`` for the only sample of a batch, through up to a register of outputs: nothing is to be turned."""
+    work, lanes = net.work, lane_count(net.work)
+    deltas = Matrix(work, layer.delta + row * layer.stride, layer.stride)
+    block = Matrix(work, below.delta + row * below.stride, below.stride)
+    for first in range(0, layer.n_in, lanes):
+        source = Matrix(net.params, weights_at(layer, lanes, first, 0), lanes)
+        multiply_rows(source, deltas, Matrix(work, block.at + first, block.stride))
+    sources = Matrix(work, below.slope + row * below.stride, below.stride)
+    times_derivative(below.derivative, 1, (layer.n_in + lanes - 1) // lanes, block, sources, layer.n_in)
+
+
+@kernel
+def recur_rows(net, layer, below, start, rows):
+    """Whatever there is of both."""
     work, turned = net.work, net.scratch.turned
     lanes = lane_count(work)
     zeros = Matrix(work, net.scratch.zeros, 0)
@@ -68,3 +95,15 @@ def recur(net, layer, below, start, rows):
         shape = TileShape(rows, vectors, layer.n_out)
         product(net.code.product, shape, deltas, moved(work, turned), zeros, block)
         times_derivative(below.derivative, rows, vectors, block, sources, layer.n_in - column)
+
+
+@kernel
+def recur(net, layer, below, start, rows, samples):
+    """``delta_below = (delta @ W.T) * f'(Z_below)``; (rows, n_out) by (n_out, n_in) to (rows, n_in).
+
+    The rows are some of a batch of ``samples``.
+    """
+    if samples == 1 and rows == 1 and layer.n_out <= lane_count(net.work):
+        recur_row(net, layer, below, start)
+    else:
+        recur_rows(net, layer, below, start, rows)

@@ -174,7 +174,7 @@ def by_rows(
     measure(net, data, Rows(order, start, first, end), samples, scale, totals)
     if use == TRAIN:
         for index in range(net.depth - 1, 0, -1):
-            recur(net, net.layers[index], net.layers[index - 1], first, rows)
+            recur(net, net.layers[index], net.layers[index - 1], first, rows, samples)
 
 
 call_by_rows = caller(by_rows)
@@ -196,10 +196,16 @@ def grain_of(net):
 
 
 @inlined
+def grains_in(net, rows):
+    """Grains that hold so many rows; a division by what ``grain_of`` gives would take long."""
+    lanes = lane_count(net.work)
+    return (rows + lanes - 1) // lanes if net.across else rows
+
+
+@inlined
 def share_rows(net, samples, threads):
     """A batch's rows shared out over the threads, grain by grain."""
-    grain = grain_of(net)
-    return share_out((samples + grain - 1) // grain, threads)
+    return share_out(grains_in(net, samples), threads)
 
 
 @inlined
@@ -231,8 +237,8 @@ def pass_over(net, data, order, start, samples, scale, shrink, key, part, team, 
     """
     share, grain = share_rows(net, samples, team.size), grain_of(net)
     first, end = row_at(net, share, team.member, samples), row_at(net, share, team.member + 1, samples)
-    begin = min(first + (part.begin + grain - 1) // grain * grain, end)
-    stop = min(first + (part.end + grain - 1) // grain * grain, end)
+    begin = min(first + grains_in(net, part.begin) * grain, end)
+    stop = min(first + grains_in(net, part.end) * grain, end)
     code = net.code.by_blocks if net.across else net.code.by_rows
     if not data.blocks and not net.across:
         forward_first(net, data, order, start, samples, begin, stop, shrink, key, team)

@@ -228,6 +228,19 @@ def lane_numbers(like: Vector) -> Vector:
     return like.constant([float(lane) for lane in range(like.type.lanes)])
 
 
+def lane_sums(sums: list[Vector]) -> Vector:
+    """The lanes of every vector added up, in one lane for each: in halves, as a square is transposed."""
+    like, count, step = sums[0], len(sums), 1
+    while step < like.type.lanes:
+        if len(sums) == 1:
+            sums = 2 * sums
+        sums = sums + [like.lift(0.0)] * (len(sums) % 2)
+        pairs = (exchange(a, b, step) for a, b in zip(sums[::2], sums[1::2], strict=True))
+        sums = [low + high for low, high in pairs]
+        step *= 2
+    return where(lane_numbers(like) < like.lift(float(count)), sums[0], 0.0)
+
+
 def in_all_lanes(builder: Any, scalar: Any, lanes: int) -> Any:
     """An LLVM vector of so many lanes with an LLVM scalar, a whole number too, in every one."""
     empty = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)

@@ -22,13 +22,11 @@ from fastnn.kernels.simd import (
     Vector,
     VectorType,
     broadcast,
-    exchange,
     fma,
     ir_vector,
-    lane_numbers,
+    lane_sums,
     load_at,
     store_at,
-    where,
 )
 from fastnn.kernels.tiles import (
     Panels,
@@ -183,19 +181,6 @@ _ACROSS = "iiipipipipippi"
 _MOST_SUMS = 24 if REGISTERS == 32 else 12  # in registers
 
 
-def _lane_sums(sums: list[Vector]) -> Vector:
-    """The lanes of every vector added up, in one lane for each: in halves, as a square is transposed."""
-    like, count, step = sums[0], len(sums), 1
-    while step < like.type.lanes:
-        if len(sums) == 1:
-            sums = 2 * sums
-        sums = sums + [like.lift(0.0)] * (len(sums) % 2)
-        pairs = (exchange(a, b, step) for a, b in zip(sums[::2], sums[1::2], strict=True))
-        sums = [low + high for low, high in pairs]
-        step *= 2
-    return where(lane_numbers(like) < like.lift(float(count)), sums[0], 0.0)
-
-
 @lru_cache(maxsize=MOST_REMEMBERED)
 def across_update_part(rule: Rule, counts: tuple[int, ...]) -> Part:
     """One step for ``params[k, :columns]``, whose gradient is ``sum_b sum_lanes inputs[b, k, :] * deltas[b, j, :]``.
@@ -215,7 +200,7 @@ def across_update_part(rule: Rule, counts: tuple[int, ...]) -> Part:
         def step(slots: list[list[Any]], first: Any, numbers: Any) -> None:
             found = cells.hyper(numbers)
             for r, row in enumerate(slots):
-                g = _lane_sums([Vector(builder, vector, builder.load(slot)) for slot in row])
+                g = lane_sums([Vector(builder, vector, builder.load(slot)) for slot in row])
                 cells.step(builder.mul(builder.add(first, _I64(r)), stride), g, found)
 
         def tile(first: Any, count: int, width: int) -> None:

@@ -121,8 +121,11 @@ def for_each_shape(
 def for_each_tile(builder: Any, rows: Any, most_rows: int, emit: Callable[[Any, Any], None]) -> None:
     """Cut rows into as few tiles as can be, of nearly one size; ``emit(first, count)`` for each."""
     tiles = builder.udiv(builder.add(rows, _I64(most_rows - 1)), _I64(most_rows))
-    narrow = [builder.trunc(x, _I32) for x in (rows, tiles)]  # a long division takes twice as long
-    base = builder.zext(builder.udiv(narrow[0], builder.select(_is_zero(builder, narrow[1]), _I32(1), narrow[1])), _I64)
+    slot = cgutils.alloca_once_value(builder, rows)
+    with builder.if_then(builder.icmp_unsigned(">", tiles, _I64(1))):  # a division takes as long as a small tile
+        narrow = [builder.trunc(x, _I32) for x in (rows, tiles)]  # and a long one twice that
+        builder.store(builder.zext(builder.udiv(*narrow), _I64), slot)
+    base = builder.load(slot)
     extra = builder.sub(rows, builder.mul(base, tiles))
     with cgutils.for_range(builder, tiles, intp=_I64) as each:
         keep_rolled(builder)
@@ -130,10 +133,6 @@ def for_each_tile(builder: Any, rows: Any, most_rows: int, emit: Callable[[Any, 
         before = builder.select(larger, each.index, extra)
         first = builder.add(builder.mul(each.index, base), before)
         emit(first, builder.add(base, builder.zext(larger, _I64)))
-
-
-def _is_zero(builder: Any, x: Any) -> Any:
-    return builder.icmp_signed("==", x, x.type(0))
 
 
 def afresh(builder: Any, number: Any) -> Any:
