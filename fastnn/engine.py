@@ -604,6 +604,8 @@ class Engine:
         wanted = self._training_code(room, data)
         if stepping.keeps_gradient(batch_size):
             wanted.append("whole_batch")
+        elif batch_size == 1 and not data.blocks and not data.skips and layout.is_small(self.sizes):
+            wanted.append("one_sample")
         if stepping.dropped:
             wanted += ["drop_row", "drop_sparse"] if data.blocks and stepping.dropped[0] else ["drop_row"]
         if stepping.limited:

@@ -61,6 +61,7 @@ def rows_in_block(n_in: int, dtype: np.dtype[Any]) -> int:
 
 _PAGE = 4096  # bytes
 _ACROSS_SHARE = 0.94  # of the products by rows; with more nothing is gained
+_FEW_UNITS = 48  # of every layer: with 64 the tiles are as fast
 _LANES_ADDED = 3  # what takes as long as so many of them is to add up the lanes of a register's sums
 
 
@@ -77,6 +78,11 @@ def pays_across(sizes: tuple[int, ...], batch: int, lanes: int) -> bool:
         sums = padded(batch, lanes) // lanes * (2 + (index > 0)) * n_in * n_out
         across += sums + (n_in + 1) * n_out * _LANES_ADDED
     return across < _ACROSS_SHARE * by_rows
+
+
+def is_small(sizes: tuple[int, ...]) -> bool:
+    """Whether a step on one sample is little arithmetic beside finding out what there is to be done."""
+    return max(sizes) <= _FEW_UNITS
 
 
 class _Cursor:

@@ -109,6 +109,7 @@ class Code(NamedTuple):
     drop_sparse: int
     list_scaled: int
     list_packed: int
+    one_sample: int  # of small networks, see single.py
     whole_batch: int
     limit_norms: int
     split_gradient: int

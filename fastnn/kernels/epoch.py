@@ -68,6 +68,7 @@ from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
 from fastnn.kernels.rows import batch_at, fetch_places, fetch_samples, gather_input, sample_at
 from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
+from fastnn.kernels.single import call_one_sample, one_sample
 from fastnn.kernels.skipping import call_update_skipping, first_skipping, update_skipping
 from fastnn.kernels.sparse import (
     join_sums,
@@ -511,10 +512,19 @@ def shrink_weights(net, batches, batch, stepper, team):
     return -rate / stepper.shrink[0]
 
 
+@inlined
+def is_small(net, data, key, team):
+    """Whether a batch of one sample is for ``one_sample``."""
+    plain = not data.blocks and not data.skips and not net.across and key == 0
+    return plain and net.code.one_sample != 0 and team.size == 1
+
+
 @woven
 def run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals):
     """One batch whose samples all fit into ``work``; returns its cost."""
     scale, key, part = 1.0 / samples, key_of(batches, batch), Span(batches.begin, batches.end)
+    if batches.size == 1 and is_small(net, data, key, team):
+        return call_one_sample(net.code.one_sample, net, data, order, n, first, stepper, totals)
     cost = pass_over(net, data, order, first, samples, scale, stepper.shrink[0], key, part, team, totals)
     if math.isfinite(cost):
         following, size = first + samples, batches.size
@@ -686,7 +696,7 @@ PIECES = {
     for piece in (
         *(first_dense, list_scaled, list_packed, drop_sparse, first_sparse, first_skipping, by_rows, by_blocks),
         *(update_dense, update_across, update_lists, update_skipping),
-        *(whole_batch, split_gradient, fold_scale, limit_norms, sum_squares),
+        *(one_sample, whole_batch, split_gradient, fold_scale, limit_norms, sum_squares),
         *(run, gradient, evaluate, predict, apply_softmax, apply_cost, pack),
     )
 }
