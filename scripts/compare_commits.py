@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import environment
+import markup
 from arguments import names_from, positive
 
 environment.pin_threads(1)
@@ -51,9 +52,10 @@ class Change(NamedTuple):
         """Their median."""
         return statistics.median(self.ratios)
 
-    def __str__(self) -> str:
+    def cells(self) -> list[str]:
+        """Both timings and their ratio."""
         low, _, high = statistics.quantiles(self.ratios, n=4)
-        return f"{self.old} | {self.new} | {self.ratio:.3f} ({low:.3f}-{high:.3f})"
+        return [str(self.old), str(self.new), f"{self.ratio:.3f} ({low:.3f}-{high:.3f})"]
 
 
 @contextmanager
@@ -119,21 +121,21 @@ def compare(case: str, folders: list[Path], repeats: int, threshold: float, prob
 def compare_all(cases: list[str], folders: list[Path], repeats: int, threshold: float) -> int:
     """Print a table; returns the exit status."""
     probe, status = Probe(), 0
-    print("| case | layers | batch | old, s/epoch | new, s/epoch | new / old | disturbed | |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    titles = ["case", "layers", "batch", "old, s/epoch", "new, s/epoch", "new / old", "disturbed", ""]
+    print(markup.head(titles), flush=True)
     for case in cases:
-        shape = f"| {case} | {CASES[case].layers} | {CASES[case].batch:,} |"
+        shape = [case, CASES[case].layers, f"{CASES[case].batch:,}"]
         try:
             change = compare(case, folders, repeats, threshold, probe)
         except WorkerError as error:
             status = 2
-            print(f"{shape} could not be measured: {error} |", flush=True)
+            print(markup.row([*shape, f"could not be measured: {error}"]), flush=True)
             continue
         slower = change.ratio > threshold
         status = max(status, int(slower))
         disturbed = len(change.old.disturbed) + len(change.new.disturbed)
         verdict = "SLOWER" if slower else ""
-        print(f"{shape} {change} | {disturbed} | {verdict} |", flush=True)
+        print(markup.row([*shape, *change.cells(), str(disturbed), verdict]), flush=True)
     return status
 
 

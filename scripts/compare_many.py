@@ -22,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import markup
 import numpy as np
 from arguments import names_from, positive
 from limits import Multiplication
@@ -249,7 +250,7 @@ def rows_of(population: Population, timings: dict[str, Timing], cores: int) -> I
     ours = timings[on_cores("fastnn", cores)]
     for name, timing in timings.items():
         speed = population.count * population.samples * population.epochs / timing.median
-        yield f"| {population.title} | {name} | {timing} | {speed:,.0f} | {ratio(timing, ours)} |"
+        yield markup.row([population.title, name, str(timing), f"{speed:,.0f}", ratio(timing, ours)])
 
 
 def gain_row(population: Population, data: Data, cores: int, repeats: int) -> str:
@@ -265,7 +266,7 @@ def gain_row(population: Population, data: Data, cores: int, repeats: int) -> st
         found = timings[on_cores(name, 1)].ratios(timings[on_cores(name, cores)])
         low, middle, high = np.percentile(found, [25, 50, 75]) if found else [float("nan")] * 3
         cells.append(f"{middle:.2f} ({low:.2f}-{high:.2f}), {len(found)} rounds")
-    return f"| {population.title} | " + " | ".join(cells) + " |"
+    return markup.row([population.title, *cells])
 
 
 def resident() -> int:
@@ -293,7 +294,7 @@ def memory_row(population: Population) -> str:
         growth = pool.submit(growth_of, population).result()
     weights = population.count * 4 * sum((n_in + 1) * n_out for n_in, n_out in pairwise(population.sizes))
     figures = [population.load(population.samples).X.nbytes, growth, weights]
-    return f"| {population.title} | " + " | ".join(f"{number / 1e6:,.1f}" for number in figures) + " |"
+    return markup.row([population.title, *(f"{number / 1e6:,.1f}" for number in figures)])
 
 
 def main() -> None:
@@ -308,7 +309,7 @@ def main() -> None:
     small = QUICK if options.quick else {}
     populations = [POPULATIONS[name]._replace(**small) for name in options.populations]
     gains = []
-    print("| population | who | seconds (quartiles) | samples/s | times ours on all cores |\n|---|---|---|---|---|")
+    print(markup.head(["population", "who", "seconds (quartiles)", "samples/s", "times ours on all cores"]))
     for population in populations:
         data = population.load(population.samples)
         train_all(population._replace(count=cores, epochs=1), data, cores)  # compiles
@@ -320,11 +321,12 @@ def main() -> None:
         for name, reason in failures.items():
             print(f"{name}: {reason}", file=sys.stderr)
     if gains:
-        print(f"\n| population | {cores} cores over one | of multiply-adds alone |\n|---|---|---|", *gains, sep="\n")
+        titles = ["population", f"{cores} cores over one", "of multiply-adds alone"]
+        print("", markup.head(titles), *gains, sep="\n")
     if not Path("/proc/self/statm").exists():
         print("memory is measured on Linux alone", file=sys.stderr)
         return
-    print("\n| population | samples, MB | training takes, MB | of which weights, MB |\n|---|---|---|---|")
+    print("", markup.head(["population", "samples, MB", "training takes, MB", "of which weights, MB"]), sep="\n")
     for population in populations:
         print(memory_row(population), flush=True)
 

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import markup
 import numpy as np
 from numpy.typing import NDArray
 
@@ -144,17 +145,16 @@ def main() -> None:
         parser.error(f"--epochs must be at least 3, --rounds at least 1, --samples at least {BATCH}")
     X, y, _, _ = fastnn.datasets.load_mnist("float64")
     print(f"seconds per epoch, {SIZES}, batch {BATCH}, {min(args.samples, len(X)):,} samples, float64, one thread")
-    print(f"| class | NumPy | ours from epoch 2 on | ratio | ours in a call of {args.epochs} epochs | ratio |")
-    print("|---|---|---|---|---|---|")
+    titles = ["class", "NumPy", "ours from epoch 2 on", "ratio", f"ours in a call of {args.epochs} epochs", "ratio"]
+    print(markup.head(titles))
     for make in ROWS:
         row = make(X[: args.samples], y[: args.samples])
         timing = measure(row, args.rounds, args.epochs)
         later, mean = timing.later, timing.call / args.epochs
-        ratios = [timing.numpy / epoch for epoch in (later, mean)]
-        print(
-            f"| `{row.name}` | {timing.numpy:.2f} | {later:.4f} | {ratios[0]:.0f}x | {mean:.4f} | {ratios[1]:.0f}x |",
-            flush=True,
-        )
+        cells = [f"`{row.name}`", f"{timing.numpy:.2f}"]
+        for epoch in (later, mean):
+            cells += [f"{epoch:.4f}", f"{timing.numpy / epoch:.0f}x"]
+        print(markup.row(cells), flush=True)
 
 
 if __name__ == "__main__":

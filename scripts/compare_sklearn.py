@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import environment
+import markup
 from arguments import add_output, output_folder, positive
 
 environment.pin_threads(1)
@@ -186,23 +187,24 @@ SEARCHES = {
 # --- the table ---
 
 
-def _cells(pair: tuple[float, float]) -> str:
+def _cells(pair: tuple[float, float]) -> list[str]:
     theirs, mine = pair
-    return f"{theirs:.3g} | {mine:.3g} | {theirs / mine:.1f}x"
+    return [f"{theirs:.3g}", f"{mine:.3g}", f"{theirs / mine:.1f}x"]
 
 
 def markdown(rows: list[Row], searches: dict[str, tuple[float, float]]) -> str:
     """The tables."""
     lines = [report.machine_line(report.machine()), "", "Seconds, medians of runs in turn, one thread each.", ""]
-    heads = [f"{work}: scikit-learn | fastnn | ratio" for work in ("fit", "predict", "one row, us")]
-    lines += ["| what | dtype | " + " | ".join(heads) + " |"]
-    lines += ["|" + " --- |" * 11]
+    titles = ["what", "dtype"]
+    for work in ("fit", "predict", "one row, us"):
+        titles += [f"{work}: scikit-learn", "fastnn", "ratio"]
+    cells = []
     for row in rows:
-        one = tuple(1e6 * seconds for seconds in row.predict_one)
-        cells = [row.name, row.dtype, _cells(row.fit), _cells(row.predict), _cells(one)]  # type: ignore[arg-type]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "| search | scikit-learn | fastnn | ratio |", "| --- | --- | --- | --- |"]
-    lines += [f"| {name} | {_cells(pair)} |" for name, pair in searches.items()]
+        theirs, mine = row.predict_one
+        one = 1e6 * theirs, 1e6 * mine
+        cells.append([row.name, row.dtype, *_cells(row.fit), *_cells(row.predict), *_cells(one)])
+    found = [[name, *_cells(pair)] for name, pair in searches.items()]
+    lines += [markup.table(titles, cells), "", markup.table(["search", "scikit-learn", "fastnn", "ratio"], found)]
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import markup
+
 _TYPES = ("float32", "float64")
 
 # --- in a process with an empty cache ---
@@ -28,7 +30,7 @@ def _timed(what: str, compile_one: Callable[..., Any], is_new: Callable[[Any, An
         new, began = is_new(made, dtype), time.perf_counter()
         result = compile_one(made, dtype)
         if new:
-            print(f"| {what} | {made.name} | {dtype or ''} | {time.perf_counter() - began:.3f} |")
+            print(markup.row([what, made.name, str(dtype or ""), f"{time.perf_counter() - began:.3f}"]))
         return result
 
     return compile_and_print
@@ -94,19 +96,18 @@ def _run(code: str, cache: str) -> list[float]:
 
 def print_waits(repeats: int) -> None:
     """The second table: the first run with an empty cache, the others with what it left there."""
-    print("| process | import | load data | make ready | first MNIST epoch | together |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(markup.head(["process", "import", "load data", "make ready", "first MNIST epoch", "together"]))
     with tempfile.TemporaryDirectory() as cache:
         _print_row("empty cache", [_run(_FIRST_EPOCH, cache)])
         _print_row("filled cache", [_run(_FIRST_EPOCH, cache) for _ in range(repeats)])
         for modules in ("fastnn", "numpy, numba"):
             fastest = min(_run(_IMPORTS.format(modules), cache)[0] for _ in range(repeats))
-            print(f"| import {modules} alone | {fastest:.3f} | | | | |")
+            print(markup.row([f"import {modules} alone", f"{fastest:.3f}", *[""] * 4]))
 
 
 def _print_row(name: str, runs: list[list[float]]) -> None:
     fastest = min(runs, key=lambda run: run[-1])
-    print(f"| {name} | {' | '.join(f'{seconds:.3f}' for seconds in fastest)} |", flush=True)
+    print(markup.row([name, *(f"{seconds:.3f}" for seconds in fastest)]), flush=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -131,7 +132,7 @@ def main(arguments: list[str]) -> int:
         compile_kernels(options.worker.split(","))
         return 0
     dtypes = _TYPES[:1] if options.quick else _TYPES
-    print("| | code | dtype | seconds |", "| --- | --- | --- | --- |", sep="\n", flush=True)
+    print(markup.head(["", "code", "dtype", "seconds"]), flush=True)
     with tempfile.TemporaryDirectory() as cache:
         worker = [sys.executable, __file__, "--worker", ",".join(dtypes)]
         subprocess.run(worker, check=True, env={**os.environ, "FASTNN_CACHE_DIR": cache})

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import markup
 import numpy as np
 from arguments import add_output, names_from, output_folder, positive
 from llvmlite import ir
@@ -183,13 +184,13 @@ def seconds_to_exchange(kilobytes: int, others: bool, repeats: int) -> float:
     return _best(work, repeats) / rounds
 
 
-def exchange_lines(repeats: int) -> list[str]:
+def exchange_table(repeats: int) -> str:
     """What it costs two cores to read each other's numbers."""
-    lines = ["| each core writes and reads, KB | its own, us | the other's, us |", "| --- | --- | --- |"]
+    rows = []
     for kilobytes in _EXCHANGED:
-        own, others = (1e6 * seconds_to_exchange(kilobytes, which, repeats) for which in (False, True))
-        lines.append(f"| {kilobytes:,} | {own:.3g} | {others:.3g} |")
-    return lines
+        taken = [1e6 * seconds_to_exchange(kilobytes, which, repeats) for which in (False, True)]
+        rows.append([f"{kilobytes:,}", *(f"{microseconds:.3g}" for microseconds in taken)])
+    return markup.table(["each core writes and reads, KB", "its own, us", "the other's, us"], rows)
 
 
 # --- the cases ---
@@ -242,12 +243,11 @@ def markdown(rows: list[Row], peak: float) -> str:
     lines += [f"{peak / 1e9:.0f} billion multiply-adds of float32 a second in registers, on one core.", ""]
     lines += ["Seconds per epoch: fastnn's, and what some parts take by themselves.", ""]
     heads = "case", "layers", "batch", "fastnn", "multiply-adds", "reading samples", "stepping", "of the peak"
-    lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    cells = []
     for row in rows:
         parts = [f"{seconds:.3g}" for seconds in (row.ours, row.products, row.reading, row.stepping)]
-        cells = row.case.name, row.case.layers, f"{row.case.batch:,}", *parts, f"{row.products / row.ours:.0%}"
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        cells.append([row.case.name, row.case.layers, f"{row.case.batch:,}", *parts, f"{row.products / row.ours:.0%}"])
+    return "\n".join([*lines, markup.table(heads, cells)]) + "\n"
 
 
 def main(arguments: list[str]) -> int:
@@ -278,7 +278,7 @@ def main(arguments: list[str]) -> int:
     path = output_folder(options) / "limits.md"
     text = markdown(rows, peak)
     if usable_cores() > 1:
-        text += "\n" + "\n".join(exchange_lines(10 * repeats)) + "\n"
+        text += "\n" + exchange_table(10 * repeats) + "\n"
     path.write_text(text, encoding="utf-8")
     print("", path.read_text(encoding="utf-8"), sep="\n")
     return 0

@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+import markup
 from arguments import positive
 from distributed import Client, LocalCluster
 
@@ -53,11 +54,11 @@ def main() -> None:
     options = parser.parse_args()
     workers = {"n_workers": options.workers, "threads_per_worker": 1, "dashboard_address": None}
     with LocalCluster(**workers) as cluster, Client(cluster) as client:
-        shown = " | ".join(f"epoch {i + 1}" for i in range(options.epochs))
-        print(f"| training | seconds an epoch | {shown} |\n|---|---|{'---|' * options.epochs}")
+        shown = [f"epoch {i + 1}" for i in range(options.epochs)]
+        print(markup.head(["training", "seconds an epoch", *shown]))
         for name, history in histories(client, options.workers, options.epochs, options.samples):
-            accuracies = " | ".join(f"{share:.2%}" for share in history.val_accuracy)
-            print(f"| {name} | {statistics.median(history.seconds):.3f} | {accuracies} |", flush=True)
+            accuracies = [f"{share:.2%}" for share in history.val_accuracy]
+            print(markup.row([name, f"{statistics.median(history.seconds):.3f}", *accuracies]), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import environment
+import markup
 from arguments import add_output, output_folder, positive
 
 environment.pin_threads(1)
@@ -108,11 +109,13 @@ def markdown(found: dict[str, list[Timing]], sizes: dict[str, list[int]]) -> str
     for name, timings in found.items():
         exponent, used = fitted(sizes[name], [timing.median for timing in timings])
         points = f"{sizes[name][used[0]]:,} to {sizes[name][used[-1]]:,}"
-        lines += ["", f"| {name} | s/epoch | ns/sample | multiply-adds/ns |", "| --- | --- | --- | --- |"]
+        rows = []
         for size, timing in zip(sizes[name], timings, strict=True):
             setting = Setting()._replace(**{name: size})
             each = 1e9 * timing.median
-            lines.append(f"| {size:,} | {timing} | {each / setting.samples:.0f} | {setting.multiply_adds / each:.2f} |")
+            speeds = f"{each / setting.samples:.0f}", f"{setting.multiply_adds / each:.2f}"
+            rows.append([f"{size:,}", str(timing), *speeds])
+        lines += ["", markup.table([name, "s/epoch", "ns/sample", "multiply-adds/ns"], rows)]
         lines += ["", f"Exponent of {name}: {exponent:.2f}, fitted from {points}."]
     return "\n".join(lines) + "\n"
 

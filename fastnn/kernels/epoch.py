@@ -513,7 +513,7 @@ def shrink_weights(net, batches, batch, stepper, team):
 
 
 @inlined
-def is_small(net, data, key, team):
+def is_for_one_stage(net, data, key, team):
     """Whether a batch of one sample is for ``one_sample``."""
     plain = not data.blocks and not data.skips and not net.across and key == 0
     return plain and net.code.one_sample != 0 and team.size == 1
@@ -523,7 +523,7 @@ def is_small(net, data, key, team):
 def run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals):
     """One batch whose samples all fit into ``work``; returns its cost."""
     scale, key, part = 1.0 / samples, key_of(batches, batch), Span(batches.begin, batches.end)
-    if batches.size == 1 and is_small(net, data, key, team):
+    if batches.size == 1 and is_for_one_stage(net, data, key, team):
         return call_one_sample(net.code.one_sample, net, data, order, n, first, stepper, totals)
     cost = pass_over(net, data, order, first, samples, scale, stepper.shrink[0], key, part, team, totals)
     if math.isfinite(cost):
