@@ -5,7 +5,6 @@ import pytest
 
 from fastnn import SGD, Adam, DivergenceError, Network, layout
 
-RNG = np.random.default_rng(7)
 CLASSES = {"output": "softmax", "cost": "log_likelihood"}
 PLAIN = {"output": "sigmoid", "cost": "cross_entropy"}
 NUMBERS = {"output": "identity", "cost": "quadratic"}
@@ -16,11 +15,7 @@ def trained(sizes, dtype="float32", activation="tanh", threads=1, data="labels",
     """Weights, biases and history after some epochs of batches of one, and whether the short way was taken."""
     n, rng = 37, np.random.default_rng(1)
     X = rng.normal(size=(n, sizes[0])).astype(dtype)
-    y = {
-        "labels": rng.integers(0, max(2, sizes[-1]), n),
-        "numbers": rng.normal(size=(n, sizes[-1])).astype(dtype),
-        "bytes": rng.integers(0, max(2, sizes[-1]), n),
-    }[data]
+    y = rng.normal(size=(n, sizes[-1])).astype(dtype) if data == "numbers" else rng.integers(0, max(2, sizes[-1]), n)
     scale = None
     if data == "bytes":
         X, scale = rng.integers(0, 256, X.shape).astype(np.uint8), 255

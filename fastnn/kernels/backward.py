@@ -82,7 +82,7 @@ def recur_row(net, layer, below, row):
 
 @kernel
 def recur_rows(net, layer, below, start, rows):
-    """Whatever there is of both."""
+    """``recur`` for any number of rows and outputs, as products with the weights turned."""
     work, turned = net.work, net.scratch.turned
     lanes = lane_count(work)
     zeros = Matrix(work, net.scratch.zeros, 0)
