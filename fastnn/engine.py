@@ -25,12 +25,15 @@ from fastnn.kernels.buffers import (
     CACHE_LINE,
     HYPER_SIZE,
     N_TOTALS,
+    NOT_FINITE,
     PARTS,
     SYNC_SIZE,
     TOTAL_BATCHES,
     TOTAL_COST,
     TOTAL_HITS,
     TOTAL_SQUARES,
+    TOTAL_ZEROS,
+    ZEROS,
     Batches,
     Data,
     Layer,
@@ -291,6 +294,7 @@ class Engine:
         self._gradient: Array = np.empty((1, 0), dtype)
         self._trained_on: tuple[Data, Packed] | None = None  # while a training runs
         self._predicting: _Predicting | None = None
+        self._skips = False  # whether samples that came to be predicted had zeros to skip
         self._alone = Packed(self._new_team(0, 1))
         self.paces: dict[tuple[int, int], Pace] = {}  # the latest trainings' by threads and batch size
         self.products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
@@ -783,16 +787,23 @@ class Engine:
             self._gradient[:] = 0  # a block's steps leave it so, but not one that was broken off, nor a large batch
         return [self._gradient[t % own] for t in range(threads)]
 
-    def evaluate(self, data: Data, order: Array, first: int, end: int) -> Seen:
-        """Cost and hits of samples ``order[first:end]``."""
+    def evaluate(self, data: Data, order: Array | None, first: int, end: int) -> Seen:
+        """Cost and hits of samples ``order[first:end]``, or without an order of samples ``first`` to ``end``."""
         totals = np.zeros(N_TOTALS)
         with self._lock.here, self._settled():
             room = self._room(layout.CHUNK_ROWS, data)
+            if room.across:
+                order = natural_order(end) if order is None else order
+            else:
+                data = self._skipping(data)
+                room = self._room(layout.CHUNK_ROWS, data)
             self._require(*self._measuring_code(room, data))
             (place,) = self._places_for(room)
             samples = self._packed(data)
-            records = place.packed.address, samples.address, address_of(order)
+            records = place.packed.address, samples.address, 0 if order is None else address_of(order)
             self._entry("evaluate")(*records, first, end, self._alone.address, address_of(totals))
+            if not room.across and not data.blocks:
+                self._skips = bool(totals[TOTAL_ZEROS])
         return Seen(totals[TOTAL_COST], totals[TOTAL_HITS], 0)
 
     def forward(self, data: Data, first: int, end: int, out: Array) -> bool:
@@ -803,13 +814,23 @@ class Engine:
         """
         with self._lock.here, self._settled():
             self._require(*FORWARD)
+            data = self._skipping(data)
             if data.blocks or data.skips:
                 self._require(*_first_stages(data))
             (place,) = self._places_for(self._room(min(layout.CHUNK_ROWS, out.shape[0]), data)._replace(across=False))
             samples = self._packed(data)
             records = place.packed.address, samples.address
-            finite = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
-        return bool(finite)
+            found = self._entry("predict")(*records, first, end, address_of(out), self._alone.address)
+            self._skips |= bool(found & ZEROS)
+        return not found & NOT_FINITE
+
+    def _skipping(self, data: Data) -> Data:
+        """Samples to be predicted whose zeros are skipped, if some that came before had zeros.
+
+        The kernel looks first whether these have; the bits are the same.
+        """
+        plain = self._skips and not data.blocks and not data.starts.size
+        return data._replace(skips=1) if plain else data
 
     def samples_in_call(self, data: Data) -> int:
         """Samples of these data that one kernel call takes forward, at most; sparse ones do not come in blocks."""
@@ -836,13 +857,18 @@ class Engine:
             known = self._predicting = self._prepare_prediction(rows)
         known.data.words[_FEATURES] = address_of(X)
         net, data = known.net.address, known.data.address
-        return bool(known.code(net, data, first, end, address_of(out), self._alone.address))
+        found = known.code(net, data, first, end, address_of(out), self._alone.address)
+        if found & ZEROS:
+            self._skips, self._predicting = True, None
+        return not found & NOT_FINITE
 
     def _prepare_prediction(self, rows: int) -> _Predicting:
         self._require(*FORWARD)
         none = Features(empty(self.dtype), empty(np.dtype(np.int32)), empty(np.dtype(np.int64)), 0)
-        nothing = pack_data(none, None, None, self.dtype)
-        (place,) = self._places_for(layout.Room(rows))
+        nothing = self._skipping(pack_data(none, None, None, self.dtype))
+        if nothing.skips:
+            self._require(*_first_stages(nothing))
+        (place,) = self._places_for(layout.Room(rows, skips=bool(nothing.skips)))
         return _Predicting(rows, place.packed, Packed(nothing), self._entry("predict"))
 
     def gradient(

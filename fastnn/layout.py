@@ -138,7 +138,7 @@ def list_stride(n_in: int, room: Room) -> int:
 def new_lists(n_in: int, room: Room) -> Lists:
     """Empty lists, and no memory at all for a dense first layer."""
     if room.skips:
-        return _marks(n_in, room)
+        return _places(n_in, room)
     stride, size = (list_stride(n_in, room), block_size(n_in, room.blocks)) if room.blocks else (0, 0)
     count_stride = padded(room.rows, CACHE_LINE // np.dtype(np.int64).itemsize)
     counts, shifts = (aligned_zeros(room.blocks * count_stride, np.dtype(np.int64)) for _ in range(2))
@@ -147,13 +147,12 @@ def new_lists(n_in: int, room: Room) -> Lists:
     return Lists(indices, stride, counts, shifts, count_stride, room.blocks, size, share, squares)
 
 
-def _marks(n_in: int, room: Room) -> Lists:
-    """Room for marks (words, rows), and for every thread a list of inputs or of a word's samples, see skipping.py."""
-    rows, words = padded(room.rows, WIDTH), -(-n_in // BITS_PER_WORD)
-    own = max(n_in, BITS_PER_WORD + BITS_PER_WORD // SKIPPED_INPUTS * (rows + WIDTH)) + 2 * WIDTH
-    none, first = np.zeros(0, np.int64), words * rows + WIDTH
-    indices = np.zeros(first + room.threads * own, np.int32)
-    return Lists(indices, rows, none, none, own, 0, 0, first, np.zeros(0))
+def _places(n_in: int, room: Room) -> Lists:
+    """Room for every thread's list of inputs, or of a word's samples and their marks, see skipping.py."""
+    rows, groups = padded(room.rows, WIDTH), BITS_PER_WORD // SKIPPED_INPUTS
+    own = max(n_in, BITS_PER_WORD + groups * (rows + WIDTH) + rows) + WIDTH
+    none = np.zeros(0, np.int64)
+    return Lists(np.zeros(room.threads * own, np.int32), rows, none, none, own, 0, 0, 0, np.zeros(0))
 
 
 def _spread(size: int, itemsize: int) -> int:

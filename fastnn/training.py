@@ -283,10 +283,10 @@ def evaluate(engine: Engine, given: Samples | Pieces, between: Callable[[], None
     """Summed cost and hits over all samples; ``between`` is called before every kernel call."""
     cost, hits = 0.0, 0.0
     for samples in pieces(given, engine.dtype, between):
-        order, step = samples.order(), engine.samples_in_call(samples.data)
+        step = engine.samples_in_call(samples.data)
         for first in range(0, samples.n, step):
             between()
-            seen = engine.evaluate(samples.data, order, first, min(first + step, samples.n))
+            seen = engine.evaluate(samples.data, samples.rows, first, min(first + step, samples.n))
             cost, hits = cost + seen.cost, hits + seen.hits
     return Seen(cost, hits, 0)
 

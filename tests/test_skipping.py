@@ -143,3 +143,69 @@ def test_where_it_pays():
         history = Network([784, units, 10], seed=0).fit(X, y, epochs=1, batch_size=batch_size)
         assert history.first_layer.startswith("sparse: 1")
         assert history.first_layer.endswith("neighbours in common") == skips
+
+
+# --- predictions ---
+
+
+@pytest.fixture
+def predicting(monkeypatch):
+    """Makes networks with the same weights, of whose predictions nothing is known yet."""
+
+    monkeypatch.setattr(layout, "pays_across", lambda *_: False)  # then no zeros are skipped
+
+    def make(dtype="float32", n_in=100):
+        return Network([n_in, 70, 3], "relu", "softmax", "log_likelihood", seed=1, dtype=dtype)
+
+    return make
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_in", [64, 100, 131])
+def test_predictions_have_the_same_bits_when_zeros_are_skipped(predicting, n_in, dtype):
+    X, _ = images(n_in, dtype)
+    net, dense = predicting(dtype, n_in), predicting(dtype, n_in).forward(X)
+    assert not net._engine._skips
+    net.forward(X)
+    assert net._engine._skips
+    for n in (300, 257, 33, 31, 17, 7, 3, 1):
+        np.testing.assert_array_equal(net.forward(X[:n]), dense[:n])
+        np.testing.assert_array_equal(net.forward(X[5 : 5 + n : 2]), dense[5 : 5 + n : 2])
+
+
+def test_bytes_and_evaluations_skip_zeros_with_the_same_bits(predicting):
+    X, y = images(100)
+    for data in (np.clip(X, 0, 255).astype(np.uint8), X):
+        net, fresh = predicting(), predicting()
+        seen, outputs = fresh.evaluate(data, y), predicting().forward(data)
+        net.forward(X)
+        net.evaluate(data, y)
+        assert net._engine._skips
+        assert net.evaluate(data, y) == seen
+        np.testing.assert_array_equal(net.forward(data), outputs)
+
+
+def test_data_without_zeros_go_as_before(predicting):
+    X, y = images(100)
+    full = np.random.default_rng(0).normal(size=X.shape).astype("float32")
+    net, outputs, seen = predicting(), predicting().forward(full), predicting().evaluate(full, y)
+    net.forward(full)
+    assert not net._engine._skips
+    for _ in range(2):
+        net.forward(X)
+    np.testing.assert_array_equal(net.forward(full), outputs)
+    for _ in range(2):
+        assert net.evaluate(full, y) == seen
+    assert not net._engine._skips
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 50, 99])
+def test_what_is_not_finite_is_found_where_zeros_are_skipped(predicting, bad, place):
+    X, _ = images(100)
+    net = predicting()
+    net.forward(X)
+    X[211, place] = bad
+    for first in (0, 211):
+        with pytest.raises(ValueError, match="finite"):
+            net.forward(X[first:])

@@ -65,8 +65,7 @@ class Scratch(NamedTuple):
 class Lists(NamedTuple):
     """A batch's inputs that are not zero, see lists.py; the values beside the numbers are in ``work``.
 
-    Of skipping.py: ``indices`` alone, which begin with marks (words, ``stride``) that all threads share; a thread's own
-    ``count_stride`` places for lists begin at ``share``.
+    Of skipping.py: ``indices`` alone, of which a thread has ``count_stride``, from ``share`` on, for ``stride`` rows.
     """
 
     indices: Int32s  # flat (rows * stride): numbers of inputs within their block
@@ -255,4 +254,8 @@ TOTAL_COST = 0  # over samples
 TOTAL_HITS = 1  # samples whose largest output is the target's
 TOTAL_BATCHES = 2  # batches completed
 TOTAL_SQUARES = 3  # of the weights before every step, each step's times the last of its numbers; where that is wanted
+TOTAL_ZEROS = 4  # pieces of the samples with zeros that could have been skipped
 N_TOTALS = 32  # four cache lines: every thread has ``totals`` of its own
+
+# What a prediction came upon.
+NOT_FINITE, ZEROS = 1, 2

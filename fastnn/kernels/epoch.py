@@ -38,10 +38,13 @@ from fastnn.kernels.buffers import (
     L1,
     L2,
     N_TOTALS,
+    NOT_FINITE,
     SQUARES_STRIDE,
     TOTAL_BATCHES,
     TOTAL_COST,
     TOTAL_SQUARES,
+    TOTAL_ZEROS,
+    ZEROS,
     Batches,
     Data,
     Net,
@@ -69,7 +72,7 @@ from fastnn.kernels.records import Float64s, Int64s, Numbers
 from fastnn.kernels.rows import batch_at, fetch_places, fetch_samples, gather_input, sample_at
 from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
 from fastnn.kernels.single import call_one_sample, one_sample
-from fastnn.kernels.skipping import call_update_skipping, first_skipping, update_skipping
+from fastnn.kernels.skipping import call_update_skipping, first_skipping, pays_to_skip, update_skipping
 from fastnn.kernels.sparse import (
     join_sums,
     my_blocks,
@@ -105,14 +108,17 @@ def first_dense(
     net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, shrink: float, key: int,
     team: Team,
 ) -> int:  # fmt: skip
-    """Gather the rows, and multiply."""
+    """Gather the rows, and multiply; samples in their natural order need not be gathered."""
     layer, rows = net.layers[0], Rows(order, start, first, end)
-    for r in range(first, end):
-        at = layer.input + r * layer.input_stride
-        gather_input(data, sample_at(rows, r), layer.n_in, net.work, at)
-    if key != 0 and layer.dropout != 0:
-        drop_inputs(net, 0, first, end - first, start, key)
     inputs = Matrix(net.work, layer.input + first * layer.input_stride, layer.input_stride)
+    if order:
+        for r in range(first, end):
+            at = layer.input + r * layer.input_stride
+            gather_input(data, sample_at(rows, r), layer.n_in, net.work, at)
+        if key != 0 and layer.dropout != 0:
+            drop_inputs(net, 0, first, end - first, start, key)
+    else:
+        inputs = rows_in_place(net, data, start + first, end - first)
     sums = Matrix(net.work, weighted_of_first(net) + first * layer.stride, layer.stride)
     forward_layer(net, layer, inputs, sums, first, end - first, False, False)
     return 1
@@ -623,14 +629,26 @@ def gradient(net: Net, data: Data, order: Int64s, n: int, stepper: Stepper, alon
     restore_subnormals(word)
 
 
+@kernel
+def rows_gone_through(net, data, order, start):
+    """Where the inputs lie that the first layer has just gone through: dense, or skipping zeros."""
+    layer = net.layers[0]
+    if order or data.pixels or data.bits:
+        return Matrix(net.work, layer.input, layer.input_stride)
+    return Matrix(data.features, start * layer.n_in, layer.n_in)
+
+
 @entry
 def evaluate(net: Net, data: Data, order: Int64s, first: int, end: int, alone: Team, totals: Float64s) -> None:
-    """Add up cost and hits of samples ``order[first:end]``."""
+    """Add up cost and hits of samples ``order[first:end]``, or without an order of samples ``first`` to ``end``."""
     word = flush_subnormals()
     for start in range(first, end, net.scratch.rows):
         samples = min(net.scratch.rows, end - start)
         if not net.across:
             forward_first(net, data, order, start, samples, 0, samples, 1.0, 0, alone)
+            if not data.blocks:
+                inputs = rows_gone_through(net, data, order, start)
+                totals[TOTAL_ZEROS] += pays_to_skip(inputs, net.layers[0], samples)
         code = net.code.by_blocks if net.across else net.code.by_rows
         call_by_rows(code, net, data, order, start, samples, 0, samples, 1.0, EVALUATE, 0, totals)
         totals[TOTAL_COST] += sum_costs(net, samples, 0, 1)
@@ -641,15 +659,21 @@ def evaluate(net: Net, data: Data, order: Int64s, first: int, end: int, alone: T
 def predict_rows(net, data, first, samples, out, alone):
     """Outputs of ``samples`` samples (at most ``scratch.rows``) from ``first`` on into ``out`` (n, n_out).
 
-    Returns whether the weighted inputs of the first layer are finite, see ``sums_are_finite``, and the outputs.
+    Returns whether the weighted inputs of the first layer are finite, see ``sums_are_finite``, and the outputs; and
+    whether there are zeros that should have been skipped.
     """
-    below, last = net.layers[0], net.layers[net.depth - 1]
+    below, last, zeros = net.layers[0], net.layers[net.depth - 1], False
     order, totals = nothing(net.lists.counts), nothing(alone.costs)
-    if data.blocks or data.skips:
+    if data.blocks or (data.skips and (data.pixels or data.bits)):
         forward_first(net, data, order, first, samples, 0, samples, 1.0, 0, alone)
     else:
-        sums = Matrix(net.work, weighted_of_first(net), below.stride)
-        forward_layer(net, below, rows_in_place(net, data, first, samples), sums, 0, samples, False, False)
+        inputs = rows_in_place(net, data, first, samples)
+        zeros = pays_to_skip(inputs, below, samples)
+        if zeros and data.skips:
+            forward_first(net, data, order, first, samples, 0, samples, 1.0, 0, alone)
+        else:
+            sums = Matrix(net.work, weighted_of_first(net), below.stride)
+            forward_layer(net, below, inputs, sums, 0, samples, False, False)
     finite = sums_are_finite(net, samples)
     call_by_rows(net.code.by_rows, net, data, order, first, samples, 0, samples, 1.0, PREDICT, 0, totals)
     for r in range(samples):
@@ -657,17 +681,21 @@ def predict_rows(net, data, first, samples, out, alone):
             output = net.work[net.scratch.weighted + r * last.stride + j]
             out[(first + r) * last.n_out + j] = output
             finite &= math.isfinite(output)
-    return finite
+    return finite, zeros and not data.skips
 
 
 @entry
 def predict(net: Net, data: Data, first: int, end: int, out: Numbers, alone: Team) -> int:
-    """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out); 0 if they, or samples, may not be finite."""
-    word, finite = flush_subnormals(), True
+    """Outputs of samples ``first`` to ``end`` into ``out`` (n, n_out).
+
+    Returns NOT_FINITE if they, or samples, may not be finite, and ZEROS if zeros should be skipped the next time.
+    """
+    word, finite, zeros = flush_subnormals(), True, False
     for start in range(first, end, net.scratch.rows):
-        finite &= predict_rows(net, data, start, min(net.scratch.rows, end - start), out, alone)
+        own = predict_rows(net, data, start, min(net.scratch.rows, end - start), out, alone)
+        finite, zeros = finite and own[0], zeros or own[1]
     restore_subnormals(word)
-    return int(finite)
+    return (0 if finite else NOT_FINITE) + (ZEROS if zeros else 0)
 
 
 @entry

@@ -13,8 +13,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastnn.kernels.buffers import BITS_PER_WORD, HYPER_SIZE, Data, Net, Rows, Stepper, Team
+from fastnn.kernels.buffers import BITS_PER_WORD, CACHE_LINE, HYPER_SIZE, Data, Net, Rows, Stepper, Team
 from fastnn.kernels.compile import caller, kernel, stage
+from fastnn.kernels.elementary import if_equal
 from fastnn.kernels.forward import drop_inputs, rows_in_place, weighted_of_first
 from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, SKIPPED_VECTORS, WIDTH
 from fastnn.kernels.lists import append_kept, numbers_from
@@ -23,14 +24,26 @@ from fastnn.kernels.parts import Part, part_caller
 from fastnn.kernels.pointers import element_pointer, moved
 from fastnn.kernels.records import Int64s, Numbers
 from fastnn.kernels.rows import batch_at, fetch_inputs, fetch_lines, gather_input, sample_at, stretch_of
-from fastnn.kernels.simd import VectorType, in_all_lanes, lane_count
+from fastnn.kernels.simd import VectorType, in_all_lanes, lane_count, lane_sum, load, splat
 from fastnn.kernels.sparse import part_of
 from fastnn.kernels.steps import Listed, update_listed
 from fastnn.kernels.team import part_start, share_out
-from fastnn.kernels.tiles import Matrix, Panels, Pointer, accumulate, for_each_shape, load_sums, store_sums
+from fastnn.kernels.tiles import (
+    Matrix,
+    Panels,
+    Pointer,
+    accumulate,
+    for_each_shape,
+    load_sums,
+    matrix_pointer,
+    store_sums,
+)
 from fastnn.kernels.update import step_biases
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
+_FEW_VECTORS = 2  # in a row of the sums: products with them take no longer than bringing in the inputs
+_FEWEST_INPUTS, _MOST_SEEN = 64, 0.25  # of a layer, and the share that is not zero, for which looking for zeros pays
+_LOOKED_AT = 4  # rows
 
 
 # --- marks: a bit for every input of a word that is not zero ---
@@ -53,33 +66,15 @@ def marks_of(_, values, at):
 
 
 @kernel
-def mark_row(inputs, row, n_in, marks, stride):
-    """Mark a row's inputs: word by word ``marks[word * stride]``; those of an incomplete word whatever they are."""
-    lanes, at = lane_count(inputs.data), inputs.at + row * inputs.stride
-    words = n_in // BITS_PER_WORD
-    for word in range(words):
-        found = np.int64(0)
-        for i in range(0, BITS_PER_WORD, lanes):
-            found |= marks_of(inputs.data, at + word * BITS_PER_WORD + i) << i
-        marks[word * stride] = np.int32(found)
-    if n_in > words * BITS_PER_WORD:
-        marks[words * stride] = np.int32((1 << n_in - words * BITS_PER_WORD) - 1)
-
-
-@intrinsic
-def append_marked_inputs(_, word, number, places, count):
-    """Extend a list by the inputs of a word, numbered from ``number``, that are marked; returns how many."""
-
-    def codegen(context, builder, signature, args):
-        total, masks = _I64(0), ir.VectorType(ir.IntType(1), WIDTH)
-        for i in range(0, BITS_PER_WORD, WIDTH):
-            own = builder.trunc(builder.lshr(args[0], _I64(i)), ir.IntType(WIDTH))
-            numbers = numbers_from(builder, builder.add(args[1], _I64(i)), WIDTH)
-            target = element_pointer(builder, signature.args[2], args[2], builder.add(args[3], total))
-            total = builder.add(total, append_kept(builder, builder.bitcast(own, masks), [(numbers, target)]))
-        return total
-
-    return types.int64(types.int64, types.int64, places, count), codegen
+def mark_rows(inputs, word, n_in, rows, marks):
+    """Mark a word's inputs, row by row; those of an incomplete word whatever they are."""
+    lanes, first = lane_count(inputs.data), word * BITS_PER_WORD
+    left = min(BITS_PER_WORD, n_in - first)
+    for r in range(rows):
+        found, at = np.int64(0), inputs.at + r * inputs.stride + first
+        for i in range(0, left - left % BITS_PER_WORD, lanes):
+            found |= marks_of(inputs.data, at + i) << i
+        marks[r] = np.int32(found if left == BITS_PER_WORD else (1 << left) - 1)
 
 
 @intrinsic
@@ -104,15 +99,19 @@ def append_marked_rows(_, marks, wanted, row, rows, places, count):
 
 
 class ListShape(NamedTuple):
-    """Rows, registers per row of the sums, number of products that are listed for each, and stride of the panels."""
+    """Rows, registers per row of the sums, number of products that are listed for each, and stride of the panels.
+
+    ``ahead``: how far behind ``left`` lies what is fetched meanwhile, the next rows.
+    """
 
     rows: int
     vectors: int
     depth: int
     panel_stride: int
+    ahead: int
 
 
-def _emit_listed_product(builder, vector, rows, vectors, depth, panel_stride, *pointers):
+def _emit_listed_product(builder, vector, rows, vectors, depth, panel_stride, ahead, *pointers):
     """``out[r, :] = W[n_in, :] + sum_j left[r, k] * W[k, :]``, where k is the j-th of ``depth`` listed inputs.
 
     left: (rows, n_in), up to ``SKIPPED_SAMPLES`` rows; W: panels of weights with biases behind, the first of which is
@@ -120,40 +119,95 @@ def _emit_listed_product(builder, vector, rows, vectors, depth, panel_stride, *p
     """
     left, left_stride, listed, weights, n_in, out, out_stride = pointers
     a, c = Pointer(builder, vector, left, left_stride), Pointer(builder, vector, out, out_stride)
+    following, line = builder.gep(left, [ahead]), _I64(8 * CACHE_LINE // vector.dtype.bitwidth)
+
+    def next_line(step):
+        return builder.gep(following, [builder.mul(step, line)])
+
+    ahead_of = next_line, None  # more sums leave no registers for another address
 
     def emit(r_count, v_count):
         b = Panels(builder, vector, weights, panel_stride, v_count)
         slots = load_sums(lambda _, v: b.register(n_in, v), c, r_count, v_count)
-        accumulate(slots, depth, lambda k: [a.element(_I64(r), k) for r in range(r_count)], b, listed=listed)
+        accumulate(
+            slots,
+            depth,
+            lambda k: [a.element(_I64(r), k) for r in range(r_count)],
+            b,
+            ahead_of[v_count > _FEW_VECTORS],
+            listed,
+        )
         store_sums(c, slots)
 
     for_each_shape(builder, rows, vectors, SKIPPED_SAMPLES, emit, SKIPPED_VECTORS)
 
 
-_LISTED_PRODUCT = "iiiipinpipi"
+_LISTED_PRODUCT = "iiiiipinpipi"
 LISTED_PRODUCT = Part("listed_product", _LISTED_PRODUCT, _emit_listed_product)
 listed_product = part_caller("listed_product", ["shape", "left", "listed", "weights", "n_in", "out"], _LISTED_PRODUCT)
 """In kernels: ``listed_product(address, shape, left, listed, weights, n_in, out)``; ``weights`` is an array."""
 
 
+@intrinsic
+def append_seen(_, inputs, rows, i, places, count):
+    """Extend a list by those of a register of inputs, from ``i`` on, that are not zero in some row; returns how many.
+
+    inputs: a ``Matrix``; -0, infinity and NaN are not zero.
+    """
+
+    def codegen(context, builder, signature, args):
+        matrix = matrix_pointer(builder, signature.args[0], args[0])
+        vector, last = matrix.vector, builder.sub(args[1], _I64(1))
+        kind = ir.VectorType(ir.IntType(vector.dtype.bitwidth), vector.lanes)
+        seen = kind([0] * vector.lanes)
+        for r in range(SKIPPED_SAMPLES):  # of fewer rows the last one again
+            row = builder.select(builder.icmp_signed("<", last, _I64(r)), last, _I64(r))
+            value = builder.load(builder.bitcast(matrix.element(row, args[2]), kind.as_pointer()))
+            value.align = vector.dtype.bitwidth // 8
+            seen = builder.or_(seen, value)
+        keep = builder.icmp_unsigned("!=", seen, kind([0] * vector.lanes))
+        numbers = numbers_from(builder, args[2], vector.lanes)
+        target = element_pointer(builder, signature.args[3], args[3], args[4])
+        return append_kept(builder, keep, [(numbers, target)])
+
+    return types.int64(inputs, types.int64, types.int64, places, count), codegen
+
+
 @kernel
-def list_inputs_seen(lists, row, rows, n_in, places):
-    """List the inputs that are marked in one row or another; returns how many."""
-    count = 0
-    for word in range((n_in + BITS_PER_WORD - 1) // BITS_PER_WORD):
-        seen, at = np.int64(0), word * lists.stride + row
-        for r in range(at, at + rows):
-            seen |= np.int64(lists.indices[r])
-        count += append_marked_inputs(seen, word * BITS_PER_WORD, places, count)
+def list_seen(inputs, rows, n_in, places):
+    """List the inputs that are not zero in one of up to ``SKIPPED_SAMPLES`` rows; returns how many.
+
+    Those that do not fill a register are listed whatever they are.
+    """
+    lanes, count = lane_count(inputs.data), np.int64(0)
+    whole = n_in - n_in % lanes
+    for i in range(0, whole, lanes):
+        count += append_seen(inputs, rows, i, places, count)
+    for i in range(whole, n_in):
+        places[count] = np.int32(i)
+        count += 1
     return count
 
 
 @kernel
-def multiply_seen(net, layer, inputs, out, first, rows):
-    """``out = inputs @ W + b`` of the first layer, (rows, n_in) by (n_in, n_out) to (rows, n_out).
+def pays_to_skip(inputs, layer, rows):
+    """Whether few of the first layer's inputs are not zero, by a look at some of the rows."""
+    lanes = lane_count(inputs.data)
+    if layer.n_in < _FEWEST_INPUTS or layer.n_out <= lanes:
+        return False
+    zeros, seen = splat(inputs.data, 0), 0
+    none, one = splat(inputs.data, 0), splat(inputs.data, 1)
+    whole = layer.n_in - layer.n_in % lanes
+    for r in range(0, rows, (rows + _LOOKED_AT - 1) // _LOOKED_AT):
+        at, seen = inputs.at + r * inputs.stride, seen + whole
+        for i in range(at, at + whole, lanes):
+            zeros = zeros + if_equal(load(inputs.data, i), none, one, none)
+    return lane_sum(zeros) >= (1 - _MOST_SEEN) * seen
 
-    ``first`` is the row of the batch that the rows begin with.
-    """
+
+@kernel
+def multiply_seen(net, layer, inputs, out, rows):
+    """``out = inputs @ W + b`` of the first layer, (rows, n_in) by (n_in, n_out) to (rows, n_out)."""
     params, lanes, lists = net.params, lane_count(net.params), net.lists
     places = moved(lists.indices, lists.share)
     tiles = (rows + SKIPPED_SAMPLES - 1) // SKIPPED_SAMPLES
@@ -161,14 +215,16 @@ def multiply_seen(net, layer, inputs, out, first, rows):
     for tile in range(tiles):
         row = part_start(share, tile)
         count = part_start(share, tile + 1) - row
-        depth = list_inputs_seen(lists, first + row, count, layer.n_in, places)
         left = Matrix(inputs.data, inputs.at + row * inputs.stride, inputs.stride)
+        depth = list_seen(left, count, layer.n_in, places)
+        ahead = count * inputs.stride if tile + 1 < tiles else 0
         for column in range(0, layer.n_out, SKIPPED_VECTORS * lanes):
             vectors = min(SKIPPED_VECTORS, (layer.n_out - column + lanes - 1) // lanes)
             block = Matrix(out.data, out.at + row * out.stride + column, out.stride)
-            shape = ListShape(count, vectors, depth, (layer.n_in + 1) * PANEL_VECTORS * lanes)
+            shape = ListShape(count, vectors, depth, (layer.n_in + 1) * PANEL_VECTORS * lanes, ahead)
             weights = moved(params, layer.weights + column * (layer.n_in + 1))
             listed_product(net.code.listed_product, shape, left, places, weights, layer.n_in, block)
+            ahead = 0
 
 
 @stage
@@ -190,10 +246,8 @@ def first_skipping(
                 gather_input(data, sample_at(rows, r), layer.n_in, net.work, at)
         if key != 0 and layer.dropout != 0:
             drop_inputs(net, 0, first, end - first, start, key)
-    for r in range(first, end):
-        mark_row(inputs, r - first, layer.n_in, moved(net.lists.indices, r), net.lists.stride)
     sums = Matrix(net.work, weighted_of_first(net) + first * layer.stride, layer.stride)
-    multiply_seen(net, layer, inputs, sums, first, end - first)
+    multiply_seen(net, layer, inputs, sums, end - first)
     return 1
 
 
@@ -201,10 +255,15 @@ def first_skipping(
 
 
 @kernel
-def list_rows_seen(lists, word, rows, places):
-    """For each group of inputs of a word, list the rows in which they are not all zero; see ``steps.Listed``."""
-    marks, stride = moved(lists.indices, word * lists.stride), lists.stride + WIDTH
-    for group in range(BITS_PER_WORD // SKIPPED_INPUTS):
+def list_rows_seen(inputs, word, n_in, rows, room, places):
+    """For each group of inputs of a word, list the rows in which they are not all zero; see ``steps.Listed``.
+
+    ``room`` is for so many rows.
+    """
+    stride, groups = room + WIDTH, BITS_PER_WORD // SKIPPED_INPUTS
+    marks = moved(places, BITS_PER_WORD + groups * stride)
+    mark_rows(inputs, word, n_in, rows, marks)
+    for group in range(groups):
         wanted, count = ((1 << SKIPPED_INPUTS) - 1) << group * SKIPPED_INPUTS, 0
         own = moved(places, BITS_PER_WORD + group * stride)
         for r in range(0, rows, WIDTH):
@@ -240,9 +299,10 @@ def update_skipping(
     mine = share_out(words, team.size)
     first_word, end_word = part_start(mine, team.member), part_start(mine, team.member + 1)
     ahead = part_of(batch_at(order, n, following, size), team.member, team.size)
+    rows = Matrix(net.work, layer.input, layer.input_stride)
     for word in range(first_word, end_word):
         fetch_part(data, ahead, layer.n_in, word - first_word, end_word - first_word)
-        stride = list_rows_seen(lists, word, samples, places)
+        stride = list_rows_seen(rows, word, layer.n_in, samples, lists.stride, places)
         first = word * BITS_PER_WORD
         inputs, left = min(BITS_PER_WORD, layer.n_in - first), Matrix(net.work, layer.input + first, layer.input_stride)
         groups = (inputs + SKIPPED_INPUTS - 1) // SKIPPED_INPUTS
