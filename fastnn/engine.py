@@ -342,7 +342,7 @@ class Engine:
         """Room for so many samples of these data on one thread."""
         entries = layout.room_for_entries(data.most_entries)
         across = not data.blocks and not data.skips and layout.pays_across(self.sizes, rows, self.lanes)
-        return layout.Room(rows, blocks=data.blocks, skips=bool(data.skips), entries=entries, across=across)
+        return layout.Room(rows, blocks=data.blocks, skips=data.skips, entries=entries, across=across)
 
     def _places_for(self, room: layout.Room, apart: bool = False) -> list[Place]:
         """For every thread the network with scratch for exactly that; the last ones made are kept.
@@ -868,7 +868,7 @@ class Engine:
         nothing = self._skipping(pack_data(none, None, None, self.dtype))
         if nothing.skips:
             self._require(*_first_stages(nothing))
-        (place,) = self._places_for(layout.Room(rows, skips=bool(nothing.skips)))
+        (place,) = self._places_for(layout.Room(rows, skips=nothing.skips))
         return _Predicting(rows, place.packed, Packed(nothing), self._entry("predict"))
 
     def gradient(

@@ -103,7 +103,7 @@ class Room(NamedTuple):
     threads: int = 1  # that share it
     blocks: int = 0  # of the inputs, where zeros are skipped
     dropped: tuple[bool, ...] = ()  # of the layers whose inputs are dropped now and then; empty: of none
-    skips: bool = False  # whether zeros are skipped that neighbours have in common
+    skips: int = 0  # blocks of inputs, where zeros are skipped that neighbours have in common
     entries: int = 0  # of a CSR matrix that a sample may have; 0: the data are dense
     across: bool = False  # whether samples lie across the registers
 
@@ -232,7 +232,7 @@ def plan_layout(
         rows_size=rows_size,
         turned=work.take(threads * turned_size),
         turned_size=turned_size,
-        partial=work.take(blocks * rows * strides[1] if threads > 1 else 0),
+        partial=work.take(max(blocks, room.skips) * rows * strides[1] if threads > 1 else 0),
         zeros=work.take(panel),
     )
     return Layout(layers, scale, scratch, _spread(params.size + panel * panel, dtype.itemsize), work.size)

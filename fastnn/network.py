@@ -817,8 +817,8 @@ class Network:
             self._waits_for_data = False
         if any(layer.dropout for layer in settings.layers) and not settings.seed:
             settings = settings._replace(seed=int(self._generator.integers(1, 1 << 62)))
-        plan = plan_first_layer(train.judged(self.sizes[0]), self.sizes, settings.batch_sizes[0][0])
-        train = train._replace(data=train.data._replace(blocks=plan.blocks, skips=int(plan.skips)))
+        plan = plan_first_layer(train.judged(self.sizes[0]), self.sizes, settings.outlook)
+        train = train._replace(data=train.data._replace(blocks=plan.blocks, skips=plan.skips))
         self.history = history = History(first_layer=plan.reason, held_out=held_out.n if split and held_out else 0)
         by_rate = not isinstance(settings.optimizer, LBFGS)  # else there is no learning rate to advise on
         advised = settings.optimizer if by_rate else default_optimizer(self.activations[-1])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fastnn import layout
 from fastnn.kernels.buffers import SAMPLES_PER_LIST, Data
-from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, WIDTH, lanes_of
+from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, lanes_of
 from fastnn.validation import UINT8, Features, InputScale, Targets
 
 Array = NDArray[Any]
@@ -17,10 +17,12 @@ _UNSCALED = InputScale()
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
-# Measured with AVX-512 on images: less in a batch, or fewer units, and tiles are too short for what lists take; two
-# threads lose more by weights that move between them (batch 32: 1.3 times) than one gains. In float64 all is the same.
-_COMMON_BATCH, _COMMON_UNITS = 64, 64
-_COMMON_WIDTH = 16  # with narrower registers lists are as fast
+# Measured on images. Where steps add to weights in place, lists need not touch all of them: skipping zeros in common
+# pays for many products, with AVX-512 alone. Other steps are then made on the way, and not in a pass of their own.
+_COMMON_PRODUCTS, _COMMON_BATCH, _COMMON_UNITS = 3000, 32, 48  # of a batch and an input
+_COMMON_STEPPED = {16: ((33, 1 << 62), (17, 16)), 8: ((64, 32),)}  # by lanes: so many units, and at most such a batch
+_MOST_LANES = 16
+_COMMON_BLOCKS, _COMMON_BLOCK = 4, 128  # of inputs, so that several threads have some; and inputs in a block, about
 _COMMON_SAMPLES, _COMMON_INPUTS = 0.5, 0.33  # left of the inputs and of the samples, see kernels/skipping.py
 _BLOCK_BYTES = 56 << 10  # of weights, of which a batch touches about half: what fits into a cache of 32 KB
 _BLOCK_ENTRIES = 16  # in a block of a sample's list: what a list costs by itself should not show
@@ -95,13 +97,21 @@ class Plan(NamedTuple):
 
     blocks: int  # into which the inputs are cut; 0: dense
     reason: str
-    skips: bool = False  # whether zeros are skipped that neighbours have in common
+    skips: int = 0  # blocks of inputs, where zeros are skipped that neighbours have in common
 
 
-def plan_first_layer(data: Data, sizes: tuple[int, ...], batch_size: int) -> Plan:
+class Outlook(NamedTuple):
+    """What is known of a training before it begins."""
+
+    batch_size: int
+    adds: bool = True  # whether steps add to weights in place, or gradients to a buffer
+    drops: bool = False  # whether inputs are left out by chance
+
+
+def plan_first_layer(data: Data, sizes: tuple[int, ...], outlook: Outlook) -> Plan:
     """Skip the zeros of the inputs where they are many; judged by up to 256 samples spread over the data."""
     n_in, n_out = sizes[:2]
-    itemsize = data.features.itemsize  # of the network's dtype, also where the data are bytes
+    batch_size, itemsize = outlook.batch_size, data.features.itemsize  # of the dtype, also where the data are bytes
     if data.starts.size > 0:
         share = data.features.size / ((data.starts.size - 1) * n_in)
         finding = f"X is a sparse matrix with {share:.1%} of its entries"
@@ -116,14 +126,24 @@ def plan_first_layer(data: Data, sizes: tuple[int, ...], batch_size: int) -> Pla
     finding = f"{share:.0%} of the inputs are not zero"
     if share > _SPARSE_SHARE:
         return Plan(0, f"dense: {finding}")
-    pays = WIDTH == _COMMON_WIDTH and itemsize == 4 and n_out >= _COMMON_UNITS and batch_size >= _COMMON_BATCH
-    if pays and _share_zeros(sample != 0):
-        return Plan(0, f"sparse: {finding}, neighbours in common", True)
+    if _pays_in_common(n_out, lanes_of(itemsize), outlook) and _share_zeros(sample != 0):
+        # What is left out is known row by row.
+        blocks = 1 if outlook.drops else min(_COMMON_BLOCKS, -(-n_in // _COMMON_BLOCK))
+        return Plan(0, f"sparse: {finding}, neighbours in common", blocks)
     return Plan(_blocks(n_in, share, batch_size, itemsize), f"sparse: {finding}")
 
 
+def _pays_in_common(n_out: int, lanes: int, outlook: Outlook) -> bool:
+    """Whether skipping zeros that neighbours share is faster than lists, if there are many such zeros."""
+    batch_size = outlook.batch_size
+    if outlook.adds:
+        large = n_out >= _COMMON_UNITS and batch_size >= _COMMON_BATCH and n_out * batch_size >= _COMMON_PRODUCTS
+        return large and lanes == _MOST_LANES
+    return any(n_out >= units and batch_size <= most for units, most in _COMMON_STEPPED.get(lanes, ()))
+
+
 def _share_zeros(marks: Array) -> bool:
-    """Whether neighbours share so many of their zeros that skipping those is faster than lists of two samples."""
+    """Whether neighbours share so many of their zeros as those of images do."""
     samples, inputs = (
         np.logical_or.reduceat(marks, range(0, marks.shape[axis], count), axis).mean()
         for axis, count in enumerate((SKIPPED_SAMPLES, SKIPPED_INPUTS))

@@ -28,7 +28,7 @@ from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import Data
 from fastnn.orders import ORDERED_TOGETHER, RandomOrders, natural_order
 from fastnn.pacing import Pace
-from fastnn.samples import pack_data
+from fastnn.samples import Outlook, pack_data
 from fastnn.teamwork import Team
 from fastnn.validation import Features
 
@@ -160,6 +160,14 @@ class FitSettings(NamedTuple):
         """How gradients become steps."""
         limits = self.clip_value, self.clip_norm
         return Stepping(self.steps.rule, self.layers, *limits, self.seed, self.scale_rate, self.account is not None)
+
+    @property
+    def outlook(self) -> Outlook:
+        """What the plan for the first layer depends on."""
+        size, drops = self.batch_sizes[0][0], self.layers[0].dropout > 0
+        if isinstance(self.optimizer, lbfgs.LBFGS):
+            return Outlook(size, drops=drops)
+        return Outlook(size, self.stepping.in_place or self.stepping.keeps_gradient(size), drops)
 
     @property
     def steps(self) -> Any:

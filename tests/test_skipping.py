@@ -34,7 +34,7 @@ def way(monkeypatch):
     monkeypatch.setattr(layout, "pays_across", lambda *_: False)  # which has sums of another order
 
     def settle(skips):
-        monkeypatch.setattr(network, "plan_first_layer", lambda *_: samples.Plan(0, "settled", skips))
+        monkeypatch.setattr(network, "plan_first_layer", lambda *_: samples.Plan(0, "settled", int(skips)))
 
     return settle
 
@@ -135,14 +135,86 @@ def test_images_share_zeros_and_scattered_numbers_do_not():
     assert columns < 0.33
 
 
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_where_it_pays(lanes):
+    """By what was measured: of units, batch size, and whether steps are made in place, in registers of some width."""
+    for n_out, batch_size, adds, wanted in (
+        *((128, 32, True, 16), (64, 64, True, 16), (64, 32, True, 0), (128, 16, True, 0), (40, 256, True, 0)),
+        *((128, 10, False, 8), (64, 32, False, 8), (64, 33, False, 16), (33, 200, False, 16), (32, 16, False, 16)),
+        *((32, 17, False, 0), (16, 10, False, 0)),
+    ):
+        outlook = samples.Outlook(batch_size, adds)
+        assert samples._pays_in_common(n_out, lanes, outlook) == (0 < wanted <= lanes)
+
+
 @pytest.mark.skipif(WIDTH < 16, reason="elsewhere lists are as fast")
-def test_where_it_pays():
+def test_plans_for_images():
     X, y, *_ = datasets.load_mnist()
     X, y = X[:2000], y[:2000]
-    for units, batch_size, skips in ((64, 64, True), (30, 64, False), (64, 32, False)):
-        history = Network([784, units, 10], seed=0).fit(X, y, epochs=1, batch_size=batch_size)
+    for units, optimizer, arguments, skips in (
+        (128, SGD(0.1), {"batch_size": 32}, True),
+        (128, SGD(0.1), {"batch_size": 10}, False),
+        (30, SGD(0.1, momentum=0.9), {"batch_size": 10}, True),
+        (30, SGD(0.1, momentum=0.9), {"batch_size": 10, "clip_norm": 1.0}, False),  # whole gradients are added up
+        (30, SGD(0.1), {"batch_size": 10, "l1": 1e-5}, True),
+    ):
+        history = Network([784, units, 10], seed=0).fit(X, y, epochs=1, optimizer=optimizer, **arguments)
         assert history.first_layer.startswith("sparse: 1")
         assert history.first_layer.endswith("neighbours in common") == skips
+
+
+# --- blocks of inputs, which threads share out ---
+
+
+@pytest.mark.parametrize("arguments", WAYS_TO_TRAIN.values(), ids=WAYS_TO_TRAIN)
+@pytest.mark.parametrize("blocks", [2, 3, 7])
+def test_threads_share_out_the_inputs(fitted, blocks, arguments):
+    X, y = images(203)
+    alone = fitted(blocks, X / 255, y, 33, **arguments)
+    for threads in (2, 3):
+        assert fitted(blocks, X / 255, y, 33, threads=threads, **arguments) == alone
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("units", [3, 17, 70])
+def test_blocks_add_up_to_the_same(way, units, dtype):
+    """Another order of summation, with steps of one epoch in between: some roundings of weights of about 1."""
+    X, y = images(203, dtype)
+    weights = []
+    for blocks in (1, 4):
+        way(blocks)
+        net = Network([203, units, 3], "tanh", "softmax", "log_likelihood", seed=1, dtype=dtype)
+        net.fit(X / 255, y, epochs=1, batch_size=31, optimizer=SGD(0.1, momentum=0.9))
+        weights.append(np.concatenate([W.ravel() for W in net.weights]))
+    tolerance = 2e-5 if dtype == "float32" else 2e-14
+    np.testing.assert_allclose(*weights, rtol=tolerance, atol=tolerance)
+    assert (weights[0] != weights[1]).any()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blocks_of_bytes_of_packed_samples_and_of_parts(fitted, monkeypatch, threads):
+    X, y = images(203)
+    X = np.clip(X, 0, 255)
+    plain = fitted(4, X / 255, y, 33, batch_size=32, epochs=4)
+    pixels = fitted(4, X.astype(np.uint8), y, 33, scale=255, batch_size=32, epochs=4, threads=threads)
+    assert pixels[1] == plain[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "_FAR_BYTES", 0)  # what may be packed is
+        assert fitted(4, X / 255, y, 33, batch_size=32, epochs=4, threads=threads) == plain
+    monkeypatch.setattr(engine, "_PRODUCTS_OF_A_PART", 1)
+    monkeypatch.setattr(engine, "_FEWEST_ROWS", 7)
+    monkeypatch.setattr("fastnn.pacing.Pace.next_call", lambda self: (max(self._batches), 1))
+    assert fitted(4, X / 255, y, 33, batch_size=32, epochs=4, threads=threads) == plain
+
+
+@pytest.mark.skipif(WIDTH < 16, reason="elsewhere lists are as fast")
+def test_rows_are_shared_out_where_inputs_are_dropped(monkeypatch):
+    X, y, *_ = datasets.load_mnist()
+    plans, plan = [], samples.plan_first_layer
+    monkeypatch.setattr(network, "plan_first_layer", lambda *given: plans.append(plan(*given)) or plans[-1])
+    for dropout in (0, 0.2):
+        Network([784, 128, 10], seed=0).fit(X[:500], y[:500], epochs=1, batch_size=32, dropout=[dropout, 0])
+    assert [plan.skips for plan in plans] == [4, 1]
 
 
 # --- predictions ---

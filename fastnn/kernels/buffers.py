@@ -58,7 +58,7 @@ class Scratch(NamedTuple):
     # across the registers, the inputs of a block of them, (lanes, input_stride).
     turned: int
     turned_size: int
-    partial: int  # (blocks, rows, stride of the first layer), where several threads add up a sparse first layer
+    partial: int  # (blocks, rows, stride of the first layer), where threads add up their own inputs' share of it
     zeros: int  # one panel's width of zeros
 
 
@@ -154,7 +154,7 @@ class Data(NamedTuple):
     sample_weight: Numbers  # (n,); absent: all one
     classify: int  # whether argmax hits are worth counting
     blocks: int  # into which the inputs are cut where zeros are skipped, see lists.py; 0 where they are not
-    skips: int  # whether zeros are skipped that neighbours have in common, see skipping.py
+    skips: int  # into how many blocks the inputs are cut where zeros in common are skipped, see skipping.py; 0: not
     most_entries: int  # that a sample of a CSR matrix has; 0 for dense data
     # Samples that are packed, see packing.py: each one's bits, and behind them its numbers that are not zero.
     bits: Bytes  # ``features`` as bytes: which inputs are not zero, the first in the lowest bit

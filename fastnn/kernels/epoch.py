@@ -221,6 +221,12 @@ def row_at(net, share, part, samples):
     return min(samples, part_start(share, part) * grain_of(net))
 
 
+@inlined
+def goes_by_inputs(data):
+    """Whether a thread may have some inputs of all rows, and not all inputs of some rows."""
+    return data.blocks > 0 or data.skips > 1
+
+
 @kernel
 def sum_costs(net, samples, member, threads):
     """The batch's cost, added up in the order of its samples, of which every thread has measured some.
@@ -247,9 +253,9 @@ def pass_over(net, data, order, start, samples, scale, shrink, key, part, team, 
     begin = min(first + grains_in(net, part.begin) * grain, end)
     stop = min(first + grains_in(net, part.end) * grain, end)
     code = net.code.by_blocks if net.across else net.code.by_rows
-    if not data.blocks and not net.across:
+    if not goes_by_inputs(data) and not net.across:
         forward_first(net, data, order, start, samples, begin, stop, shrink, key, team)
-    fresh = data.blocks > 0 and part.begin == 0  # what is not zero is listed once for all rows
+    fresh = goes_by_inputs(data) and part.begin == 0
     if fresh and not forward_first(net, data, order, start, samples, first, end, shrink, key, team):
         return np.nan
     call_by_rows(code, net, data, order, start, samples, begin, stop, scale, TRAIN, key, totals)
@@ -552,7 +558,7 @@ def run_small(net, data, batches, batch, order, n, first, samples, stepper, team
             )  # fmt: skip
     # Threads that own blocks of inputs need not wait here: whatever another one may still be reading or stepping
     # is next touched only after all have met to join their sums.
-    if not data.blocks and not wait_for_all(team):
+    if not goes_by_inputs(data) and not wait_for_all(team):
         return np.nan
     return cost
 
@@ -570,7 +576,7 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
         prepare_step(batches, batch, stepper)
         squares = 0.0
         if stepper.tallied and batches.end == ALL:
-            if data.blocks:  # of which another thread may still be stepping its own
+            if goes_by_inputs(data):  # of which another thread may still be stepping its own
                 wait_for_all(team)
             if team.member == 0:
                 squares = call_sum_squares(net.code.sum_squares, net, by_blocks, int(batch == batches.first))

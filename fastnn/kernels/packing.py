@@ -156,14 +156,6 @@ def begin_of(data, sample):
 
 
 @kernel
-def expand_row(data, sample, n_in, work, at):
-    """Put a sample's inputs (n_in,) to ``work[at:]``, whole registers."""
-    byte, place = begin_of(data, sample)
-    for i in range(0, n_in, lane_count(work)):
-        place += expand_register(data.bits, byte + i // 8, data.features, place, work, at + i)
-
-
-@kernel
 def pack_row(values, source, n_in, bits, packed, first, marks):
     """Pack one sample (n_in,) to ``packed[first:]``; returns where the next one begins."""
     lanes, byte, count = lane_count(values), first * item_size(values), first + marks
@@ -197,6 +189,14 @@ def source_of(data, sample, first):
     for i in range(0, first, BITS_PER_WORD):
         place += ones_in_word(data.bits, byte + i // 8)
     return byte, place
+
+
+@kernel
+def expand_inputs(data, sample, first, end, work, at):
+    """Put back a sample's inputs ``first`` to ``end`` to ``work[at + first:]``, whole registers of whole words."""
+    byte, place = source_of(data, sample, first)
+    for i in range(first, end, lane_count(work)):
+        place += expand_register(data.bits, byte + i // 8, data.features, place, work, at + i)
 
 
 @kernel

@@ -35,39 +35,44 @@ def batch_at(order, n, start, samples):
 
 
 @kernel
-def gather_scaled(data, source, n_in, work, at):
+def gather_scaled(data, source, first, end, work, at):
     """``(x - shift) * factor`` of a sample's bytes, column by column."""
     lanes = lane_count(work)
-    whole = n_in - n_in % lanes
-    for i in range(0, whole, lanes):
+    whole = end - (end - first) % lanes
+    for i in range(first, whole, lanes):
         x = load_bytes(data.pixels, source + i, work)
         store(work, at + i, (x - load(data.shift, i)) * load(data.factor, i))
-    for i in range(whole, n_in):
+    for i in range(whole, end):
         work[at + i] = (number(work, data.pixels[source + i]) - data.shift[i]) * data.factor[i]
+
+
+@kernel
+def gather_inputs(data, source, first, end, work, at):
+    """Copy inputs ``first`` to ``end`` of the sample that begins at ``source`` to ``work[at + first:at + end]``."""
+    lanes = lane_count(work)
+    whole = end - (end - first) % lanes
+    if data.factor:
+        gather_scaled(data, source, first, end, work, at)
+    elif data.pixels:
+        divisor, reciprocal = splat(work, data.divisor), splat(work, 1 / data.divisor)
+        for i in range(first, whole, lanes):
+            store(work, at + i, fraction(load_bytes(data.pixels, source + i, work), divisor, reciprocal))
+        for i in range(whole, end):
+            work[at + i] = number(work, data.pixels[source + i] / data.divisor)
+    else:
+        for i in range(first, whole, lanes):
+            store(work, at + i, load(data.features, source + i))
+        if whole == first:
+            for i in range(first, end):
+                work[at + i] = data.features[source + i]
+        elif whole < end:  # one more register, over some numbers that are there already
+            store(work, at + end - lanes, load(data.features, source + end - lanes))
 
 
 @kernel
 def gather_input(data, sample, n_in, work, at):
     """Copy sample ``sample`` to ``work[at:at + n_in]``, bytes scaled."""
-    lanes = lane_count(work)
-    source = sample * n_in
-    whole = n_in - n_in % lanes
-    if data.factor:
-        gather_scaled(data, source, n_in, work, at)
-    elif data.pixels:
-        divisor, reciprocal = splat(work, data.divisor), splat(work, 1 / data.divisor)
-        for i in range(0, whole, lanes):
-            store(work, at + i, fraction(load_bytes(data.pixels, source + i, work), divisor, reciprocal))
-        for i in range(whole, n_in):
-            work[at + i] = number(work, data.pixels[source + i] / data.divisor)
-    else:
-        for i in range(0, whole, lanes):
-            store(work, at + i, load(data.features, source + i))
-        if whole == 0:
-            for i in range(n_in):
-                work[at + i] = data.features[source + i]
-        elif whole < n_in:  # one more register, over some numbers that are there already
-            store(work, at + n_in - lanes, load(data.features, source + n_in - lanes))
+    gather_inputs(data, sample * n_in, 0, n_in, work, at)
 
 
 @kernel

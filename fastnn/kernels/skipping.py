@@ -18,24 +18,25 @@ from fastnn.kernels.compile import caller, kernel, stage
 from fastnn.kernels.elementary import if_equal
 from fastnn.kernels.forward import drop_inputs, rows_in_place, weighted_of_first
 from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, SKIPPED_VECTORS, WIDTH
-from fastnn.kernels.lists import append_kept, numbers_from
-from fastnn.kernels.packing import expand_row
+from fastnn.kernels.lists import Inputs, append_kept, numbers_from
+from fastnn.kernels.packing import expand_inputs
 from fastnn.kernels.parts import Part, part_caller
 from fastnn.kernels.pointers import element_pointer, moved
 from fastnn.kernels.records import Int64s, Numbers
-from fastnn.kernels.rows import batch_at, fetch_inputs, fetch_lines, gather_input, sample_at, stretch_of
-from fastnn.kernels.simd import VectorType, in_all_lanes, lane_count, lane_sum, load, splat
+from fastnn.kernels.rows import batch_at, fetch_inputs, fetch_lines, gather_inputs, sample_at, stretch_of
+from fastnn.kernels.simd import Vector, VectorType, in_all_lanes, lane_count, lane_sum, load, load_at, splat, store
 from fastnn.kernels.sparse import part_of
 from fastnn.kernels.steps import Listed, update_listed
-from fastnn.kernels.team import part_start, share_out
+from fastnn.kernels.team import part_start, share_out, wait_for_all
 from fastnn.kernels.tiles import (
     Matrix,
     Panels,
     Pointer,
     accumulate,
+    empty_sums,
     for_each_shape,
-    load_sums,
     matrix_pointer,
+    set_sums,
     store_sums,
 )
 from fastnn.kernels.update import step_biases
@@ -101,7 +102,8 @@ def append_marked_rows(_, marks, wanted, row, rows, places, count):
 class ListShape(NamedTuple):
     """Rows, registers per row of the sums, number of products that are listed for each, and stride of the panels.
 
-    ``ahead``: how far behind ``left`` lies what is fetched meanwhile, the next rows.
+    ``ahead``: how far behind ``left`` lies what is fetched meanwhile, the next rows. The sums begin with the biases or
+    with zero, and take the place of what is there or are added to it.
     """
 
     rows: int
@@ -109,10 +111,12 @@ class ListShape(NamedTuple):
     depth: int
     panel_stride: int
     ahead: int
+    biased: int
+    added: int
 
 
-def _emit_listed_product(builder, vector, rows, vectors, depth, panel_stride, ahead, *pointers):
-    """``out[r, :] = W[n_in, :] + sum_j left[r, k] * W[k, :]``, where k is the j-th of ``depth`` listed inputs.
+def _emit_listed_product(builder, vector, rows, vectors, depth, panel_stride, ahead, biased, added, *pointers):
+    """``out[r, :] = (out[r, :] +) (W[n_in, :] +) sum_j left[r, k] * W[k, :]``, where k is the j-th listed input.
 
     left: (rows, n_in), up to ``SKIPPED_SAMPLES`` rows; W: panels of weights with biases behind, the first of which is
     ``weights``; out: (rows, vectors * lanes).
@@ -120,29 +124,33 @@ def _emit_listed_product(builder, vector, rows, vectors, depth, panel_stride, ah
     left, left_stride, listed, weights, n_in, out, out_stride = pointers
     a, c = Pointer(builder, vector, left, left_stride), Pointer(builder, vector, out, out_stride)
     following, line = builder.gep(left, [ahead]), _I64(8 * CACHE_LINE // vector.dtype.bitwidth)
+    biased, added = (builder.icmp_signed("!=", flag, _I64(0)) for flag in (biased, added))
 
     def next_line(step):
         return builder.gep(following, [builder.mul(step, line)])
 
-    ahead_of = next_line, None  # more sums leave no registers for another address
+    def held(slot):
+        return Vector(builder, vector, builder.load(slot))
+
+    def numbers_of(rows):
+        return lambda k: [a.element(_I64(r), k) for r in range(rows)]
 
     def emit(r_count, v_count):
         b = Panels(builder, vector, weights, panel_stride, v_count)
-        slots = load_sums(lambda _, v: b.register(n_in, v), c, r_count, v_count)
-        accumulate(
-            slots,
-            depth,
-            lambda k: [a.element(_I64(r), k) for r in range(r_count)],
-            b,
-            ahead_of[v_count > _FEW_VECTORS],
-            listed,
-        )
+        slots = empty_sums(builder, vector, r_count, v_count)
+        with builder.if_then(biased):
+            set_sums(slots, lambda _, v: load_at(builder, vector, b.register(n_in, v)))
+        # More sums leave no registers for another address.
+        fetched = next_line if v_count <= _FEW_VECTORS else None
+        accumulate(slots, depth, numbers_of(r_count), b, fetched, listed)
+        with builder.if_then(added):
+            set_sums(slots, lambda r, v: load_at(builder, vector, c.vector_at(r, v)) + held(slots[r][v]))
         store_sums(c, slots)
 
     for_each_shape(builder, rows, vectors, SKIPPED_SAMPLES, emit, SKIPPED_VECTORS)
 
 
-_LISTED_PRODUCT = "iiiiipinpipi"
+_LISTED_PRODUCT = "iiiiiiipinpipi"
 LISTED_PRODUCT = Part("listed_product", _LISTED_PRODUCT, _emit_listed_product)
 listed_product = part_caller("listed_product", ["shape", "left", "listed", "weights", "n_in", "out"], _LISTED_PRODUCT)
 """In kernels: ``listed_product(address, shape, left, listed, weights, n_in, out)``; ``weights`` is an array."""
@@ -174,16 +182,16 @@ def append_seen(_, inputs, rows, i, places, count):
 
 
 @kernel
-def list_seen(inputs, rows, n_in, places):
-    """List the inputs that are not zero in one of up to ``SKIPPED_SAMPLES`` rows; returns how many.
+def list_seen(matrix, rows, inputs, places):
+    """List those of some inputs that are not zero in one of up to ``SKIPPED_SAMPLES`` rows; returns how many.
 
     Those that do not fill a register are listed whatever they are.
     """
-    lanes, count = lane_count(inputs.data), np.int64(0)
-    whole = n_in - n_in % lanes
-    for i in range(0, whole, lanes):
-        count += append_seen(inputs, rows, i, places, count)
-    for i in range(whole, n_in):
+    lanes, count = lane_count(matrix.data), np.int64(0)
+    whole = inputs.end - (inputs.end - inputs.first) % lanes
+    for i in range(inputs.first, whole, lanes):
+        count += append_seen(matrix, rows, i, places, count)
+    for i in range(whole, inputs.end):
         places[count] = np.int32(i)
         count += 1
     return count
@@ -206,25 +214,112 @@ def pays_to_skip(inputs, layer, rows):
 
 
 @kernel
-def multiply_seen(net, layer, inputs, out, rows):
-    """``out = inputs @ W + b`` of the first layer, (rows, n_in) by (n_in, n_out) to (rows, n_out)."""
-    params, lanes, lists = net.params, lane_count(net.params), net.lists
-    places = moved(lists.indices, lists.share)
+def words_of(n_in):
+    """Words that hold so many inputs."""
+    return (n_in + BITS_PER_WORD - 1) // BITS_PER_WORD
+
+
+@kernel
+def block_of(data, n_in, block):
+    """The inputs of a block, whole words."""
+    share = share_out(words_of(n_in), data.skips)
+    first, end = part_start(share, block) * BITS_PER_WORD, part_start(share, block + 1) * BITS_PER_WORD
+    return Inputs(first, min(n_in, end))
+
+
+@kernel
+def blocks_of(data, team):
+    """The blocks of a thread, if each has some inputs of all rows; else every thread has all of them, of its rows."""
+    if data.skips == 1 or team.size == 1:
+        return Inputs(0, data.skips)
+    share = share_out(data.skips, team.size)
+    return Inputs(part_start(share, team.member), part_start(share, team.member + 1))
+
+
+class Tile(NamedTuple):
+    """The first rows of a matrix."""
+
+    matrix: Matrix
+    size: int
+
+
+@kernel
+def multiply_block(net, layer, rows, inputs, out, biased, added, ahead):
+    """``out = (out +) (b +) rows @ W`` over some inputs; (rows, n_in) by (n_in, n_out), up to ``SKIPPED_SAMPLES``.
+
+    ``rows`` is a ``Tile``; ``ahead`` is how far behind it the next ones lie, or 0.
+    """
+    params, lanes = net.params, lane_count(net.params)
+    places = moved(net.lists.indices, net.lists.share)
+    depth = list_seen(rows.matrix, rows.size, inputs, places)
+    for column in range(0, layer.n_out, SKIPPED_VECTORS * lanes):
+        vectors = min(SKIPPED_VECTORS, (layer.n_out - column + lanes - 1) // lanes)
+        block = Matrix(out.data, out.at + column, out.stride)
+        panel_stride = (layer.n_in + 1) * PANEL_VECTORS * lanes
+        shape = ListShape(rows.size, vectors, depth, panel_stride, ahead, int(biased), int(added))
+        weights = moved(params, layer.weights + column * (layer.n_in + 1))
+        listed_product(net.code.listed_product, shape, rows.matrix, places, weights, layer.n_in, block)
+        ahead = 0
+
+
+@kernel
+def multiply_seen(net, data, layer, inputs, out, rows, blocks, apart):
+    """``out = inputs @ W + b`` of the first layer, (rows, n_in) by (n_in, n_out) to (rows, n_out).
+
+    Block by block, each of which begins with zero but for the first one. If sums are kept ``apart``, those of each
+    block stay by themselves, ``apart`` behind the ones of the block before.
+    """
     tiles = (rows + SKIPPED_SAMPLES - 1) // SKIPPED_SAMPLES
     share = share_out(rows, tiles)
     for tile in range(tiles):
         row = part_start(share, tile)
         count = part_start(share, tile + 1) - row
-        left = Matrix(inputs.data, inputs.at + row * inputs.stride, inputs.stride)
-        depth = list_seen(left, count, layer.n_in, places)
+        own = Tile(Matrix(inputs.data, inputs.at + row * inputs.stride, inputs.stride), count)
         ahead = count * inputs.stride if tile + 1 < tiles else 0
-        for column in range(0, layer.n_out, SKIPPED_VECTORS * lanes):
-            vectors = min(SKIPPED_VECTORS, (layer.n_out - column + lanes - 1) // lanes)
-            block = Matrix(out.data, out.at + row * out.stride + column, out.stride)
-            shape = ListShape(count, vectors, depth, (layer.n_in + 1) * PANEL_VECTORS * lanes, ahead)
-            weights = moved(params, layer.weights + column * (layer.n_in + 1))
-            listed_product(net.code.listed_product, shape, left, places, weights, layer.n_in, block)
-            ahead = 0
+        for block in range(blocks.first, blocks.end):
+            sums = Matrix(out.data, out.at + block * apart + row * out.stride, out.stride)
+            added = apart == 0 and block > 0
+            multiply_block(net, layer, own, block_of(data, layer.n_in, block), sums, block == 0, added, ahead)
+
+
+@kernel
+def gather_blocks(net, data, rows, inputs):
+    """Bring in some inputs of rows."""
+    layer = net.layers[0]
+    for r in range(rows.first, rows.end):
+        at, sample = layer.input + r * layer.input_stride, sample_at(rows, r)
+        if data.bits:
+            expand_inputs(data, sample, inputs.first, inputs.end, net.work, at)
+        else:
+            gather_inputs(data, sample * layer.n_in, inputs.first, inputs.end, net.work, at)
+
+
+@kernel
+def multiply_rows_seen(net, data, rows, key):
+    """The first layer of a thread's own rows; samples in their natural order need not be gathered."""
+    layer, first, count = net.layers[0], rows.first, rows.end - rows.first
+    inputs = Matrix(net.work, layer.input + first * layer.input_stride, layer.input_stride)
+    if not rows.order and not data.bits:
+        inputs = rows_in_place(net, data, rows.start + first, count)
+    else:
+        gather_blocks(net, data, rows, Inputs(0, layer.n_in))
+        if key != 0 and layer.dropout != 0:
+            drop_inputs(net, 0, first, count, rows.start, key)
+    sums = Matrix(net.work, weighted_of_first(net) + first * layer.stride, layer.stride)
+    multiply_seen(net, data, layer, inputs, sums, count, Inputs(0, data.skips), 0)
+
+
+@kernel
+def join_blocks(net, blocks, rows):
+    """``Z`` of some rows from the sums over each block, added up as one thread alone would."""
+    layer, work, lanes = net.layers[0], net.work, lane_count(net.work)
+    apart, weighted = net.scratch.rows * layer.stride, weighted_of_first(net)
+    for r in range(rows.first, rows.end):
+        for column in range(r * layer.stride, r * layer.stride + layer.n_out, lanes):
+            z = load(work, net.scratch.partial + column)
+            for block in range(1, blocks):
+                z = z + load(work, net.scratch.partial + block * apart + column)
+            store(work, weighted + column, z)
 
 
 @stage
@@ -232,23 +327,24 @@ def first_skipping(
     net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, shrink: float, key: int,
     team: Team,
 ) -> int:  # fmt: skip
-    """Like ``epoch.first_dense``; samples in their natural order need not be gathered."""
-    layer, rows = net.layers[0], Rows(order, start, first, end)
-    inputs = Matrix(net.work, layer.input + first * layer.input_stride, layer.input_stride)
-    if not order and not data.bits:
-        inputs = rows_in_place(net, data, start + first, end - first)
-    else:
-        for r in range(first, end):
-            at = layer.input + r * layer.input_stride
-            if data.bits:
-                expand_row(data, sample_at(rows, r), layer.n_in, net.work, at)
-            else:
-                gather_input(data, sample_at(rows, r), layer.n_in, net.work, at)
-        if key != 0 and layer.dropout != 0:
-            drop_inputs(net, 0, first, end - first, start, key)
-    sums = Matrix(net.work, weighted_of_first(net) + first * layer.stride, layer.stride)
-    multiply_seen(net, layer, inputs, sums, end - first)
-    return 1
+    """Like ``epoch.first_dense``; of several threads each its blocks of inputs of the whole batch, and then they join.
+
+    So no thread needs another one's weights, which would have to come from another core in every batch.
+    """
+    layer = net.layers[0]
+    if data.skips == 1 or team.size == 1:
+        multiply_rows_seen(net, data, Rows(order, start, first, end), key)
+        return 1
+    blocks = blocks_of(data, team)
+    if blocks.first < blocks.end:
+        begin, stop = block_of(data, layer.n_in, blocks.first), block_of(data, layer.n_in, blocks.end - 1)
+        gather_blocks(net, data, Rows(order, start, 0, samples), Inputs(begin.first, stop.end))
+        inputs = Matrix(net.work, layer.input, layer.input_stride)
+        partial = Matrix(net.work, net.scratch.partial, layer.stride)
+        multiply_seen(net, data, layer, inputs, partial, samples, blocks, net.scratch.rows * layer.stride)
+    together = wait_for_all(team)
+    join_blocks(net, data.skips, Rows(order, start, first, end))
+    return int(together)
 
 
 # --- by weights ---
@@ -289,15 +385,19 @@ def update_skipping(
     code: int, listed: int, net: Net, data: Data, target: Numbers, samples: int, stepper: Stepper, order: Int64s,
     n: int, following: int, size: int, team: Team,
 ) -> None:  # fmt: skip
-    """Step the first layer, word by word of its inputs, which the team shares out; see ``epoch.update_dense``.
+    """Step the first layer, word by word of its inputs, of which a thread has its own; see ``epoch.update_dense``.
 
     ``listed`` steps its weights, ``code`` its biases.
     """
     layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
     places = moved(lists.indices, lists.share)
-    words = (layer.n_in + BITS_PER_WORD - 1) // BITS_PER_WORD
-    mine = share_out(words, team.size)
-    first_word, end_word = part_start(mine, team.member), part_start(mine, team.member + 1)
+    words, mine = words_of(layer.n_in), blocks_of(data, team)
+    if data.skips == 1:
+        share = share_out(words, team.size)
+        first_word, end_word = part_start(share, team.member), part_start(share, team.member + 1)
+    else:
+        share = share_out(words, data.skips)
+        first_word, end_word = part_start(share, mine.first), part_start(share, mine.end)
     ahead = part_of(batch_at(order, n, following, size), team.member, team.size)
     rows = Matrix(net.work, layer.input, layer.input_stride)
     for word in range(first_word, end_word):
@@ -315,7 +415,7 @@ def update_skipping(
                 listed, shape, left, deltas, places, moved(target, at), moved(stepper.state, at), net.params_size,
                 moved(stepper.hyper, layer.hyper * HYPER_SIZE),
             )  # fmt: skip
-    if end_word == words and first_word < end_word:
+    if first_word == 0 and first_word < end_word:  # the first block's sums begin with them
         for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
             step_biases(code, net, layer, target, column, samples, stepper)
 

@@ -233,6 +233,14 @@ def load_sums(start: Callable[[int, int], Any], like: Pointer, rows: int, vector
     ]
 
 
+def set_sums(slots: list[list[Any]], sums: Callable[[int, int], Vector]) -> None:
+    """Give every slot a new content, ``sums(r, v)``."""
+    for r, row in enumerate(slots):
+        for v, slot in enumerate(row):
+            total = sums(r, v)
+            total.builder.store(total.value, slot)
+
+
 def store_sums(out: Pointer, slots: list[list[Any]]) -> None:
     """Write slots to where they belong."""
     builder, vector = out.builder, out.vector
