@@ -1,9 +1,13 @@
-"""A dense first layer that skips zeros which neighbours have in common, with the bits of one that does not.
+"""A dense first layer that skips zeros which neighbours have in common.
 
 Forward, a few samples go together through a list of the inputs at which at least one of them is not zero; on the way
 back, a few neighbouring inputs through a list of the samples. Of images that is half of the inputs, or a quarter of the
 samples, and the sums stay in registers, as in any tile. Where lists are of one or two samples, see lists.py, fewer
-products are left, but every one of them fetches a weight, or also stores it: that pays for small batches.
+products are left, but every one of them fetches a weight, or also stores it, and what is no plain descent adds its
+gradient up in memory first: they pay for small batches that are stepped in place.
+
+Predictions go this way, too, with the bits of a dense layer. In training the inputs are cut into blocks, whose sums are
+added up: of several threads each has its own, and no weight moves between cores.
 """
 
 from typing import NamedTuple
