@@ -827,10 +827,10 @@ class Engine:
     def _skipping(self, data: Data) -> Data:
         """Samples to be predicted whose zeros are skipped, if some that came before had zeros.
 
-        The kernel looks first whether these have; the bits are the same.
+        The kernel looks first whether these have; the bits are the same. So they are with all inputs in one block.
         """
         plain = self._skips and not data.blocks and not data.starts.size
-        return data._replace(skips=1) if plain else data
+        return data._replace(skips=1) if plain or data.skips else data
 
     def samples_in_call(self, data: Data) -> int:
         """Samples of these data that one kernel call takes forward, at most; sparse ones do not come in blocks."""
