@@ -827,7 +827,8 @@ class Engine:
     def _skipping(self, data: Data) -> Data:
         """Samples to be predicted whose zeros are skipped, if some that came before had zeros.
 
-        The kernel looks first whether these have; the bits are the same. So they are with all inputs in one block.
+        The bits are those of a dense layer, as long as all inputs are in one block; where the samples are numbers, one
+        after the other, the kernel looks first whether these have zeros, too.
         """
         plain = self._skips and not data.blocks and not data.starts.size
         return data._replace(skips=1) if plain or data.skips else data

@@ -228,7 +228,7 @@ def block_of(data, n_in, block):
     """The inputs of a block, whole words."""
     share = share_out(words_of(n_in), data.skips)
     first, end = part_start(share, block) * BITS_PER_WORD, part_start(share, block + 1) * BITS_PER_WORD
-    return Inputs(first, min(n_in, end))
+    return Inputs(min(n_in, first), min(n_in, end))
 
 
 @kernel
@@ -279,7 +279,7 @@ def multiply_seen(net, data, layer, inputs, out, rows, blocks, apart):
         row = part_start(share, tile)
         count = part_start(share, tile + 1) - row
         own = Tile(Matrix(inputs.data, inputs.at + row * inputs.stride, inputs.stride), count)
-        ahead = count * inputs.stride if tile + 1 < tiles else 0
+        ahead = count * inputs.stride if tile + 1 < tiles and data.skips == 1 else 0
         for block in range(blocks.first, blocks.end):
             sums = Matrix(out.data, out.at + block * apart + row * out.stride, out.stride)
             added = apart == 0 and block > 0
@@ -373,11 +373,12 @@ def list_rows_seen(inputs, word, n_in, rows, room, places):
 
 
 @kernel
-def fetch_part(data, ahead, n_in, part, parts):
-    """Fetch some of what the rows ``ahead`` will need: some of their inputs, or of packed ones some samples."""
+def fetch_part(data, ahead, inputs, n_in, part, parts):
+    """Fetch some of what the rows ``ahead`` will need: some of their ``inputs``, or of packed ones some samples."""
     if not data.bits:
-        share = share_out(n_in, parts)
-        fetch_inputs(data, ahead, n_in, part_start(share, part), part_start(share, part + 1))
+        share = share_out(inputs.end - inputs.first, parts)
+        first, end = inputs.first + part_start(share, part), inputs.first + part_start(share, part + 1)
+        fetch_inputs(data, ahead, n_in, first, end)
         return
     own = part_of(ahead, part, parts)
     for r in range(own.first, own.end):
@@ -395,17 +396,18 @@ def update_skipping(
     """
     layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
     places = moved(lists.indices, lists.share)
-    words, mine = words_of(layer.n_in), blocks_of(data, team)
+    words, ahead, needed = words_of(layer.n_in), batch_at(order, n, following, size), Inputs(0, layer.n_in)
     if data.skips == 1:
         share = share_out(words, team.size)
         first_word, end_word = part_start(share, team.member), part_start(share, team.member + 1)
+        ahead = part_of(ahead, team.member, team.size)
     else:
-        share = share_out(words, data.skips)
+        share, mine = share_out(words, data.skips), blocks_of(data, team)
         first_word, end_word = part_start(share, mine.first), part_start(share, mine.end)
-    ahead = part_of(batch_at(order, n, following, size), team.member, team.size)
+        needed = Inputs(first_word * BITS_PER_WORD, min(layer.n_in, end_word * BITS_PER_WORD))
     rows = Matrix(net.work, layer.input, layer.input_stride)
     for word in range(first_word, end_word):
-        fetch_part(data, ahead, layer.n_in, word - first_word, end_word - first_word)
+        fetch_part(data, ahead, needed, layer.n_in, word - first_word, end_word - first_word)
         stride = list_rows_seen(rows, word, layer.n_in, samples, lists.stride, places)
         first = word * BITS_PER_WORD
         inputs, left = min(BITS_PER_WORD, layer.n_in - first), Matrix(net.work, layer.input + first, layer.input_stride)
