@@ -3,6 +3,7 @@
 Runs with the interpreter it is started with, which needs ``pip install -e ".[test]"``.
 """
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ STEPS = (
 
 def main() -> int:
     """Run every step, also after one has failed; the number of failures is the exit code."""
+    # Where this runs in the background of a shell, Ctrl-C is ignored, by all that tests start, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     failed = []
     for name, command, folder in STEPS:
         print(f"--- {name}: {' '.join(command)}", flush=True)
