@@ -449,8 +449,9 @@ class Network:
         l2, l1 : float or sequence of float, default 0.0
             Strengths of the penalties, >= 0; one for all layers, or one for each.
         shuffle : bool or callable, default True
-            Take the samples in a fresh random order every epoch. A function is asked before every epoch for an order
-            of your own: ``shuffle(n)`` returns the numbers from 0 to n - 1, each once.
+            Take the samples in a fresh random order every epoch, unless one batch holds them all, of which the mean is
+            taken as they stand. A function is asked before every epoch for an order of your own: ``shuffle(n)`` returns
+            the numbers from 0 to n - 1, each once.
         validation_data : (X, y) or (X, y, sample_weight), callable or iterable, optional
             Measured after every epoch. Or what makes chunks of them, which need not fit into memory, as for ``stream``:
             a function, or an object of ``fastnn.streams``, but no list, which is taken for a pair, and no generator,
@@ -648,13 +649,14 @@ class Network:
             sizes = ((int(given.batch_size), 0),)  # how many samples there are turns out when they are gone through
         if average is not None:
             average = validation.check_number("weight_average", average, above=0, below=1)
+        by_chance = natural_order if source is None and sizes == ((n, n),) else RandomOrders(self._generator)
         return FitSettings(
             epochs=validation.check_whole("epochs", given.epochs, at_least=0),
             batch_sizes=sizes,
             cut=cut,
             optimizer=steps,
             layers=layers,
-            order=validation.check_shuffle(given.shuffle, RandomOrders(self._generator), natural_order),
+            order=validation.check_shuffle(given.shuffle, by_chance, natural_order),
             order_is_theirs=callable(given.shuffle),
             max_time=validation.check_limit("max_time", given.max_time),
             callbacks=validation.check_callbacks(given.callbacks),

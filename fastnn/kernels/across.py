@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from fastnn.kernels.backward import transposed
 from fastnn.kernels.buffers import HYPER_SIZE, Rows
-from fastnn.kernels.compile import kernel
+from fastnn.kernels.compile import inlined, kernel
 from fastnn.kernels.elementary import keep_first
 from fastnn.kernels.formula_parts import times_derivative
 from fastnn.kernels.forward import activate_columns, panel_width, weights_at
@@ -50,6 +50,7 @@ from fastnn.kernels.tiles import (
     for_each_tile,
     keep_rolled,
     matrix_pointer,
+    set_sums,
     store_sums,
 )
 
@@ -66,28 +67,52 @@ class Products(NamedTuple):
     blocks: int
 
 
+class _Blocks(Pointer):
+    """Matrices of one register a row, ``size`` rows apart; register v of a row is that of block v."""
+
+    def __init__(self, builder: Any, vector: VectorType, start: Any, size: Any) -> None:
+        super().__init__(builder, vector, start, _I64(vector.lanes))
+        self._size = size
+
+    def register(self, row: Any, number: int) -> Any:
+        block = self.builder.mul(self._size, _I64(number))
+        return self.element(self.builder.add(row, block), _I64(0))
+
+    def from_row(self, row: Any) -> "_Blocks":
+        return _Blocks(self.builder, self.vector, self.element(row, _I64(0)), self._size)
+
+
+_MOST_BLOCKS = 4  # together: the sums of few rows would wait for themselves, and of more a broadcast serves several
+
+
 def _emit_blocks(
     builder: Any, vector: VectorType, shape: Sequence[Any], start: Callable[..., Any], left: Callable[..., Any],
     right: Any, target: Any, right_size: Any, target_size: Any,
 ) -> None:  # fmt: skip
     """``target[b, r, :] = start + sum_k left[r, k] * right[b, k, :]`` for any number of rows r and blocks b.
 
-    ``start(first, count, target)`` makes the sums of some rows of a block's target, ``left(first, count)`` what gives
-    the numbers of step k. Blocks of right and target follow each other after so many registers.
+    ``start(first, count, target, n)`` makes the sums of some rows of n blocks of the target, ``left(first, count)``
+    what gives the numbers of step k. Blocks of right and target follow each other after so many registers.
     """
     rows, depth, blocks = shape
 
     def tile(first: Any, count: Any) -> None:
+        def some(block: Any, together: int, r_count: int) -> None:
+            own, out = (
+                _Blocks(builder, vector, place, size).from_row(builder.mul(block, size))
+                for place, size in ((right, right_size), (target, target_size))
+            )
+            slots = start(first, r_count, out.from_row(first), together)
+            accumulate(slots, depth, left(first, r_count), own)
+            store_sums(out.from_row(first), slots)
+
         def emit(r_count: int, _: int) -> None:
-            with cgutils.for_range(builder, blocks, intp=_I64) as block:
-                keep_rolled(builder)
-                own, out = (
-                    Pointer(builder, vector, place, _I64(vector.lanes)).from_row(builder.mul(block.index, size))
-                    for place, size in ((right, right_size), (target, target_size))
-                )
-                slots = start(first, r_count, out.from_row(first))
-                accumulate(slots, depth, left(first, r_count), own)
-                store_sums(out.from_row(first), slots)
+            together = min(_MOST_BLOCKS, PRODUCT_ROWS * PANEL_VECTORS // r_count)
+            whole = builder.sub(blocks, builder.srem(blocks, _I64(together)))
+            for begin, end, step in ((_I64(0), whole, together), (whole, blocks, 1)):
+                with cgutils.for_range_slice(builder, begin, end, _I64(step), _I64) as (block, _):
+                    keep_rolled(builder)
+                    some(block, step, r_count)
 
         for_each_shape(builder, count, _I64(1), PRODUCT_ROWS, emit, most_vectors=1)
 
@@ -104,9 +129,9 @@ def _emit_forward(
     """
     matrix = Pointer(builder, vector, weights, width)
 
-    def biases(first: Any, count: int, _: Any) -> list[list[Any]]:
+    def biases(first: Any, count: int, _: Any, together: int) -> list[list[Any]]:
         numbers = [broadcast(builder, vector, builder.load(place)) for place in matrix.along(depth, first, count)]
-        return [[cgutils.alloca_once_value(builder, number.value)] for number in numbers]
+        return [[cgutils.alloca_once_value(builder, number.value) for _ in range(together)] for number in numbers]
 
     def column(first: Any, count: int) -> Callable[[Any], Sequence[Any]]:
         return partial(matrix.along, column=first, count=count)
@@ -125,11 +150,10 @@ def _emit_backward(
     """
     matrix, adding = Pointer(builder, vector, weights, width), builder.icmp_signed("!=", adds, _I64(0))
 
-    def sums(_: Any, count: int, target: Pointer) -> list[list[Any]]:
-        slots = empty_sums(builder, vector, count, 1)
+    def sums(_: Any, count: int, target: Pointer, together: int) -> list[list[Any]]:
+        slots = empty_sums(builder, vector, count, together)
         with builder.if_then(adding):
-            for r, (slot,) in enumerate(slots):
-                builder.store(load_at(builder, vector, target.vector_at(r, 0)).value, slot)
+            set_sums(slots, lambda r, v: load_at(builder, vector, target.vector_at(r, v)))
         return slots
 
     def row(first: Any, count: int) -> Callable[[Any], Sequence[Any]]:
@@ -173,12 +197,23 @@ def turn_samples(_, features, n_in, order, place, column, target):
 
 
 @kernel
-def gather_turned(net, data, rows, at):
-    """A block of samples that lie in memory as numbers: from there into the registers."""
-    n_in, lanes = net.layers[0].n_in, lane_count(net.work)
+def gather_turned(work, features, n_in, rows, at):
+    """A whole block of samples, or of targets, that lie in memory as numbers: from there into the registers."""
+    lanes = lane_count(work)
     for j in range(0, n_in, lanes):
-        square = Matrix(net.work, at + j * lanes, lanes)
-        turn_samples(data.features, n_in, rows.order, rows.start + rows.first, j, square)
+        turn_samples(features, n_in, rows.order, rows.start + rows.first, j, Matrix(work, at + j * lanes, lanes))
+
+
+@inlined
+def is_whole(work, rows):
+    """Whether a block's samples fill the lanes, and have their numbers in a list."""
+    return rows.end - rows.first == lane_count(work) if rows.order else False
+
+
+@inlined
+def turns_targets(work, data, rows):
+    """Whether a block's targets go straight from memory into the registers."""
+    return False if data.labels or data.sample_weight else is_whole(work, rows)
 
 
 @kernel
@@ -205,11 +240,12 @@ def gather_blocks(net, data, rows, scratch):
         block = Rows(rows.order, rows.start, first, min(first + lanes, rows.end))
         at = layer.input + first * layer.input_stride
         ahead = min(block.end + ROWS_AHEAD, rows.end)
-        fetch_samples(data, Rows(rows.order, rows.start, first + ROWS_AHEAD, ahead), layer.n_in)
-        for r in range(first, block.end):
-            gather_target(data, sample_at(rows, r), last.n_out, net, r, net.scratch.targets + r * last.stride)
-        if rows.order and not data.pixels and block.end == first + lanes:
-            gather_turned(net, data, block, at)
+        fetch_samples(net, data, Rows(rows.order, rows.start, first + ROWS_AHEAD, ahead))
+        if not turns_targets(net.work, data, block):
+            for r in range(first, block.end):
+                gather_target(data, sample_at(rows, r), last.n_out, net, r, net.scratch.targets + r * last.stride)
+        if is_whole(net.work, block) and not data.pixels:
+            gather_turned(net.work, data.features, layer.n_in, block, at)
         else:
             gather_copied(net, data, block, at, scratch)
 
@@ -247,7 +283,11 @@ def measure_across(net, data, rows, scale, trains, totals):
         samples, count = min(lanes, rows.end - first), splat(work, rows.end - first)
         for i in range(0, n * lanes, lanes):
             store(work, block.z + i, load(work, net.scratch.weighted + first * n + i))
-        turn_in_targets(net, data, first, block)
+        mine = Rows(rows.order, rows.start, first, first + samples)
+        if turns_targets(work, data, mine):
+            gather_turned(work, data.targets, n, mine, block.t)
+        else:
+            turn_in_targets(net, data, first, block)
         measure_block(net, data, block, first, samples, scale, totals)
         if trains:
             for i in range(0, n * lanes, lanes):

@@ -303,7 +303,7 @@ def update_across(
     """The same where samples lie across the registers."""
     mine = part_of(batch_at(order, n, following, size), team.member, team.size)
     soon = Rows(mine.order, mine.start, mine.first, min(mine.end, mine.first + ROWS_AHEAD))
-    fetch_samples(data, soon, net.layers[0].n_in)
+    fetch_samples(net, data, soon)
     for index in range(net.depth - 1, -1, -1):
         update_layer_across(code, net, net.layers[index], target, samples, stepper, team)
 

@@ -12,6 +12,7 @@ from fastnn.kernels.simd import (
     lane_count,
     load,
     load_bytes,
+    load_first,
     prefetch,
     prefetch_address,
     prefetch_soon,
@@ -112,22 +113,33 @@ def fetch_inputs(data, ahead, n_in, first, end):
             fetch_input(data, sample * n_in + end - 1)
 
 
+@inlined
+def fetch_input_soon(data, at):
+    """The same into the nearest cache."""
+    if data.pixels:
+        prefetch_soon(data.pixels, at)
+    else:
+        prefetch_soon(data.features, at)
+
+
 @kernel
-def fetch_samples(data, rows, n_in):
+def fetch_samples(net, data, rows):
     """Prefetch all of the rows' samples, which are small and needed soon, into the nearest cache."""
     line = CACHE_LINE if data.pixels else CACHE_LINE // item_size(data.features)
+    n_in, n_out = net.layers[0].n_in, net.layers[net.depth - 1].n_out
     for r in range(rows.first, rows.end):
         sample = sample_at(rows, r)
         if data.labels:
             prefetch_soon(data.labels, sample)
+        else:
+            prefetch_soon(data.targets, sample * n_out)
         if data.sample_weight:
             prefetch_soon(data.sample_weight, sample)
         first, last = sample * n_in, (sample + 1) * n_in - 1
-        for at in range(first, last + line, line):
-            if data.pixels:
-                prefetch_soon(data.pixels, min(at, last))
-            else:
-                prefetch_soon(data.features, min(at, last))
+        fetch_input_soon(data, last)
+        fetch_input_soon(data, first)
+        for at in range(first + line, last, line):
+            fetch_input_soon(data, at)
 
 
 class Stretch(NamedTuple):
@@ -184,7 +196,7 @@ def gather_target(data, sample, n_out, net, row, at):
     if data.labels:
         net.work[net.scratch.labels + row] = number(net.work, data.labels[sample])
     else:
-        for j in range(n_out):
-            net.work[at + j] = data.targets[sample * n_out + j]
+        for j in range(0, n_out, lane_count(net.work)):
+            store(net.work, at + j, load_first(data.targets, sample * n_out + j, n_out - j))
     if data.sample_weight:
         net.work[net.scratch.row_weights + row] = data.sample_weight[sample]
