@@ -25,16 +25,9 @@ def compute(
 
 
 def _for_each_vector(builder: Any, rows: Any, vectors: Any, emit: Any) -> None:
-    """``emit(r, v)`` for every register of a tile; one register a row is frequent, and needs no loop within a loop."""
-    with builder.if_else(builder.icmp_signed("==", vectors, _I64(1))) as (one, more):
-        with one, cgutils.for_range(builder, rows, intp=_I64) as r:
-            emit(r.index, _I64(0))
-        with (
-            more,
-            cgutils.for_range(builder, rows, intp=_I64) as r,
-            cgutils.for_range(builder, vectors, intp=_I64) as v,
-        ):
-            emit(r.index, v.index)
+    """``emit(r, v)`` for every register of a tile, column by column: rows are many, and the last column may differ."""
+    with cgutils.for_range(builder, vectors, intp=_I64) as v, cgutils.for_range(builder, rows, intp=_I64) as r:
+        emit(r.index, v.index)
 
 
 def _place(builder: Any, vector: VectorType, start: Any, stride: Any, r: Any, v: Any) -> Any:
