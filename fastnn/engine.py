@@ -543,11 +543,14 @@ class Engine:
             self.memory = self.memory._replace(shrink=1.0)
 
     def pays_to_pack(self, data: Data, epochs: int) -> bool:
-        """Whether so many epochs are faster on ``packed`` data: dense ones, mostly zero, too many for nearer caches."""
+        """Whether so many epochs are faster on ``packed`` data: dense ones that are listed, too many for nearer caches.
+
+        Zeros that neighbours have in common are skipped as fast, or faster, in samples as they are.
+        """
         dense = data.features.size > 0 and data.starts.size == 0
         return (
             self.lanes % 8 == 0  # so a register's marks are whole bytes
-            and (data.blocks > 0 or data.skips > 0)
+            and data.blocks > 0
             and dense
             and data.features.nbytes >= _FAR_BYTES
             and epochs >= _EPOCHS_TO_PACK
@@ -575,7 +578,7 @@ class Engine:
         with self._lock.here, held(), Compiling():
             room = self._prepare(data, batch_size, stepping)
             if packs:
-                self._require(*([] if data.skips else ["list_packed"]))
+                self._require("list_packed")
                 self._entry("pack")
             self._stepper(stepping, data, batch_size, np.ones((1, 1)), room.across)
 

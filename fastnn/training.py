@@ -535,9 +535,13 @@ class Training:
         return stopped_by
 
     def _pays_to_pack(self) -> bool:
-        """Whether many epochs will read samples that are mostly zero, and nobody else has a copy of them as well."""
-        alone = self._settings.company is None and self._train.rows is None and self._source is None
-        return alone and self._engine.pays_to_pack(self._train.data, self._settings.epochs)
+        """Whether many epochs will read samples that are mostly zero, and nobody else has a copy of them as well.
+
+        Of some samples of the data all are packed, which so has to be for most of them.
+        """
+        alone = self._settings.company is None and self._source is None
+        most = self._train.rows is None or 2 * self._train.n > self._train.data.features.size // self._engine.sizes[0]
+        return alone and most and self._engine.pays_to_pack(self._train.data, self._settings.epochs)
 
     def _pack(self) -> None:
         began = time.perf_counter()

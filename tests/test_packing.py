@@ -5,6 +5,7 @@ import pytest
 from problems import PACKED_DTYPES
 from states import state
 
+import fastnn
 from fastnn import SGD, Adam, Network, engine, training
 from fastnn.kernels.buffers import CACHE_LINE
 
@@ -98,7 +99,13 @@ def test_memory_is_what_is_not_zero(monkeypatch):
     assert data.features.base is None  # no view of all that might have been
 
 
-@pytest.mark.parametrize("case", ["few epochs", "near", "bytes", "dense", "several networks"])
+def test_most_samples_of_the_data(fitted):
+    """Those held out are packed with the others, if they are fewer."""
+    X, y = samples(131)
+    assert fitted(True, X, y, validation_split=0.2) == fitted(False, X, y, validation_split=0.2)
+
+
+@pytest.mark.parametrize("case", ["few epochs", "near", "bytes", "dense", "several networks", "few samples", "tiles"])
 def test_nobody_packs_in_vain(monkeypatch, case):
     monkeypatch.setattr(engine, "_FAR_BYTES", 1 << 60 if case == "near" else 0)
     monkeypatch.setattr(engine.Engine, "packed", lambda *given: pytest.fail("packed"))
@@ -106,12 +113,15 @@ def test_nobody_packs_in_vain(monkeypatch, case):
     if case == "bytes":
         X = (X != 0).astype(np.uint8)
     network = Network([70, 3], seed=0)
-    if case == "several networks":
-        import fastnn
-
+    if case == "tiles":
+        X, y, *_ = fastnn.datasets.load_mnist()
+        history = Network([784, 128, 10], seed=0).fit(X[:500], y[:500], epochs=9, batch_size=32, optimizer=Adam())
+        assert "neighbours" in history.first_layer
+    elif case == "several networks":
         fastnn.fit_many([network, Network([70, 3], seed=1)], X, y, epochs=5)
     else:
-        network.fit(X, y, epochs=3 if case == "few epochs" else 9)
+        split = 0.6 if case == "few samples" else None
+        network.fit(X, y, epochs=3 if case == "few epochs" else 9, validation_split=split)
 
 
 def test_the_clock_runs(monkeypatch):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import PACKED_DTYPES, WAYS_TO_TRAIN
+from problems import WAYS_TO_TRAIN
 from states import state
 
 from fastnn import SGD, Network, datasets, engine, layout, network, samples
@@ -75,15 +75,6 @@ def test_bytes(fitted, scale):
     X, y = images(83)
     X = np.clip(X, 0, 255).astype(np.uint8)
     assert fitted(True, X, y, scale=scale, batch_size=32) == fitted(False, X, y, scale=scale, batch_size=32)
-
-
-@pytest.mark.skipif(not PACKED_DTYPES, reason="this processor, or width, does not pack")
-@pytest.mark.parametrize("dtype", PACKED_DTYPES)
-def test_packed_samples(fitted, monkeypatch, dtype):
-    X, y = images(83, dtype)
-    plain = fitted(False, X, y, batch_size=32, epochs=4)
-    monkeypatch.setattr(engine, "_FAR_BYTES", 0)
-    assert fitted(True, X, y, batch_size=32, epochs=4) == plain
 
 
 @pytest.mark.parametrize("arguments", [{"batch_size": 140}, {"batch_size": 280}, {"batch_size": 60, "clip_norm": 0.1}])
@@ -192,15 +183,12 @@ def test_blocks_add_up_to_the_same(way, units, dtype):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_blocks_of_bytes_of_packed_samples_and_of_parts(fitted, monkeypatch, threads):
+def test_blocks_of_bytes_and_of_parts(fitted, monkeypatch, threads):
     X, y = images(203)
     X = np.clip(X, 0, 255)
     plain = fitted(4, X / 255, y, 33, batch_size=32, epochs=4)
     pixels = fitted(4, X.astype(np.uint8), y, 33, scale=255, batch_size=32, epochs=4, threads=threads)
     assert pixels[1] == plain[1]
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "_FAR_BYTES", 0)  # what may be packed is
-        assert fitted(4, X / 255, y, 33, batch_size=32, epochs=4, threads=threads) == plain
     monkeypatch.setattr(engine, "_PRODUCTS_OF_A_PART", 1)
     monkeypatch.setattr(engine, "_FEWEST_ROWS", 7)
     monkeypatch.setattr("fastnn.pacing.Pace.next_call", lambda self: (max(self._batches), 1))

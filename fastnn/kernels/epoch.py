@@ -639,7 +639,7 @@ def gradient(net: Net, data: Data, order: Int64s, n: int, stepper: Stepper, alon
 def rows_gone_through(net, data, order, start):
     """Where the inputs lie that the first layer has just gone through: dense, or skipping zeros."""
     layer = net.layers[0]
-    if order or data.pixels or data.bits:
+    if order or data.pixels:
         return Matrix(net.work, layer.input, layer.input_stride)
     return Matrix(data.features, start * layer.n_in, layer.n_in)
 
@@ -670,7 +670,7 @@ def predict_rows(net, data, first, samples, out, alone):
     """
     below, last, zeros = net.layers[0], net.layers[net.depth - 1], False
     order, totals = nothing(net.lists.counts), nothing(alone.costs)
-    if data.blocks or (data.skips and (data.pixels or data.bits)):
+    if data.blocks or (data.skips and data.pixels):
         forward_first(net, data, order, first, samples, 0, samples, 1.0, 0, alone)
     else:
         inputs = rows_in_place(net, data, first, samples)

@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import BITS_PER_WORD, SAMPLES_PER_LIST, Data, Net, Rows
 from fastnn.kernels.compile import entry, inlined, kernel, stage
-from fastnn.kernels.compress import bits_of, put_among, put_back
+from fastnn.kernels.compress import bits_of, put_among
 from fastnn.kernels.lists import (
     Inputs,
     append_kept,
@@ -132,22 +132,6 @@ def append_packed(_, bits, sources, i, values, places, number, work, indices, pl
     return result(bits, sources, types.int64, values, places, types.int64, work, indices, place, types.int64), codegen
 
 
-@intrinsic
-def expand_register(_, bits, byte, values, place, work, at):
-    """Put back a register of inputs to ``work[at:]``: their bits, and where their numbers begin; returns how many."""
-    vector = VectorType(work.dtype)
-
-    def codegen(context, builder, signature, args):
-        kinds = signature.args
-        word = _bits_at(builder, ir.IntType(vector.lanes), element_pointer(builder, kinds[0], args[0], args[1]))
-        packed = load_at(builder, vector, element_pointer(builder, kinds[2], args[2], args[3]))
-        row = put_back(builder, packed.value, word)
-        store_at(element_pointer(builder, kinds[4], args[4], args[5]), packed.wrap(row))
-        return builder.zext(builder.ctpop(word), _I64)
-
-    return types.int64(bits, byte, values, place, work, at), codegen
-
-
 @inlined
 def begin_of(data, sample):
     """The first byte of a packed sample's bits, and where its numbers begin."""
@@ -189,14 +173,6 @@ def source_of(data, sample, first):
     for i in range(0, first, BITS_PER_WORD):
         place += ones_in_word(data.bits, byte + i // 8)
     return byte, place
-
-
-@kernel
-def expand_inputs(data, sample, first, end, work, at):
-    """Put back a sample's inputs ``first`` to ``end`` to ``work[at + first:]``, whole registers of whole words."""
-    byte, place = source_of(data, sample, first)
-    for i in range(first, end, lane_count(work)):
-        place += expand_register(data.bits, byte + i // 8, data.features, place, work, at + i)
 
 
 @kernel

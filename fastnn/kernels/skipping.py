@@ -23,7 +23,6 @@ from fastnn.kernels.elementary import if_equal
 from fastnn.kernels.forward import drop_inputs, rows_in_place, weighted_of_first
 from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, SKIPPED_VECTORS, WIDTH
 from fastnn.kernels.lists import Inputs, append_kept, numbers_from
-from fastnn.kernels.packing import expand_inputs
 from fastnn.kernels.parts import Part, part_caller
 from fastnn.kernels.pointers import element_pointer, moved
 from fastnn.kernels.records import Int64s, Numbers
@@ -291,11 +290,8 @@ def gather_blocks(net, data, rows, inputs):
     """Bring in some inputs of rows."""
     layer = net.layers[0]
     for r in range(rows.first, rows.end):
-        at, sample = layer.input + r * layer.input_stride, sample_at(rows, r)
-        if data.bits:
-            expand_inputs(data, sample, inputs.first, inputs.end, net.work, at)
-        else:
-            gather_inputs(data, sample * layer.n_in, inputs.first, inputs.end, net.work, at)
+        at, source = layer.input + r * layer.input_stride, sample_at(rows, r) * layer.n_in
+        gather_inputs(data, source, inputs.first, inputs.end, net.work, at)
 
 
 @kernel
@@ -303,7 +299,7 @@ def multiply_rows_seen(net, data, rows, key):
     """The first layer of a thread's own rows; samples in their natural order need not be gathered."""
     layer, first, count = net.layers[0], rows.first, rows.end - rows.first
     inputs = Matrix(net.work, layer.input + first * layer.input_stride, layer.input_stride)
-    if not rows.order and not data.bits:
+    if not rows.order:
         inputs = rows_in_place(net, data, rows.start + first, count)
     else:
         gather_blocks(net, data, rows, Inputs(0, layer.n_in))
