@@ -192,11 +192,9 @@ def _tanh_piece(number: int) -> list[float]:
         return [0.0, 2 / 15, 0.0, -1 / 3, 0.0, 1.0, 0.0]
     octave, within = divmod(number, _TANH_PIECES)
     unit = 2.0 ** _TANH_OCTAVES[octave] / _TANH_PIECES
-    half, candidates = (
-        unit / 2,
-        np.float32(unit * (_TANH_PIECES + within + 0.5)) + np.float32(unit / 2**14) * np.arange(64, dtype=np.float32),
-    )
-    middle = min(map(float, candidates), key=lambda x: abs(float(np.float32(math.tanh(x))) - math.tanh(x)))
+    half = unit / 2
+    candidates = unit * (_TANH_PIECES + within + 0.5 + np.arange(64) / 2**14)
+    middle = min(candidates.tolist(), key=lambda x: abs(float(np.float32(math.tanh(x))) - math.tanh(x)))
 
     def around(u: Any) -> Any:
         return np.tanh(middle + half * u)
