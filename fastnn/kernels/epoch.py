@@ -56,7 +56,7 @@ from fastnn.kernels.compile import caller, entry, inlined, kernel, stage, woven
 from fastnn.kernels.control import flush_subnormals, restore_subnormals
 from fastnn.kernels.dropout import batch_key, drop_lists
 from fastnn.kernels.forward import (
-    drop_inputs,
+    bring_in,
     forward_later,
     forward_layer,
     rows_in_place,
@@ -69,7 +69,7 @@ from fastnn.kernels.outputs import Block, activate_outputs, cost_block, measure,
 from fastnn.kernels.packing import list_packed, pack
 from fastnn.kernels.pointers import moved, nothing, number
 from fastnn.kernels.records import Float64s, Int64s, Numbers
-from fastnn.kernels.rows import batch_at, fetch_places, fetch_samples, gather_input, sample_at
+from fastnn.kernels.rows import batch_at, fetch_places, fetch_samples
 from fastnn.kernels.simd import lane_count, lane_sum, load, splat, store
 from fastnn.kernels.single import call_one_sample, one_sample
 from fastnn.kernels.skipping import call_update_skipping, first_skipping, pays_to_skip, update_skipping
@@ -108,17 +108,8 @@ def first_dense(
     net: Net, data: Data, order: Int64s, start: int, samples: int, first: int, end: int, shrink: float, key: int,
     team: Team,
 ) -> int:  # fmt: skip
-    """Gather the rows, and multiply; samples in their natural order need not be gathered."""
-    layer, rows = net.layers[0], Rows(order, start, first, end)
-    inputs = Matrix(net.work, layer.input + first * layer.input_stride, layer.input_stride)
-    if order:
-        for r in range(first, end):
-            at = layer.input + r * layer.input_stride
-            gather_input(data, sample_at(rows, r), layer.n_in, net.work, at)
-        if key != 0 and layer.dropout != 0:
-            drop_inputs(net, 0, first, end - first, start, key)
-    else:
-        inputs = rows_in_place(net, data, start + first, end - first)
+    """Bring in the rows, and multiply."""
+    layer, inputs = net.layers[0], bring_in(net, data, Rows(order, start, first, end), key)
     sums = Matrix(net.work, weighted_of_first(net) + first * layer.stride, layer.stride)
     forward_layer(net, layer, inputs, sums, first, end - first, False, False)
     return 1

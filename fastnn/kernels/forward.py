@@ -7,7 +7,7 @@ from fastnn.kernels.dropout import drop_row, row_key
 from fastnn.kernels.formula_parts import activate
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.pointers import moved, nothing
-from fastnn.kernels.rows import gather_input
+from fastnn.kernels.rows import gather_input, sample_at
 from fastnn.kernels.simd import lane_count
 from fastnn.kernels.tiles import Matrix, TileShape, product
 
@@ -123,6 +123,19 @@ def rows_in_place(net, data, first, rows):
     for r in range(rows):
         gather_input(data, first + r, layer.n_in, net.work, layer.input + r * layer.input_stride)
     return Matrix(net.work, layer.input, layer.input_stride)
+
+
+@kernel
+def bring_in(net, data, rows, key):
+    """The inputs of rows as a matrix: gathered, and some of them dropped for a ``key``, or in their natural order."""
+    layer, first, count = net.layers[0], rows.first, rows.end - rows.first
+    if not rows.order:
+        return rows_in_place(net, data, rows.start + first, count)
+    for r in range(first, rows.end):
+        gather_input(data, sample_at(rows, r), layer.n_in, net.work, layer.input + r * layer.input_stride)
+    if key != 0 and layer.dropout != 0:
+        drop_inputs(net, 0, first, count, rows.start, key)
+    return Matrix(net.work, layer.input + first * layer.input_stride, layer.input_stride)
 
 
 @kernel

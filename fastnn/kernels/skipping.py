@@ -20,13 +20,13 @@ from numba.extending import intrinsic
 from fastnn.kernels.buffers import BITS_PER_WORD, CACHE_LINE, HYPER_SIZE, Data, Net, Rows, Stepper, Team
 from fastnn.kernels.compile import caller, kernel, stage
 from fastnn.kernels.elementary import if_equal
-from fastnn.kernels.forward import drop_inputs, rows_in_place, weighted_of_first
+from fastnn.kernels.forward import bring_in, weighted_of_first
 from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, SKIPPED_VECTORS, WIDTH
 from fastnn.kernels.lists import Inputs, append_kept, numbers_from
 from fastnn.kernels.parts import Part, part_caller
 from fastnn.kernels.pointers import element_pointer, moved
 from fastnn.kernels.records import Int64s, Numbers
-from fastnn.kernels.rows import batch_at, fetch_inputs, fetch_lines, gather_inputs, sample_at, stretch_of
+from fastnn.kernels.rows import batch_at, fetch_inputs, gather_inputs, sample_at
 from fastnn.kernels.simd import Vector, VectorType, in_all_lanes, lane_count, lane_sum, load, load_at, splat, store
 from fastnn.kernels.sparse import part_of
 from fastnn.kernels.steps import Listed, update_listed
@@ -222,21 +222,40 @@ def words_of(n_in):
     return (n_in + BITS_PER_WORD - 1) // BITS_PER_WORD
 
 
+class Words(NamedTuple):
+    """Words ``first`` to ``end`` of the inputs."""
+
+    first: int
+    end: int
+
+
 @kernel
-def block_of(data, n_in, block):
-    """The inputs of a block, whole words."""
+def words_in(data, n_in, blocks):
+    """The words of some blocks."""
     share = share_out(words_of(n_in), data.skips)
-    first, end = part_start(share, block) * BITS_PER_WORD, part_start(share, block + 1) * BITS_PER_WORD
-    return Inputs(min(n_in, first), min(n_in, end))
+    return Words(part_start(share, blocks.first), part_start(share, blocks.end))
+
+
+@kernel
+def inputs_in(words, n_in):
+    """The inputs of some words."""
+    return Inputs(min(n_in, words.first * BITS_PER_WORD), min(n_in, words.end * BITS_PER_WORD))
+
+
+class Blocks(NamedTuple):
+    """Blocks ``first`` to ``end`` of the inputs, whole words each."""
+
+    first: int
+    end: int
 
 
 @kernel
 def blocks_of(data, team):
     """The blocks of a thread, if each has some inputs of all rows; else every thread has all of them, of its rows."""
     if data.skips == 1 or team.size == 1:
-        return Inputs(0, data.skips)
+        return Blocks(0, data.skips)
     share = share_out(data.skips, team.size)
-    return Inputs(part_start(share, team.member), part_start(share, team.member + 1))
+    return Blocks(part_start(share, team.member), part_start(share, team.member + 1))
 
 
 class Tile(NamedTuple):
@@ -282,11 +301,12 @@ def multiply_seen(net, data, layer, inputs, out, rows, blocks, apart):
         for block in range(blocks.first, blocks.end):
             sums = Matrix(out.data, out.at + block * apart + row * out.stride, out.stride)
             added = apart == 0 and block > 0
-            multiply_block(net, layer, own, block_of(data, layer.n_in, block), sums, block == 0, added, ahead)
+            mine = inputs_in(words_in(data, layer.n_in, Blocks(block, block + 1)), layer.n_in)
+            multiply_block(net, layer, own, mine, sums, block == 0, added, ahead)
 
 
 @kernel
-def gather_blocks(net, data, rows, inputs):
+def gather_some(net, data, rows, inputs):
     """Bring in some inputs of rows."""
     layer = net.layers[0]
     for r in range(rows.first, rows.end):
@@ -296,17 +316,10 @@ def gather_blocks(net, data, rows, inputs):
 
 @kernel
 def multiply_rows_seen(net, data, rows, key):
-    """The first layer of a thread's own rows; samples in their natural order need not be gathered."""
-    layer, first, count = net.layers[0], rows.first, rows.end - rows.first
-    inputs = Matrix(net.work, layer.input + first * layer.input_stride, layer.input_stride)
-    if not rows.order:
-        inputs = rows_in_place(net, data, rows.start + first, count)
-    else:
-        gather_blocks(net, data, rows, Inputs(0, layer.n_in))
-        if key != 0 and layer.dropout != 0:
-            drop_inputs(net, 0, first, count, rows.start, key)
-    sums = Matrix(net.work, weighted_of_first(net) + first * layer.stride, layer.stride)
-    multiply_seen(net, data, layer, inputs, sums, count, Inputs(0, data.skips), 0)
+    """The first layer of a thread's own rows."""
+    layer, inputs = net.layers[0], bring_in(net, data, rows, key)
+    sums = Matrix(net.work, weighted_of_first(net) + rows.first * layer.stride, layer.stride)
+    multiply_seen(net, data, layer, inputs, sums, rows.end - rows.first, Blocks(0, data.skips), 0)
 
 
 @kernel
@@ -337,8 +350,8 @@ def first_skipping(
         return 1
     blocks = blocks_of(data, team)
     if blocks.first < blocks.end:
-        begin, stop = block_of(data, layer.n_in, blocks.first), block_of(data, layer.n_in, blocks.end - 1)
-        gather_blocks(net, data, Rows(order, start, 0, samples), Inputs(begin.first, stop.end))
+        mine = inputs_in(words_in(data, layer.n_in, blocks), layer.n_in)
+        gather_some(net, data, Rows(order, start, 0, samples), mine)
         inputs = Matrix(net.work, layer.input, layer.input_stride)
         partial = Matrix(net.work, net.scratch.partial, layer.stride)
         multiply_seen(net, data, layer, inputs, partial, samples, blocks, net.scratch.rows * layer.stride)
@@ -370,15 +383,10 @@ def list_rows_seen(inputs, word, n_in, rows, room, places):
 
 @kernel
 def fetch_part(data, ahead, inputs, n_in, part, parts):
-    """Fetch some of what the rows ``ahead`` will need: some of their ``inputs``, or of packed ones some samples."""
-    if not data.bits:
-        share = share_out(inputs.end - inputs.first, parts)
-        first, end = inputs.first + part_start(share, part), inputs.first + part_start(share, part + 1)
-        fetch_inputs(data, ahead, n_in, first, end)
-        return
-    own = part_of(ahead, part, parts)
-    for r in range(own.first, own.end):
-        fetch_lines(stretch_of(data, sample_at(ahead, r), n_in, Rows(ahead.order, 0, 0, 0)), 0)
+    """Fetch some of the ``inputs`` that the rows ``ahead`` will need."""
+    share = share_out(inputs.end - inputs.first, parts)
+    first, end = inputs.first + part_start(share, part), inputs.first + part_start(share, part + 1)
+    fetch_inputs(data, ahead, n_in, first, end)
 
 
 @stage
@@ -392,18 +400,17 @@ def update_skipping(
     """
     layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
     places = moved(lists.indices, lists.share)
-    words, ahead, needed = words_of(layer.n_in), batch_at(order, n, following, size), Inputs(0, layer.n_in)
+    ahead, needed = batch_at(order, n, following, size), Inputs(0, layer.n_in)
+    words = words_in(data, layer.n_in, blocks_of(data, team))
     if data.skips == 1:
-        share = share_out(words, team.size)
-        first_word, end_word = part_start(share, team.member), part_start(share, team.member + 1)
+        share = share_out(words.end, team.size)
+        words = Words(part_start(share, team.member), part_start(share, team.member + 1))
         ahead = part_of(ahead, team.member, team.size)
     else:
-        share, mine = share_out(words, data.skips), blocks_of(data, team)
-        first_word, end_word = part_start(share, mine.first), part_start(share, mine.end)
-        needed = Inputs(first_word * BITS_PER_WORD, min(layer.n_in, end_word * BITS_PER_WORD))
+        needed = inputs_in(words, layer.n_in)
     rows = Matrix(net.work, layer.input, layer.input_stride)
-    for word in range(first_word, end_word):
-        fetch_part(data, ahead, needed, layer.n_in, word - first_word, end_word - first_word)
+    for word in range(words.first, words.end):
+        fetch_part(data, ahead, needed, layer.n_in, word - words.first, words.end - words.first)
         stride = list_rows_seen(rows, word, layer.n_in, samples, lists.stride, places)
         first = word * BITS_PER_WORD
         inputs, left = min(BITS_PER_WORD, layer.n_in - first), Matrix(net.work, layer.input + first, layer.input_stride)
@@ -417,7 +424,7 @@ def update_skipping(
                 listed, shape, left, deltas, places, moved(target, at), moved(stepper.state, at), net.params_size,
                 moved(stepper.hyper, layer.hyper * HYPER_SIZE),
             )  # fmt: skip
-    if first_word == 0 and first_word < end_word:  # the first block's sums begin with them
+    if words.first == 0 and words.first < words.end:  # the first block's sums begin with them
         for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
             step_biases(code, net, layer, target, column, samples, stepper)
 
