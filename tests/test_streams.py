@@ -709,7 +709,7 @@ from pathlib import Path
 
 warnings.simplefilter("ignore", fastnn.TrainingWarning)
 ROWS, COUNT = 8192, 60  # chunks of 64 inputs in float64: 4 MB each
-MAPPED = 61440, 4096  # in int16, which would be twice as much in float32
+MAPPED = 65536, 4096  # in int16, which would be twice as much in float32
 
 def chunks():
     for seed in range(COUNT):
@@ -752,7 +752,7 @@ except MemoryError:
 def test_ten_times_the_data_that_memory_holds(what, tmp_path):
     path = tmp_path / "X.bin"
     with path.open("wb") as file:
-        file.truncate(61440 * 4096 * 2)  # zeros, which take no room on the disk
+        file.truncate(65536 * 4096 * 2)  # zeros, which take no room on the disk
     done = run_python("-c", BOUNDED, what, str(path), timeout=300, MALLOC_ARENA_MAX="1")
     assert done.stdout.strip() == "True", done.stderr
 
