@@ -184,6 +184,17 @@ class Stretch(NamedTuple):
         )
 
 
+class _Common(NamedTuple):
+    """What all calls of a training have in common."""
+
+    data: Data
+    size: int  # of a batch
+    stepping: Stepping
+    room: layout.Room  # for a batch on one thread
+    stepper: Stepper  # but for its arrays
+    samples: Packed  # the data's record
+
+
 def _first_stages(data: Data) -> list[str]:
     """The stages that go through the first layer on these data."""
     if data.skips:
@@ -292,7 +303,7 @@ class Engine:
         self._places: dict[tuple[layout.Room, bool], list[Place]] = {}  # the last ones made
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
-        self._trained_on: tuple[Data, Packed] | None = None  # while a training runs
+        self._trained_on: _Common | None = None  # while a training runs
         self._predicting: _Predicting | None = None
         self._skips = False  # whether samples that came to be predicted had zeros to skip
         self._alone = Packed(self._new_team(0, 1))
@@ -386,7 +397,7 @@ class Engine:
     def _packed(self, data: Data) -> Packed:
         """The data's record, which takes as long to write as a short call takes in all."""
         kept = self._trained_on
-        return kept[1] if kept is not None and kept[0] is data else Packed(data)
+        return kept.samples if kept is not None and kept.data is data else Packed(data)
 
     def let_go(self) -> None:
         """Keep no data, where a training has ended: they may be the user's own memory."""
@@ -580,7 +591,7 @@ class Engine:
             if packs:
                 self._require("list_packed")
                 self._entry("pack")
-            self._stepper(stepping, data, batch_size, np.ones((1, 1)), room.across)
+            self._stepper(stepping, data, batch_size, room.across)
 
     def prepare_evaluation(self, data: Data) -> None:
         """Have everything compiled that evaluating on these data needs."""
@@ -657,21 +668,30 @@ class Engine:
         self._stepped = stepping, places, np.array(list(kinds))
         return self._stepped[2]
 
-    def _stepper(self, stepping: Stepping, data: Data, batch_size: int, factors: Array, across: bool) -> Stepper:
-        """The optimizer as kernels see it, but for what each thread has of its own."""
+    def _common(self, data: Data, size: int, stepping: Stepping) -> "_Common":
+        """What the calls of a training have in common, found out by the first one."""
+        kept = self._trained_on
+        if kept is None or kept.data is not data or kept.size != size or kept.stepping is not stepping:
+            room = self._prepare(data, size, stepping)
+            stepper = self._stepper(stepping, data, size, room.across)
+            kept = self._trained_on = _Common(data, size, stepping, room, stepper, self._packed(data))
+        return kept
+
+    def _stepper(self, stepping: Stepping, data: Data, batch_size: int, across: bool) -> Stepper:
+        """The optimizer as kernels see it, but for arrays that may be others in the next call."""
         rule, step = (stepping.rule, stepping.variant), self.program.step
         whole = stepping.keeps_gradient(batch_size)
         way = "_across" if across else ""
         by_blocks = data.blocks > 0 and not stepping.in_place and not whole
         clearing = "step_and_tally" if stepping.tallied else "step_and_clear"
         return Stepper(
-            state=self.memory.state,
-            gradient=self._gradient[0],
-            gradient_size=self._gradient[0].size,
+            state=empty(self.dtype),
+            gradient=empty(self.dtype),
+            gradient_size=0,
             hyper=empty(self.dtype),
-            factors=factors,
-            factor_columns=factors.shape[1],
-            blocks=len(factors),
+            factors=empty(np.dtype(np.float64)),
+            factor_columns=0,
+            blocks=0,
             clip=stepping.clip,
             clip_norm=stepping.clip_norm,
             whole=whole,
@@ -705,20 +725,27 @@ class Engine:
         """
         threads, most = (workers.threads, workers.most) if workers else (1, 1)
         with self._lock.here:
-            room = self._prepare(data, stretch.size, stepping)._replace(threads=most)
+            _, _, _, room, stepper, samples = self._common(data, stretch.size, stepping)
+            room = room._replace(threads=most)
             apart = stepping.keeps_gradient(stretch.size)
             spans = self._parts(stretch, apart, threads)
             # Between parts a handler of Ctrl-C may use the network: with other scratch than the batch stands in.
             places = self._places_for(room, apart or (most == 1 and len(spans) > 1))
             gradients = self._room_for_gradients(data, stretch.size, stepping, most)
-            stepper = self._stepper(stepping, data, stretch.size, self._set_layers(stepping, places), room.across)
+            factors = self._set_layers(stepping, places)
+            stepper = stepper._replace(
+                state=self.memory.state,
+                gradient_size=gradients[0].size,
+                factors=factors,
+                factor_columns=factors.shape[1],
+                blocks=len(factors),
+            )
             seed, step = stepping.seed if stepping.dropped else 0, self.memory.steps + 1
             parts = [Packed(stretch.packed(seed, step, span)) for span in spans]
             team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
             totals[:, 0, TOTAL_COST], totals[:, 0, TOTAL_SQUARES] = before.cost, before.squares
             shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
-            nets, calls, samples = [], [], self._packed(data)
-            self._trained_on = data, samples  # for the next call
+            nets, calls = [], []
             keeps: list[Any] = [samples]
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)

@@ -26,7 +26,7 @@ from fastnn.inputs.reader import Batch, Reader
 from fastnn.inputs.streams import Pieces, Source
 from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import Data
-from fastnn.orders import ORDERED_TOGETHER, RandomOrders, natural_order
+from fastnn.orders import ORDERED_TOGETHER, Orders, natural_order
 from fastnn.pacing import Pace
 from fastnn.samples import Outlook, pack_data
 from fastnn.teamwork import Team
@@ -639,7 +639,7 @@ class Training:
 
     def _next_order(self) -> NDArray[np.int64]:
         make, n = self._settings.order, self._train.n
-        if isinstance(make, RandomOrders):
+        if isinstance(make, Orders):
             return self._rows_in(make(n, self._check_clock))
         with self._hold.released() if self._settings.order_is_theirs else contextlib.nullcontext():
             order = make(n)
@@ -660,9 +660,7 @@ class Training:
     def _next_orders(self, epochs: int) -> NDArray[np.int64]:
         """The orders of several epochs as rows."""
         order = self._settings.order
-        if order is natural_order:
-            return np.broadcast_to(self._next_order(), (epochs, self._train.n))
-        if not isinstance(order, RandomOrders):
+        if not isinstance(order, Orders):
             return np.stack([self._next_order() for _ in range(epochs)])
         orders = order.several(self._train.n, epochs)
         return orders if self._train.rows is None else self._train.rows[orders]
@@ -737,8 +735,7 @@ class Training:
         ((size, samples),) = self._settings.batch_sizes
         count = epochs * self._settings.steps_per_epoch
         order = np.ascontiguousarray(orders[:, :samples]).reshape(-1)
-        numbers = self._numbers(np.array([self._engine.memory.steps + 1]))
-        stretch = self._with_numbers(Stretch(order, size, 0, count, numbers, epochs))
+        stretch = Stretch(order, size, 0, count, self._numbers_of(count), epochs)
         with self._engine.alone:  # nobody sees what is taken back
             saved, began = self._begin(stretch, 0), time.perf_counter()
             seen = self._call(stretch, self._data, 1)
@@ -790,12 +787,13 @@ class Training:
         n = sum(samples for _, samples in batch_sizes)
         done = 0
         for size, samples in batch_sizes:
-            numbers = self._numbers(np.array([self._engine.memory.steps + 1]))  # of its first step
-            part = Stretch(order[done : done + samples], size, 0, -(-samples // size), numbers)
+            part = Stretch(order[done : done + samples], size, 0, -(-samples // size), self._numbers_of(1))
             pace = self._pace(size)
             while part.first < part.last:
                 threads, count = pace.next_call()
-                stretch = self._with_numbers(part._replace(last=min(part.first + count, part.last)))
+                stretch = part._replace(last=min(part.first + count, part.last))
+                if self._varies:
+                    stretch = stretch._replace(steps=self._numbers_of(stretch.last - stretch.first))
                 call_began = time.perf_counter()
                 seen = self._run_stretch(stretch, threads, tally)
                 pace.record(threads, stretch.last - stretch.first, time.perf_counter() - call_began)
@@ -827,13 +825,9 @@ class Training:
             history.learning_rate += rates
             history.seconds += seconds
 
-    def _with_numbers(self, stretch: Stretch) -> Stretch:
-        """A stretch with the numbers of its steps, a row for each where they differ."""
-        if not self._varies:
-            return stretch
-        return stretch._replace(
-            steps=self._numbers(self._engine.memory.steps + np.arange(1, stretch.last - stretch.first + 1))
-        )
+    def _numbers_of(self, count: int) -> NDArray[np.float64]:
+        """The numbers of the next steps, a row for each where they differ."""
+        return self._numbers(np.arange(1, (count if self._varies else 1) + 1) + self._engine.memory.steps)
 
     def _run_stretch(self, stretch: Stretch, threads: int, tally: _Tally) -> Seen:
         """Some batches in one kernel call, taken back to the last good weights if they go wrong.

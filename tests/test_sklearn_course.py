@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from sklearn import neural_network as theirs
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.multiclass import type_of_target
 
 from fastnn import sklearn as ours
+from fastnn.orders import NumpyShuffle
+from fastnn.sklearn import _classifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TOLERANCE = 1e-8
@@ -283,3 +286,47 @@ def test_the_course_of_samples_that_are_mostly_zero(solver, batch_size):
         estimator.coefs_[0][:] *= 2
         estimator.fit(X, y)
     np.testing.assert_allclose(goes_on[1].loss_curve_, goes_on[0].loss_curve_, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("generator", [np.random.MT19937, np.random.PCG64])
+@pytest.mark.parametrize("n", [1, 2, 3, 17, 64, 65, 1000])
+def test_shuffles_are_numpys(n, generator):
+    """Each order from the one before; what is drawn next is the same, too. 1,000 use up the words more than once."""
+    expected, mine = (np.random.RandomState(generator(3)) for _ in range(2))
+    for random_state in (expected, mine):
+        random_state.random_sample(n)  # begin in the middle of the words
+    order, rows = np.arange(n), []
+    for _ in range(5):
+        expected.shuffle(order)
+        rows.append(order.copy())
+    orders = np.empty((2, n), np.int64), np.empty((3, n), np.int64)
+    shuffle = NumpyShuffle(mine)
+    orders[0][0] = np.arange(n)
+    shuffle(orders[0])
+    orders[1][0] = orders[0][-1]
+    shuffle(orders[1])
+    np.testing.assert_array_equal(np.vstack(orders), rows)
+    assert mine.randint(1 << 30) == expected.randint(1 << 30)
+
+
+def test_any_random_state_will_do():
+    """One that is shared goes on where scikit-learn leaves it; one of another generator shuffles by itself."""
+    for generator in (np.random.MT19937, np.random.PCG64):
+        states = [np.random.RandomState(generator(1)) for _ in range(2)]
+        pair = [
+            module.MLPClassifier((3,), solver="sgd", max_iter=4, random_state=state).fit(_X, _CLASSES)
+            for module, state in zip((theirs, ours), states, strict=True)
+        ]
+        np.testing.assert_allclose(pair[1].loss_curve_, pair[0].loss_curve_, rtol=TOLERANCE)
+        assert states[0].random_sample() == states[1].random_sample()
+
+
+@pytest.mark.parametrize(
+    "y", [[0, 1] * 9, [3, -1, 7] * 9, [True, False] * 9, [5] * 18, list(range(18)), [0, 1]], ids=str
+)
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
+def test_kinds_of_targets_are_scikit_learns(y, dtype):
+    y = np.array(y).astype(dtype)
+    kind, classes = _classifier._look_at(y)
+    assert kind == type_of_target(y)
+    np.testing.assert_array_equal(classes, np.unique(y))

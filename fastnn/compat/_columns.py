@@ -53,7 +53,7 @@ class ListShuffle:
     def __call__(self, n: int) -> Array:
         """Shuffle once more."""
         version, words, gauss = random.getstate()
-        state = np.array(words, np.int64)
+        state = np.array(words, np.uint32)
         shuffle_as_python(self._order, state)
         random.setstate((version, tuple(state.tolist()), gauss))
         return self._order.copy()

@@ -52,8 +52,10 @@ def parse(argument: str, spec: str) -> tuple[str, dict[str, Any]]:
     if shape is None:
         raise ValueError(f"{argument} must look like 'name' or 'name(parameter=1.0)', got {spec[:80]!r}")
     name, inside = shape.groups()
+    if not inside:
+        return name, {}
     try:
-        call = ast.parse(f"row({inside or ''})", mode="eval").body
+        call = ast.parse(f"row({inside})", mode="eval").body
         if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
             raise ValueError("parameters need their names")
         names = [str(keyword.arg) for keyword in call.keywords]

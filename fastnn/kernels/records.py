@@ -28,6 +28,7 @@ Numbers = Annotated[Any, "numbers"]
 Float64s = Annotated[Any, "float64"]
 Int64s = Annotated[Any, "int64"]
 Int32s = Annotated[Any, "int32"]
+UInt32s = Annotated[Any, "uint32"]
 Bytes = Annotated[Any, "uint8"]
 
 

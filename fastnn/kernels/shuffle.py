@@ -1,38 +1,83 @@
-"""The order of the samples in an epoch: a random one, and Python's ``random.shuffle``, number for number.
+"""The order of the samples in an epoch: a random one, or the one that Python or NumPy would give, number for number.
 
 A tiny network trains in four times the time that NumPy takes for a permutation; shuffling a list takes longer still.
 """
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from fastnn.kernels.compile import entry, kernel
-from fastnn.kernels.records import Float64s, Int64s
+from fastnn.kernels.host import WIDTH
+from fastnn.kernels.pointers import element_pointer, moved
+from fastnn.kernels.records import Float64s, Int64s, UInt32s
 
 WORDS = 624  # of the Mersenne Twister's state, behind which its place follows
+ROOM = 3 * WORDS  # for the words before, the next ones, and what is drawn from them
 _MIDDLE = 397
+_REGISTER = ir.VectorType(ir.IntType(32), WIDTH)  # so many words are a whole number of them
+
+
+def _all(word):
+    return _REGISTER([word] * WIDTH)
+
+
+def _register_at(builder, kind, array, index):
+    """Pointer to a register of words; they lie anywhere."""
+    return builder.bitcast(element_pointer(builder, kind, array, index), _REGISTER.as_pointer())
+
+
+@intrinsic
+def twist_register(_, words, at):
+    """``words[at + 624:]`` from those before (Matsumoto and Nishimura, 1998), a register of them."""
+
+    def codegen(context, builder, signature, args):
+        def place(behind):
+            return _register_at(builder, signature.args[0], args[0], builder.add(args[1], args[1].type(behind)))
+
+        word, following, middle = (builder.load(place(behind), align=4) for behind in (0, 1, _MIDDLE))
+        y = builder.or_(builder.and_(word, _all(0x80000000)), builder.and_(following, _all(0x7FFFFFFF)))
+        is_odd = builder.icmp_unsigned("!=", builder.and_(y, _all(1)), _all(0))
+        mixed = builder.xor(builder.lshr(y, _all(1)), builder.select(is_odd, _all(0x9908B0DF), _all(0)))
+        builder.store(builder.xor(middle, mixed), place(WORDS), align=4)
+        return context.get_dummy_value()
+
+    return types.none(words, types.int64), codegen
+
+
+@intrinsic
+def temper_register(_, state, at, drawn):
+    """``drawn[at:]``: the state's words with their bits mixed, a register of them."""
+
+    def codegen(context, builder, signature, args):
+        y = builder.load(_register_at(builder, signature.args[0], args[0], args[1]), align=4)
+        y = builder.xor(y, builder.lshr(y, _all(11)))
+        for shift, mask in ((7, 0x9D2C5680), (15, 0xEFC60000)):
+            y = builder.xor(y, builder.and_(builder.shl(y, _all(shift)), _all(mask)))
+        y = builder.xor(y, builder.lshr(y, _all(18)))
+        builder.store(y, _register_at(builder, signature.args[2], args[2], args[1]), align=4)
+        return context.get_dummy_value()
+
+    return types.none(state, types.int64, drawn), codegen
 
 
 @kernel
-def twist(state):
-    """The next 624 words (Matsumoto and Nishimura, 1998); numbers below 2^32 in int64, so that no shift has a sign."""
+def twist(state, words):
+    """The next 624 words; ``words`` (1248,) is room for those before and these."""
     for i in range(WORDS):
-        following = state[(i + 1) % WORDS]
-        y = (state[i] & 0x80000000) | (following & 0x7FFFFFFF)
-        state[i] = state[(i + _MIDDLE) % WORDS] ^ (y >> 1) ^ (0x9908B0DF if y & 1 else 0)
+        words[i] = state[i]
+    for i in range(0, WORDS, WIDTH):
+        twist_register(words, i)
+    for i in range(WORDS):
+        state[i] = words[WORDS + i]
 
 
 @kernel
-def next_word(state):
-    """32 random bits."""
-    if state[WORDS] >= WORDS:
-        twist(state)
-        state[WORDS] = 0
-    y = state[state[WORDS]]
-    state[WORDS] += 1
-    y ^= y >> 11
-    y ^= (y << 7) & 0x9D2C5680
-    y ^= (y << 15) & 0xEFC60000
-    return y ^ (y >> 18)
+def temper(state, drawn):
+    """What is drawn from 624 words."""
+    for i in range(0, WORDS, WIDTH):
+        temper_register(state, i, drawn)
 
 
 @entry
@@ -48,16 +93,44 @@ def permute(order: Int64s, first: int, end: int, draws: Float64s) -> None:
         order[j] = i
 
 
-@entry
-def shuffle(order: Int64s, n: int, state: Int64s) -> None:
-    """Shuffle ``order`` (n,), n < 2^32, in place; state: (625,) as ``random.getstate`` has it."""
-    bits = 0
-    while n >> bits > 0:
+@kernel
+def shuffle_row(order, n, state, room, high):
+    """Shuffle one order; see ``shuffle``."""
+    drawn, i, bits = moved(room, 2 * WORDS), n - 1, 0
+    while n - 1 + high >> bits > 0:
         bits += 1
-    for i in range(n - 1, 0, -1):
-        while (i + 1) >> (bits - 1) == 0:
+    while i > 0:
+        while (i + high) >> (bits - 1) == 0:
             bits -= 1
-        j = next_word(state) >> (32 - bits)
-        while j > i:  # of as many bits as i + 1 has, drawn until it is not above i
-            j = next_word(state) >> (32 - bits)
-        order[i], order[j] = order[j], order[i]
+        least, shift, mask = (1 << (bits - 1)) - high, (32 - bits) * high, (1 << bits) - 1
+        if state[WORDS] >= WORDS:
+            twist(state, room)
+            temper(state, drawn)
+            state[WORDS] = 0
+        place = np.int64(state[WORDS])
+        while place < WORDS and i >= least:
+            j = (drawn[place] >> shift) & mask
+            place += 1
+            taken = j <= i
+            other = j if taken else i
+            order[i], order[other] = order[other], order[i]
+            i -= np.int64(taken)
+        state[WORDS] = place
+
+
+@entry
+def shuffle(orders: Int64s, count: int, n: int, state: UInt32s, room: UInt32s, high: int) -> None:
+    """Shuffle the first row of ``orders`` (count, n), n < 2^32, in place, and make each other one from that before it.
+
+    state: (625,), its place last; room: (1872,). Item i changes places with one up to i, drawn until it is not above i:
+    the lowest bits of a word, as many as i has, or where ``high`` is 1 its highest bits, as many as i + 1 has. Up to
+    half of the draws are in vain, and nobody can foresee which: then an item changes places with itself, instead of a
+    branch.
+    """
+    temper(state, moved(room, 2 * WORDS))
+    for row in range(0, count * n, n):
+        order = moved(orders, row)
+        if row > 0:
+            for i in range(n):
+                order[i] = orders[row - n + i]
+        shuffle_row(order, n, state, room, high)

@@ -6,7 +6,7 @@ import copy
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -113,6 +113,13 @@ class BaseMLP(BaseEstimator):
     def _keep(self, arguments: dict[str, Any]) -> None:
         """The constructor's arguments as attributes, as they are."""
         self.__dict__.update({name: value for name, value in arguments.items() if name not in ("self", "__class__")})
+
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> list[str]:
+        """As scikit-learn finds them in the constructor's signature, which takes its time in every fit."""
+        names: list[str] = super()._get_param_names()
+        return names
 
     def __sklearn_tags__(self) -> Any:
         """Sparse matrices are welcome."""

@@ -425,6 +425,10 @@ def _column(y: Array) -> Array:
 
 def _look_at(y: Array) -> tuple[str, Array]:
     """scikit-learn's word for the kind of the targets, and their classes."""
+    if y.ndim == 1 and y.dtype.kind in "biu":  # what it would say of most targets, after a longer look
+        classes = np.unique(y)
+        if 2 * len(classes) <= len(y):  # else it warns
+            return "multiclass" if len(classes) > 2 else "binary", classes
     kind = type_of_target(y, input_name="y")
     if "multioutput" in kind:
         raise ValueError("Multioutput target data is not supported with label binarization")

@@ -11,6 +11,7 @@ from fastnn import diagnostics, lbfgs, validation
 from fastnn.formulas.schedules import Schedule
 from fastnn.history import History
 from fastnn.network import Network
+from fastnn.orders import Orders
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.samples import pack_data
 from fastnn.sklearn._steps import Epoch, Steps
@@ -55,13 +56,13 @@ class Plan(NamedTuple):
     seed: int  # of dropout
 
 
-class Order:
+class Order(Orders):
     """The order of every epoch, and what its batches weigh.
 
     Parameters
     ----------
-    shuffle : callable
-        ``shuffle(n)`` gives an epoch's order of n samples, int64.
+    shuffle : Orders
+        Gives the order of every epoch.
     size : int
         Number of samples.
     batch_size : int
@@ -77,9 +78,7 @@ class Order:
         Of the samples, so scaled that those of every batch have a mean of 1.
     """
 
-    def __init__(
-        self, shuffle: Callable[[int], Array], size: int, batch_size: int, sample_weight: Array | None
-    ) -> None:
+    def __init__(self, shuffle: Orders, size: int, batch_size: int, sample_weight: Array | None) -> None:
         self._shuffle, self.size = shuffle, size
         self._starts = np.arange(0, size, batch_size)
         self._samples = np.diff([*self._starts, size])  # in every batch
@@ -97,7 +96,7 @@ class Order:
         """How often a batch's weighted mean counts for each of its weights."""
         return self._samples / self.sums
 
-    def __call__(self, n: int) -> Array:
+    def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
         """The next epoch's order."""
         order = self._shuffle(n)
         if self._given is not None:
@@ -109,9 +108,38 @@ class Order:
             self.weights[order] = in_order * np.repeat(self.shares, self._samples)
         return order
 
+    def several(self, n: int, count: int) -> Array:
+        """Those of so many epochs, which are alike."""
+        return self._shuffle.several(n, count)
+
     def mean(self, values: Array) -> float:
         """Of values (n,) over the latest epoch, each batch by its weights as its cost is."""
         return float((values if self.weights is None else values * self.weights).mean())
+
+
+class _Course(Orders):
+    """The order of every epoch; with it come the weights of its samples, and what its steps go by."""
+
+    def __init__(self, network: Network, plan: Plan, samples: Samples) -> None:
+        self._engine, self._plan, self._samples = network._engine, plan, samples
+
+    def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
+        """The next epoch's."""
+        found = self._plan.order(n)
+        if self._plan.order.weights is not None:
+            self._samples.data.sample_weight[:] = self._plan.order.weights
+        self._begin()
+        return found
+
+    def several(self, n: int, count: int) -> Array:
+        """Those of so many epochs, which are alike."""
+        self._begin()
+        return self._plan.order.several(n, count)
+
+    def _begin(self) -> None:
+        order = self._plan.order
+        decays = self._plan.alpha / order.sums
+        self._plan.steps.begin_epoch(Epoch(self._engine.memory.steps, order.shares, decays))
 
 
 def forget_steps(network: Network, steps: Steps) -> None:
@@ -138,21 +166,14 @@ def _pack(network: Network, data: Dataset) -> Samples:
 
 def train(network: Network, data: Dataset, held_out: Dataset | None, plan: Plan) -> History:
     """Train as ``Network.fit`` does, with the steps of scikit-learn and without a look at how it goes."""
-    engine, steps, samples = network._engine, plan.steps, _pack(network, data)
+    steps, samples = plan.steps, _pack(network, data)
     held = None if held_out is None else _pack(network, held_out)
-
-    def order(n: int) -> Array:
-        found = plan.order(n)
-        if plan.order.weights is not None:
-            samples.data.sample_weight[:] = plan.order.weights
-        steps.begin_epoch(Epoch(engine.memory.steps, plan.order.shares, plan.alpha / plan.order.sums))
-        return found
 
     settings = FitSettings(
         epochs=plan.epochs,
         batch_sizes=validation.check_batch_size(plan.batch_size, data.n),
         optimizer=steps,
-        order=order,
+        order=_Course(network, plan, samples),
         max_time=math.inf if plan.max_time is None else plan.max_time,
         callbacks=plan.callbacks,
         progress=False,

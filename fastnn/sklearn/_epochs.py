@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from fastnn.history import History
 from fastnn.network import Network
+from fastnn.orders import NumpyShuffle, Orders, natural_order
 from fastnn.sklearn._engine import Order
 from fastnn.sklearn._steps import Steps
 
 Array = NDArray[Any]
 
 
-class SameShuffle:
+class SameShuffle(Orders):
     """The orders that scikit-learn's ``shuffle(order, random_state)`` gives, each from the one before.
 
     Parameters
@@ -26,14 +27,20 @@ class SameShuffle:
     """
 
     def __init__(self, random_state: np.random.RandomState, n: int) -> None:
-        self._random_state, self._order = random_state, np.arange(n, dtype=np.int64)
+        self._shuffle, self._order = NumpyShuffle(random_state), natural_order(n)
 
-    def __call__(self, n: int) -> Array:
+    def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
         """Shuffle once more."""
-        places = np.arange(n)
-        self._random_state.shuffle(places)
-        self._order = self._order[places]
-        return self._order
+        order: Array = self.several(n, 1)[0]
+        return order
+
+    def several(self, n: int, count: int) -> Array:
+        """Shuffle so many times."""
+        orders = np.empty((count, n), np.int64)
+        orders[0] = self._order
+        self._shuffle(orders)
+        self._order = orders[-1]
+        return orders
 
 
 class Curve(NamedTuple):

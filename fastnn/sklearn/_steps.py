@@ -123,14 +123,15 @@ class Steps(Optimizer):
         """The table that the kernels read: a row for every step, which count from 1."""
         t = np.asarray(steps, np.float64)
         table = np.empty((t.size, len(self.rule.numbers)))
-        table[:, :-2] = self._own_numbers(t, np.full(t.size, self.learning_rate if rates is None else rates))
+        table[:, 0] = self.learning_rate if rates is None else rates
+        self._fill(table[:, :-2], t)
         first, shares, decays = self._epoch
         batch = (t.astype(int) - 1 - first) % len(shares)  # in any of several epochs that are alike
         table[:, -2], table[:, -1] = decays[batch], shares[batch]
         return table
 
-    def _own_numbers(self, t: Array, rates: Array) -> Array:
-        """All but decay and share."""
+    def _fill(self, table: Array, t: Array) -> None:
+        """Fill in all but decay and share, where there are but the learning rates."""
         raise NotImplementedError
 
     def to_engine(self) -> Optimizer:
@@ -159,8 +160,8 @@ class SGDSteps(Steps):
         super().__init__(rule, (0.0,) * len(rule.states), rate)
         self._initial, self._course, self._momentum, self._power_t = float(rate), course, float(momentum), power_t
 
-    def _own_numbers(self, t: Array, rates: Array) -> Array:
-        return np.stack([rates, *[np.full(t.size, self._momentum)] * (self._momentum > 0)], axis=1)
+    def _fill(self, table: Array, t: Array) -> None:
+        table[:, 1:] = self._momentum  # where there is a column for it
 
     def to_engine(self) -> SGD:
         """The same, as far as its momentum is one that the engine takes."""
@@ -195,11 +196,11 @@ class AdamSteps(Steps):
         super().__init__(_rule("adam"), (0.0, 0.0), rate)
         self._numbers = float(beta_1), float(beta_2), float(epsilon)
 
-    def _own_numbers(self, t: Array, rates: Array) -> Array:
+    def _fill(self, table: Array, t: Array) -> None:
         beta_1, beta_2, epsilon = self._numbers
-        corrected = rates * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
-        constant = (beta_1, 1 - beta_1, beta_2, 1 - beta_2, max(epsilon, SMALLEST_FLOAT32))
-        return np.column_stack([corrected, np.tile(constant, (t.size, 1))])
+        table[:, 0] *= np.sqrt(1 - beta_2**t)
+        table[:, 0] /= 1 - beta_1**t
+        table[:, 1:] = beta_1, 1 - beta_1, beta_2, 1 - beta_2, max(epsilon, SMALLEST_FLOAT32)
 
     def to_engine(self) -> Adam:
         """The same, but for where epsilon stands."""
@@ -213,8 +214,8 @@ class EngineSteps(Steps):
         super().__init__(given.rule, given.start, given.learning_rate)
         self._given = given
 
-    def _own_numbers(self, t: Array, rates: Array) -> Array:
-        return self._given.numbers(t, rates)
+    def _fill(self, table: Array, t: Array) -> None:
+        table[:] = self._given.numbers(t, table[:, 0].copy())
 
     def to_engine(self) -> Optimizer:
         """The optimizer itself."""
