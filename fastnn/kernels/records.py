@@ -55,9 +55,11 @@ def address_of(array: Array) -> int:
 
 
 @cache
-def _format_of(record: Any) -> struct.Struct:
-    """How a record's words are written: floats as they are, anything else as a whole number."""
-    return struct.Struct("".join("d" if kind is float else "q" for kind in fields_of(record).values()))
+def _form_of(record: Any) -> tuple[struct.Struct, list[int]]:
+    """How words are written, floats as they are, anything else as a whole number; and which of them are addresses."""
+    kinds = list(fields_of(record).values())
+    form = struct.Struct("".join("d" if kind is float else "q" for kind in kinds))
+    return form, [place for place, kind in enumerate(kinds) if kind is not float and kind is not int]
 
 
 class Packed:
@@ -77,12 +79,17 @@ class Packed:
 
     def __init__(self, record: Any) -> None:
         self._keeps = [record]  # what the words point to must live as long as they do
-        self.words = np.empty(len(record), np.int64)
         kind: Any = type(record)
-        _format_of(kind).pack_into(self.words.data, 0, *map(self._word, record))
+        form, references = _form_of(kind)
+        words = list(record)
+        for place in references:
+            words[place] = self._address(words[place])
+        self.words = np.empty(len(record), np.int64)
+        form.pack_into(self.words.data, 0, *words)
         self.address = address_of(self.words)
 
-    def _word(self, value: Any) -> Any:
+    def _address(self, value: Any) -> Any:
+        """Of an array or a record; numbers stay what they are."""
         if type(value) is np.ndarray:
             return address_of(value)
         if isinstance(value, tuple):

@@ -283,6 +283,35 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         # Labels that came in a sparse matrix go out in one, of whichever kind scikit-learn has today.
         return self._make_binarizer().inverse_transform(outputs) if self._sparse_labels else self._decode(outputs)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The share of samples whose class, or whose every label, is predicted.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n, n_features)
+            Samples.
+        y : array-like (n,) or (n, n_classes)
+            Their classes or labels.
+        sample_weight : array-like (n,), optional
+            Weights.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As ``predict``, and if y does not go with X.
+
+        Examples
+        --------
+        >>> X, y = [[0.0], [1.0]], ["a", "b"]
+        >>> MLPClassifier(5, solver="lbfgs", random_state=0).fit(X, y).score(X, y)
+        1.0
+        """
+        return _accuracy(y, self.predict(X), sample_weight)
+
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the classes.
 
@@ -414,8 +443,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @property
     def _metric(self) -> Callable[..., float]:
-        score: Callable[..., float] = accuracy_score
-        return score
+        return _accuracy
+
+
+def _accuracy(y_true: Any, y_pred: Array, sample_weight: Any = None) -> float:
+    """scikit-learn's ``accuracy_score``; it looks at whole numbers for longer than a small network trains an epoch."""
+    plain = all(isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu" for y in (y_true, y_pred))
+    if plain and sample_weight is None and len(y_true) == len(y_pred):
+        return float((y_true == y_pred).mean())
+    score: float = accuracy_score(y_true, y_pred, sample_weight=sample_weight)
+    return score
 
 
 def _column(y: Array) -> Array:
