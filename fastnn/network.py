@@ -46,7 +46,7 @@ from fastnn.interrupts import Hold, held
 from fastnn.lbfgs import LBFGS, require_scipy
 from fastnn.lsuv import scale_layers
 from fastnn.optimizers import Optimizer, resolve_optimizer
-from fastnn.orders import RandomOrders, natural_order
+from fastnn.orders import NaturalOrder, RandomOrders, natural_order
 from fastnn.parameters import Gradients, LayerArrays
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.samples import dense_rows, pack_data, plan_first_layer
@@ -649,14 +649,15 @@ class Network:
             sizes = ((int(given.batch_size), 0),)  # how many samples there are turns out when they are gone through
         if average is not None:
             average = validation.check_number("weight_average", average, above=0, below=1)
-        by_chance = natural_order if source is None and sizes == ((n, n),) else RandomOrders(self._generator)
+        in_order = NaturalOrder()
+        by_chance = in_order if source is None and sizes == ((n, n),) else RandomOrders(self._generator)
         return FitSettings(
             epochs=validation.check_whole("epochs", given.epochs, at_least=0),
             batch_sizes=sizes,
             cut=cut,
             optimizer=steps,
             layers=layers,
-            order=validation.check_shuffle(given.shuffle, by_chance, natural_order),
+            order=validation.check_shuffle(given.shuffle, by_chance, in_order),
             order_is_theirs=callable(given.shuffle),
             max_time=validation.check_limit("max_time", given.max_time),
             callbacks=validation.check_callbacks(given.callbacks),

@@ -34,16 +34,23 @@ class Orders(ABC):
 class NaturalOrder(Orders):
     """Always the samples' own, as int64 on every platform, which is what kernels are compiled for."""
 
+    def __init__(self) -> None:
+        self._kept: Array = np.empty((0, 0), np.int64)
+
     def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
         """The numbers from 0 to n - 1."""
         return np.arange(n, dtype=np.int64)
 
     def several(self, n: int, count: int) -> Array:
-        """The same for every epoch."""
-        return np.broadcast_to(self(n), (count, n))
+        """The same for every epoch, written once."""
+        if self._kept.shape[1] != n or len(self._kept) < count:
+            self._kept = np.tile(self(n), (count, 1))
+        return self._kept[:count]
 
 
-natural_order = NaturalOrder()
+def natural_order(n: int) -> Array:
+    """The numbers from 0 to n - 1."""
+    return NaturalOrder()(n)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.kernels.backward import transposed
+from fastnn.kernels.backward import transposed, transposed_quarters
 from fastnn.kernels.buffers import HYPER_SIZE, Rows
 from fastnn.kernels.compile import inlined, kernel
 from fastnn.kernels.elementary import keep_first
@@ -28,12 +28,13 @@ from fastnn.kernels.parts import Part, part_caller
 from fastnn.kernels.pointers import element_pointer, moved
 from fastnn.kernels.rows import fetch_samples, gather_input, gather_target, sample_at
 from fastnn.kernels.simd import (
+    Vector,
     VectorType,
     broadcast,
     lane_count,
     load,
     load_at,
-    load_first_at,
+    load_first_of,
     splat,
     store,
     store_at,
@@ -173,6 +174,17 @@ backward_across = part_caller("backward_across", [*_PARAMETERS, "adds"], _BACKWA
 """In kernels: ``backward_across(address, shape, weights, deltas, deltas_size, out, out_size, adds)``."""
 
 
+def _sample_rows(builder, lanes, kinds, values, turned):
+    """The first ``lanes`` numbers from ``column`` on of as many samples as a register of ``turned`` has lanes."""
+    (features, _, order), (source, size, numbers, first, column) = kinds[:3], values[:5]
+    rows, count = [], builder.sub(size, column)
+    for s in range(turned.vector.lanes):
+        sample = builder.load(element_pointer(builder, order, numbers, builder.add(first, _I64(s))))
+        at = element_pointer(builder, features, source, builder.add(builder.mul(sample, size), column))
+        rows.append(load_first_of(builder, turned.vector.dtype, lanes, at, count))
+    return rows
+
+
 @intrinsic
 def turn_samples(_, features, n_in, order, place, column, target):
     """``target[j, s] = features[order[place + s] * n_in + column + j]`` for a register's lanes of samples s and of j.
@@ -181,16 +193,25 @@ def turn_samples(_, features, n_in, order, place, column, target):
     """
 
     def codegen(context, builder, signature, args):
-        source, size, numbers, first, begin, matrix = args
-        turned = matrix_pointer(builder, target, matrix)
-        vector, count = turned.vector, builder.sub(size, begin)
-        rows = []
-        for s in range(vector.lanes):
-            sample = builder.load(element_pointer(builder, order, numbers, builder.add(first, _I64(s))))
-            at = builder.add(builder.mul(sample, size), begin)
-            rows.append(load_first_at(builder, vector, element_pointer(builder, features, source, at), count))
-        for j, row in enumerate(transposed(rows)):
+        turned = matrix_pointer(builder, target, args[-1])
+        rows = _sample_rows(builder, turned.vector.lanes, signature.args, args, turned)
+        for j, row in enumerate(transposed([Vector(builder, turned.vector, row) for row in rows])):
             store_at(turned.vector_at(j, 0), row)
+        return context.get_dummy_value()
+
+    return types.none(features, n_in, order, place, column, target), codegen
+
+
+@intrinsic
+def turn_few_inputs(_, features, n_in, order, place, column, target):
+    """The same for a quarter of a register's lanes of j, if there is such a thing."""
+
+    def codegen(context, builder, signature, args):
+        turned = matrix_pointer(builder, target, args[-1])
+        if lanes := turned.vector.lanes // 4:
+            rows = _sample_rows(builder, lanes, signature.args, args, turned)
+            for j, row in enumerate(transposed_quarters(builder, turned.vector, rows)):
+                store_at(turned.vector_at(j, 0), row)
         return context.get_dummy_value()
 
     return types.none(features, n_in, order, place, column, target), codegen
@@ -199,9 +220,12 @@ def turn_samples(_, features, n_in, order, place, column, target):
 @kernel
 def gather_turned(work, features, n_in, rows, at):
     """A whole block of samples, or of targets, that lie in memory as numbers: from there into the registers."""
-    lanes = lane_count(work)
-    for j in range(0, n_in, lanes):
-        turn_samples(features, n_in, rows.order, rows.start + rows.first, j, Matrix(work, at + j * lanes, lanes))
+    lanes, first = lane_count(work), rows.start + rows.first
+    if 4 * n_in <= lanes:
+        turn_few_inputs(features, n_in, rows.order, first, 0, Matrix(work, at, lanes))
+    else:
+        for j in range(0, n_in, lanes):
+            turn_samples(features, n_in, rows.order, first, j, Matrix(work, at + j * lanes, lanes))
 
 
 @inlined

@@ -1,5 +1,6 @@
 """Backward pass: the output layer's delta, and the delta recursion through the layers below."""
 
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -8,7 +9,16 @@ from fastnn.kernels.formula_parts import times_derivative
 from fastnn.kernels.forward import panel_vectors, panel_width, weights_at
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.pointers import moved
-from fastnn.kernels.simd import exchange, lane_count, lane_sums, load_at, store_at
+from fastnn.kernels.simd import (
+    exchange,
+    ir_float,
+    join_quarters,
+    lane_count,
+    lane_sums,
+    load_at,
+    quarter,
+    store_at,
+)
 from fastnn.kernels.tiles import Matrix, TileShape, matrix_pointer, product
 
 
@@ -23,6 +33,12 @@ def transposed(rows):
     return rows
 
 
+def transposed_quarters(builder, vector, rows):
+    """The same of rows of a quarter of a register each, as LLVM vectors: a quarter as many vectors."""
+    count = vector.lanes // 4
+    return transposed([join_quarters(builder, vector, rows[r::count]) for r in range(count)])
+
+
 @intrinsic
 def transpose_block(_, source, target):
     """``target[j, i] = source[i, j]`` on one block of lanes x lanes, inside the registers."""
@@ -33,6 +49,39 @@ def transpose_block(_, source, target):
         rows = transposed([load_at(builder, a.vector, a.vector_at(r, 0)) for r in range(lanes)])
         for r, row in enumerate(rows):
             store_at(b.vector_at(r, 0), row)
+        return context.get_dummy_value()
+
+    return types.none(source, target), codegen
+
+
+@intrinsic
+def turn_quarter(_, source, target):
+    """``target[j, i] = source[i, j]`` for a register's lanes of i and a quarter of them of j, where lanes have one."""
+
+    def codegen(context, builder, signature, args):
+        a, b = (matrix_pointer(builder, kind, value) for kind, value in zip(signature.args, args, strict=True))
+        if count := a.vector.lanes // 4:
+            kind = ir.VectorType(ir_float(a.vector.dtype), count).as_pointer()
+            places = [builder.bitcast(a.vector_at(r, 0), kind) for r in range(a.vector.lanes)]
+            rows = [builder.load(place, align=a.vector.dtype.bitwidth // 8) for place in places]
+            for j, column in enumerate(transposed_quarters(builder, a.vector, rows)):
+                store_at(b.vector_at(j, 0), column)
+        return context.get_dummy_value()
+
+    return types.none(source, target), codegen
+
+
+@intrinsic
+def turn_quarter_back(_, source, target):
+    """``target[i, j] = source[j, i]`` for a register's lanes of i and a quarter of them of j; zero for the others."""
+
+    def codegen(context, builder, signature, args):
+        a, b = (matrix_pointer(builder, kind, value) for kind, value in zip(signature.args, args, strict=True))
+        count = a.vector.lanes // 4
+        rows = transposed([load_at(builder, a.vector, a.vector_at(j, 0)) for j in range(count)])
+        for number in range(4):
+            for r, row in enumerate(rows):
+                store_at(b.vector_at(number * count + r, 0), quarter(row, number))
         return context.get_dummy_value()
 
     return types.none(source, target), codegen

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.kernels.backward import transpose_block
+from fastnn.kernels.backward import transpose_block, turn_quarter, turn_quarter_back
 from fastnn.kernels.buffers import TOTAL_HITS
 from fastnn.kernels.compile import kernel, woven
 from fastnn.kernels.elementary import count_from, exp_difference, if_equal, if_larger, keep_first, log1p
@@ -38,20 +38,26 @@ def delta_at(block):
 def turn_in(work, source, n, block):
     """``block[j, s] = source[s, j]`` for a register's lanes of samples; rows past the last one hold rubbish."""
     lanes = lane_count(work)
-    for j in range(0, n, lanes):
-        transpose_block(Matrix(work, source.at + j, source.stride), Matrix(work, block + j * lanes, lanes))
+    if 4 * n <= lanes:
+        turn_quarter(source, Matrix(work, block, lanes))
+    else:
+        for j in range(0, n, lanes):
+            transpose_block(Matrix(work, source.at + j, source.stride), Matrix(work, block + j * lanes, lanes))
 
 
 @kernel
 def turn_out(work, block, n, target, samples):
     """``target[s, j] = block[j, s]`` for the first ``samples``, zero in the padding of a row. Spoils the block."""
     lanes = lane_count(work)
-    zero = splat(work, 0)
-    for j in range(n, n + -n % lanes):
+    zero, few = splat(work, 0), 4 * n <= lanes
+    for j in range(n, n + -n % (lanes // 4 if few else lanes)):
         store(work, block + j * lanes, zero)
     for j in range(0, n, lanes):
         square = Matrix(work, block + j * lanes, lanes)
-        transpose_block(square, square)
+        if few:
+            turn_quarter_back(square, square)
+        else:
+            transpose_block(square, square)
         for s in range(samples):
             store(work, target.at + s * target.stride + j, load(work, square.at + s * lanes))
 

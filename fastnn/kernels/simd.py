@@ -295,15 +295,38 @@ def load_first_at(builder: Any, type_: VectorType, pointer: Any, count: Any) -> 
 
     Nothing behind them is read.
     """
-    vector, masks = ir_vector(type_), ir.VectorType(ir.IntType(1), type_.lanes)
-    numbers = ir.VectorType(_I32, type_.lanes)([*range(type_.lanes)])
-    wanted = builder.icmp_signed("<", numbers, in_all_lanes(builder, builder.trunc(count, _I32), type_.lanes))
+    return Vector(builder, type_, load_first_of(builder, type_.dtype, type_.lanes, pointer, count))
+
+
+def load_first_of(builder: Any, dtype: Any, lanes: int, pointer: Any, count: Any) -> Any:
+    """The same as an LLVM vector of any number of lanes."""
+    vector, masks = ir.VectorType(ir_float(dtype), lanes), ir.VectorType(ir.IntType(1), lanes)
+    numbers = ir.VectorType(_I32, lanes)([*range(lanes)])
+    wanted = builder.icmp_signed("<", numbers, in_all_lanes(builder, builder.trunc(count, _I32), lanes))
     source = builder.bitcast(pointer, vector.as_pointer())
     kind = ir.FunctionType(vector, [source.type, _I32, masks, vector])
-    name = f"llvm.masked.load.v{type_.lanes}{FLOAT_NAMES[type_.dtype]}.p0"
+    name = f"llvm.masked.load.v{lanes}{FLOAT_NAMES[dtype]}.p0"
     function = cgutils.get_or_insert_function(builder.module, kind, name)
-    align = _I32(type_.dtype.bitwidth // 8)
-    return Vector(builder, type_, builder.call(function, [source, align, wanted, ir.Constant(vector, None)]))
+    return builder.call(function, [source, _I32(dtype.bitwidth // 8), wanted, ir.Constant(vector, None)])
+
+
+def quarter(like: Vector, number: int) -> Vector:
+    """Lanes of a quarter of a vector as the first ones, zero in the others."""
+    lanes = like.type.lanes
+    first = number * (lanes // 4)
+    places = [first + lane if lane < lanes // 4 else lanes for lane in range(lanes)]
+    mask = ir.Constant(ir.VectorType(_I32, lanes), places)
+    return like.wrap(like.builder.shuffle_vector(like.value, like.lift(0.0).value, mask))
+
+
+def join_quarters(builder: Any, type_: VectorType, quarters: Sequence[Any]) -> Vector:
+    """One vector of four LLVM vectors."""
+    parts, size = list(quarters), type_.lanes // 4
+    while len(parts) > 1:
+        size *= 2
+        places = ir.Constant(ir.VectorType(_I32, size), list(range(size)))
+        parts = [builder.shuffle_vector(a, b, places) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return Vector(builder, type_, parts[0])
 
 
 def load_bytes_at(builder: Any, type_: VectorType, pointer: Any) -> Vector:

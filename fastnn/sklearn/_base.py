@@ -28,7 +28,7 @@ from fastnn.formulas.optimizers import Optimizer
 from fastnn.formulas.schedules import Schedule
 from fastnn.network import Network
 from fastnn.notices import unless_closed
-from fastnn.orders import natural_order
+from fastnn.orders import NaturalOrder
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.sklearn import _lbfgs
 from fastnn.sklearn._engine import Dataset, Order, Plan, forget_steps, full_batch, train
@@ -318,7 +318,7 @@ class BaseMLP(BaseEstimator):
             checked, scored = self._split(checked)
         data = _emphasised(checked.data, checked.emphasis)
         batch_size = self._batch_size(data.n)
-        shuffle = SameShuffle(self._random_state, data.n) if self.shuffle else natural_order
+        shuffle = SameShuffle(self._random_state, data.n) if self.shuffle else NaturalOrder()
         order = Order(shuffle, data.n, batch_size, data.sample_weight)
         score = None if scored is None else self._scorer(scored)
         end = EpochEnd(self, self._optimizer, self._curve(order, data, held_out), score)
