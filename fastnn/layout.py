@@ -207,6 +207,7 @@ def plan_layout(
             activate=0,
             activate_sloped=0,
             derivative=0,
+            backward_across=0,
             hyper=0,
             hyper_biases=1,
             dropout=0,

@@ -23,7 +23,7 @@ FORWARD = ("product", "activate", "by_rows")
 MEASURE = ("unit",)
 TRAINING = (*FORWARD, *MEASURE, "activate_sloped", "derivative", "update")
 FORWARD_ACROSS = ("forward_across", "activate", "by_blocks")
-TRAINING_ACROSS = (*FORWARD_ACROSS, *MEASURE, "backward_across", "activate_sloped", "derivative", "update_across")
+TRAINING_ACROSS = (*FORWARD_ACROSS, *MEASURE, "activate_sloped", "backward_across", "update_across")
 """The same where samples lie across the registers."""
 
 
@@ -118,7 +118,6 @@ class Program:
             "product": tiles.PRODUCT,
             "listed_product": skipping.LISTED_PRODUCT,
             "forward_across": across.FORWARD_ACROSS,
-            "backward_across": across.BACKWARD_ACROSS,
             "drop_row": dropout.DROP_ROW,
         }
         if name in parts:
@@ -128,22 +127,27 @@ class Program:
 
     def _of_layer(self, name: str, activation: Activation, sloped: bool) -> int:
         """Address of a part, 0 where there is nothing to do."""
+        from fastnn.kernels.across import backward_across_part
         from fastnn.kernels.formula_parts import activation_part, derivative_part
 
         value, slope, by_output = activation.expression, activation.derivative, activation.output_derivative
         if value is None or slope is None:  # softmax, which is no layer's alone
             return 0
-        if name == "derivative":
-            return self._address(derivative_part(variable("a") if sloped or by_output is None else by_output))
+        if name in ("derivative", "backward_across"):
+            make = derivative_part if name == "derivative" else backward_across_part
+            return self._address(make(variable("a") if sloped or by_output is None else by_output))
         if name == "activate_sloped":
             return self._address(activation_part(value, slope)) if sloped else 0
         return 0 if value is variable("z") else self._address(activation_part(value))
 
     def fill(self, table: Array) -> None:
         """Write the addresses of the layers' parts, as far as they are wanted, into a table of ``Layer`` records."""
-        for row, activation in zip(table, self._activations, strict=False):  # those behind the layers call nothing
+        wanted = self._has & _LAYER_FIELDS.keys()
+        last = len(self._activations) - 1
+        for i, activation in enumerate(self._activations):  # the rows behind the layers call nothing
+            row = table[i]
             sloped = bool(row[_LAYER_FIELDS["slope"]] != row[_LAYER_FIELDS["output"]])
-            for name in self._has & _LAYER_FIELDS.keys():
+            for name in wanted if i < last else wanted & {"activate"}:  # nothing comes down to the outputs
                 row[_LAYER_FIELDS[name]] = self._of_layer(name, activation, sloped)
 
     def step(self, kind: str, rule: "tuple[Rule, tuple[bool, bool, bool]] | None") -> int:

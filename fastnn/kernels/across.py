@@ -8,7 +8,7 @@ samples, and the lanes are added up at the end.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -16,15 +16,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastnn.formulas.expressions import Expression
 from fastnn.kernels.backward import transposed, transposed_quarters
 from fastnn.kernels.buffers import HYPER_SIZE, Rows
 from fastnn.kernels.compile import inlined, kernel
 from fastnn.kernels.elementary import keep_first
-from fastnn.kernels.formula_parts import times_derivative
+from fastnn.kernels.formula_parts import compute, formula_key
 from fastnn.kernels.forward import activate_columns, panel_width, weights_at
 from fastnn.kernels.host import PANEL_VECTORS, PRODUCT_ROWS
 from fastnn.kernels.outputs import Block, delta_at, measure_block, turn_in, turn_in_targets
-from fastnn.kernels.parts import Part, part_caller
+from fastnn.kernels.parts import MOST_REMEMBERED, Part, part_caller
 from fastnn.kernels.pointers import element_pointer, moved
 from fastnn.kernels.rows import fetch_samples, gather_input, gather_target, sample_at
 from fastnn.kernels.simd import (
@@ -86,26 +87,33 @@ class _Blocks(Pointer):
 _MOST_BLOCKS = 4  # together: the sums of few rows would wait for themselves, and of more a broadcast serves several
 
 
+class _Sums(NamedTuple):
+    """How some sums are made: what they begin with, what gives the numbers of step k, and what is done in the end."""
+
+    start: Callable[..., Any]  # (first, count, target, n): of some rows of n blocks of the target
+    left: Callable[..., Any]  # (first, count)
+    finish: Callable[..., Any] = lambda *_: None  # (slots, place): of rows of the target that begin at a place
+
+
 def _emit_blocks(
-    builder: Any, vector: VectorType, shape: Sequence[Any], start: Callable[..., Any], left: Callable[..., Any],
-    right: Any, target: Any, right_size: Any, target_size: Any,
+    builder: Any, vector: VectorType, shape: Sequence[Any], sums: _Sums, right: Any, target: Any, right_size: Any,
+    target_size: Any,
 ) -> None:  # fmt: skip
     """``target[b, r, :] = start + sum_k left[r, k] * right[b, k, :]`` for any number of rows r and blocks b.
 
-    ``start(first, count, target, n)`` makes the sums of some rows of n blocks of the target, ``left(first, count)``
-    what gives the numbers of step k. Blocks of right and target follow each other after so many registers.
+    Blocks of right and target follow each other after so many registers.
     """
     rows, depth, blocks = shape
 
     def tile(first: Any, count: Any) -> None:
         def some(block: Any, together: int, r_count: int) -> None:
-            own, out = (
-                _Blocks(builder, vector, place, size).from_row(builder.mul(block, size))
-                for place, size in ((right, right_size), (target, target_size))
-            )
-            slots = start(first, r_count, out.from_row(first), together)
-            accumulate(slots, depth, left(first, r_count), own)
-            store_sums(out.from_row(first), slots)
+            own = _Blocks(builder, vector, right, right_size).from_row(builder.mul(block, right_size))
+            place = builder.add(builder.mul(block, target_size), first)
+            out = _Blocks(builder, vector, target, target_size).from_row(place)
+            slots = sums.start(first, r_count, out, together)
+            accumulate(slots, depth, sums.left(first, r_count), own)
+            sums.finish(slots, place)
+            store_sums(out, slots)
 
         def emit(r_count: int, _: int) -> None:
             together = min(_MOST_BLOCKS, PRODUCT_ROWS * PANEL_VECTORS // r_count)
@@ -137,41 +145,59 @@ def _emit_forward(
     def column(first: Any, count: int) -> Callable[[Any], Sequence[Any]]:
         return partial(matrix.along, column=first, count=count)
 
-    shape = rows, depth, blocks
-    _emit_blocks(builder, vector, shape, biases, column, inputs, out, inputs_size, out_size)
+    _emit_blocks(builder, vector, (rows, depth, blocks), _Sums(biases, column), inputs, out, inputs_size, out_size)
 
 
-def _emit_backward(
-    builder: Any, vector: VectorType, rows: Any, depth: Any, blocks: Any, weights: Any, width: Any, deltas: Any,
-    deltas_size: Any, out: Any, out_size: Any, adds: Any,
-) -> None:  # fmt: skip
-    """``out[b, i, :] = sum_j weights[i, j] * deltas[b, j, :]``, which it ``adds`` to what is there, if it is told to.
+_FORWARD, _BACKWARD = "iiipipipi", "iiipipippiii"
 
-    weights: (rows, width); deltas: (blocks, deltas_size, lanes); out: (blocks, out_size, lanes).
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def backward_across_part(factor: Expression) -> Part:
+    """``out[b, i, :] = factor(a[b, i, :]) * sum_j weights[i, j] * deltas[b, j, :]``.
+
+    weights: (rows, width); deltas: (blocks, deltas_size, lanes); out, a: (blocks, out_size, lanes). Where the sums are
+    of several panels, all but the first one ``adds`` to what is there, and the factor comes when one ``ends`` them.
     """
-    matrix, adding = Pointer(builder, vector, weights, width), builder.icmp_signed("!=", adds, _I64(0))
 
-    def sums(_: Any, count: int, target: Pointer, together: int) -> list[list[Any]]:
-        slots = empty_sums(builder, vector, count, together)
-        with builder.if_then(adding):
-            set_sums(slots, lambda r, v: load_at(builder, vector, target.vector_at(r, v)))
-        return slots
+    def emit(
+        builder: Any, vector: VectorType, rows: Any, depth: Any, blocks: Any, weights: Any, width: Any, deltas: Any,
+        deltas_size: Any, out: Any, a: Any, out_size: Any, adds: Any, ends: Any,
+    ) -> None:  # fmt: skip
+        matrix, outputs = Pointer(builder, vector, weights, width), _Blocks(builder, vector, a, out_size)
+        adding, ending = (builder.icmp_signed("!=", flag, _I64(0)) for flag in (adds, ends))
 
-    def row(first: Any, count: int) -> Callable[[Any], Sequence[Any]]:
-        return Walk(matrix.from_row(first).afresh(), count)
+        def start(_: Any, count: int, target: Pointer, together: int) -> list[list[Any]]:
+            slots = empty_sums(builder, vector, count, together)
+            with builder.if_then(adding):
+                set_sums(slots, lambda r, v: load_at(builder, vector, target.vector_at(r, v)))
+            return slots
 
-    shape = rows, depth, blocks
-    _emit_blocks(builder, vector, shape, sums, row, deltas, out, deltas_size, out_size)
+        def row(first: Any, count: int) -> Callable[[Any], Sequence[Any]]:
+            return Walk(matrix.from_row(first).afresh(), count)
+
+        def finish(slots: list[list[Any]], place: Any) -> None:
+            def times_factor(r: int, v: int) -> Vector:
+                own = load_at(builder, vector, outputs.from_row(place).vector_at(r, v))
+                return own.wrap(builder.load(slots[r][v])) * compute([factor], {"a": own})[0]
+
+            with builder.if_then(ending):
+                set_sums(slots, times_factor)
+
+        shape, sums = (rows, depth, blocks), _Sums(start, row, finish)
+        _emit_blocks(builder, vector, shape, sums, deltas, out, deltas_size, out_size)
+
+    return Part("backward_across", _BACKWARD, emit, formula_key(factor))
 
 
-_FORWARD, _BACKWARD = "iiipipipi", "iiipipipii"
 FORWARD_ACROSS = Part("forward_across", _FORWARD, _emit_forward)
-BACKWARD_ACROSS = Part("backward_across", _BACKWARD, _emit_backward)
-_PARAMETERS = ["shape", "weights", "inputs", "inputs_size", "out", "out_size"]
-forward_across = part_caller("forward_across", _PARAMETERS, _FORWARD)
+forward_across = part_caller(
+    "forward_across", ["shape", "weights", "inputs", "inputs_size", "out", "out_size"], _FORWARD
+)
 """In kernels: ``forward_across(address, shape, weights, inputs, inputs_size, out, out_size)``."""
-backward_across = part_caller("backward_across", [*_PARAMETERS, "adds"], _BACKWARD)
-"""In kernels: ``backward_across(address, shape, weights, deltas, deltas_size, out, out_size, adds)``."""
+backward_across = part_caller(
+    "backward_across", ["shape", "weights", "deltas", "deltas_size", "out", "a", "out_size", "adds", "ends"], _BACKWARD
+)
+"""In kernels: ``backward_across(address, shape, weights, deltas, deltas_size, out, a, out_size, adds, ends)``."""
 
 
 def _sample_rows(builder, lanes, kinds, values, turned):
@@ -256,6 +282,13 @@ def gather_copied(net, data, rows, at, scratch):
     turn_in(work, Matrix(work, scratch, stride), layer.n_in, at)
 
 
+@inlined
+def are_neighbours(rows):
+    """Whether the rows' samples lie one after the other, as far as the first and the last one tell."""
+    last = rows.end - 1
+    return rows.first < rows.end and sample_at(rows, last) - sample_at(rows, rows.first) == last - rows.first
+
+
 @kernel
 def gather_blocks(net, data, rows, scratch):
     """Bring in the samples of the rows, inputs down."""
@@ -263,8 +296,9 @@ def gather_blocks(net, data, rows, scratch):
     for first in range(rows.first, rows.end, lanes):
         block = Rows(rows.order, rows.start, first, min(first + lanes, rows.end))
         at = layer.input + first * layer.input_stride
-        ahead = min(block.end + ROWS_AHEAD, rows.end)
-        fetch_samples(net, data, Rows(rows.order, rows.start, first + ROWS_AHEAD, ahead))
+        ahead = Rows(rows.order, rows.start, first + ROWS_AHEAD, min(block.end + ROWS_AHEAD, rows.end))
+        if not are_neighbours(ahead):
+            fetch_samples(net, data, ahead)
         if not turns_targets(net.work, data, block):
             for r in range(first, block.end):
                 gather_target(data, sample_at(rows, r), last.n_out, net, r, net.scratch.targets + r * last.stride)
@@ -329,11 +363,11 @@ def recur_across(net, layer, below, first, blocks):
         weights = Matrix(net.params, weights_at(layer, lanes, 0, column), width)
         shape = Products(layer.n_in, min(layer.n_out - column, width), blocks)
         source, target = moved(work, deltas + column * lanes), moved(work, out)
+        outputs, ends = moved(work, below.slope + first * layer.n_in), column + width >= layer.n_out
         backward_across(
-            net.code.backward_across, shape, weights, source, layer.n_out, target, layer.n_in, int(column > 0)
+            below.backward_across, shape, weights, source, layer.n_out, target, outputs, layer.n_in, int(column > 0),
+            int(ends),
         )  # fmt: skip
-    sources = Matrix(work, below.slope + first * layer.n_in, lanes)
-    times_derivative(below.derivative, blocks * layer.n_in, 1, Matrix(work, out, lanes), sources, lanes)
 
 
 @kernel

@@ -35,6 +35,7 @@ class Layer(NamedTuple):
     activate: int  # Z -> A
     activate_sloped: int  # Z -> A and f'(Z), where that is not a function of A
     derivative: int  # delta *= f'(Z)
+    backward_across: int  # the delta recursion down to this layer, where samples lie across the registers
     hyper: int  # which of the stepper's blocks of numbers the weights go by
     hyper_biases: int
     dropout: int  # of the inputs: the share of 2^32 that is dropped; 0 for none
@@ -92,7 +93,6 @@ class Code(NamedTuple):
     product: int  # part, see tiles.py
     listed_product: int  # part, see skipping.py
     forward_across: int  # parts, see across.py
-    backward_across: int
     drop_row: int  # part, see dropout.py
     unit: int  # part: cost and delta of one output, see formulas.py
     # Stages, see epoch.py; 0 until a use of the network comes to them.

@@ -35,7 +35,8 @@ def _place(builder: Any, vector: VectorType, start: Any, stride: Any, r: Any, v:
     return builder.gep(start, [builder.add(builder.mul(r, stride), column)])
 
 
-def _key(*formulas: Expression | None) -> str:
+def formula_key(*formulas: Expression | None) -> str:
+    """What tells a part of these formulas from others."""
     return repr(to_data([formula for formula in formulas if formula is not None]))
 
 
@@ -58,7 +59,7 @@ def activation_part(value: Expression, slope: Expression | None = None) -> Part:
 
         _for_each_vector(builder, rows, vectors, one)
 
-    return Part("activate", _ACTIVATE, emit, _key(value, slope))
+    return Part("activate", _ACTIVATE, emit, formula_key(value, slope))
 
 
 activate = part_caller("activate", ["rows", "vectors", "block", "slopes"], _ACTIVATE)
@@ -91,7 +92,7 @@ def derivative_part(factor: Expression) -> Part:
 
         _for_each_vector(builder, rows, vectors, one)
 
-    return Part("derivative", _DERIVATIVE, emit, _key(factor))
+    return Part("derivative", _DERIVATIVE, emit, formula_key(factor))
 
 
 def _inside(builder: Any, vector: VectorType, columns: Any) -> Any:
@@ -143,7 +144,7 @@ def unit_part(outputs: Expression, cost: Expression, delta: Expression) -> Part:
             builder.store((like.wrap(builder.load(slot)) + where(inside, c, 0.0)).value, slot)
         return like.wrap(builder.load(slot))
 
-    return Part("unit", _UNIT, emit, _key(outputs, cost, delta))
+    return Part("unit", _UNIT, emit, formula_key(outputs, cost, delta))
 
 
 output_units = part_caller("output_units", ["n", "rest", "z", "t", "d", "q", "factor", "total"], _UNIT)
