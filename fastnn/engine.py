@@ -587,11 +587,10 @@ class Engine:
     def prepare(self, data: Data, batch_size: int, stepping: Stepping, packs: bool = False) -> None:
         """Have everything compiled that training on these data needs, or on what they become when they are packed."""
         with self._lock.here, held(), Compiling():
-            room = self._prepare(data, batch_size, stepping)
+            self._common(data, batch_size, stepping)
             if packs:
                 self._require("list_packed")
                 self._entry("pack")
-            self._stepper(stepping, data, batch_size, room.across)
 
     def prepare_evaluation(self, data: Data) -> None:
         """Have everything compiled that evaluating on these data needs."""

@@ -191,7 +191,7 @@ def _cost(name: str, output: str, z: ArrayLike, y: ArrayLike) -> Array:
     n = values.shape[-1]
     program = Program((activations.resolve(output),), costs.resolve(name), (1, n), values.dtype)
     program.require(["unit"])
-    plan = layout.plan_layout((1, n), [False], layout.Room(), values.dtype)
+    plan = layout.plan_layout((1, n), (False,), layout.Room(), values.dtype)
     work = _blocks(values, targets, values)[0]
     lists = Lists(out, 0, out, out, 0, 0, 0, 0, out)
     net = Packed(

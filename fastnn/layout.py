@@ -3,7 +3,7 @@
 The picture of the buffers is in ``fastnn.kernels.buffers``; here are the numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -165,8 +165,9 @@ def _spread(size: int, itemsize: int) -> int:
     return size + (third - size * itemsize) % _PAGE // itemsize
 
 
+@lru_cache(maxsize=64)
 def plan_layout(
-    sizes: Sequence[int], sloped: Sequence[bool], room: Room, dtype: np.dtype[Any], scaled: bool = False
+    sizes: tuple[int, ...], sloped: tuple[bool, ...], room: Room, dtype: np.dtype[Any], scaled: bool = False
 ) -> Layout:
     """The layout of a network of ``sizes``, in which the ``sloped`` layers keep f'(Z) beside their outputs.
 
@@ -178,7 +179,7 @@ def plan_layout(
         rows = padded(rows, lanes)
     # What is dropped must be known on the way back.
     kept = zip(sloped, [*dropped[1:], False] if dropped else [False] * len(sloped), strict=True)
-    sloped = [own or after for own, after in kept]
+    sloped = tuple(own or after for own, after in kept)
     panel = PANEL_VECTORS * lanes
     work = _Cursor(CACHE_LINE // dtype.itemsize)
     params = _Cursor(CACHE_LINE // dtype.itemsize)

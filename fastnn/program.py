@@ -47,7 +47,7 @@ class Program:
         The ``Code`` record; 0 for what was not needed so far.
     softmax : bool
         Whether the outputs are one distribution.
-    sloped : list of bool
+    sloped : tuple of bool
         Which layers keep f'(Z) beside their outputs, because it is no function of those.
     cut : float
         Above what a single output says yes.
@@ -68,7 +68,8 @@ class Program:
         self._kind = types.float32 if dtype == np.float32 else types.float64
         self.softmax = self._unit.softmax
         self.cut = 0.0 if cost.probability is not None else 0.5  # of margins, or of probabilities
-        self.sloped = [a.expression is not None and a.output_derivative is None for a in activations[:-1]] + [False]
+        hidden = activations[:-1]
+        self.sloped = *(a.expression is not None and a.output_derivative is None for a in hidden), False
         self.unit_constants = np.repeat(np.asarray(cost.units, dtype), lanes)
         self.code = Packed(Code(*[0] * len(Code._fields)))
         self._has: set[str] = set()
