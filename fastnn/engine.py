@@ -303,7 +303,7 @@ class Engine:
         self._places: dict[tuple[layout.Room, bool], list[Place]] = {}  # the last ones made
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
-        self._trained_on: _Common | None = None  # while a training runs
+        self._kept: _Common | None = None  # while a training runs
         self._predicting: _Predicting | None = None
         self._skips = False  # whether samples that came to be predicted had zeros to skip
         self._alone = Packed(self._new_team(0, 1))
@@ -396,13 +396,13 @@ class Engine:
 
     def _packed(self, data: Data) -> Packed:
         """The data's record, which takes as long to write as a short call takes in all."""
-        kept = self._trained_on
+        kept = self._kept
         return kept.samples if kept is not None and kept.data is data else Packed(data)
 
     def let_go(self) -> None:
         """Keep no data, where a training has ended: they may be the user's own memory."""
         with self._lock.here:
-            self._trained_on = None
+            self._kept = None
 
     def _new_team(self, member: int, size: int) -> Team:
         return Team(member, size, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
@@ -667,13 +667,13 @@ class Engine:
         self._stepped = stepping, places, np.array(list(kinds))
         return self._stepped[2]
 
-    def _common(self, data: Data, size: int, stepping: Stepping) -> "_Common":
+    def _common(self, data: Data, size: int, stepping: Stepping) -> _Common:
         """What the calls of a training have in common, found out by the first one."""
-        kept = self._trained_on
+        kept = self._kept
         if kept is None or kept.data is not data or kept.size != size or kept.stepping is not stepping:
             room = self._prepare(data, size, stepping)
             stepper = self._stepper(stepping, data, size, room.across)
-            kept = self._trained_on = _Common(data, size, stepping, room, stepper, self._packed(data))
+            kept = self._kept = _Common(data, size, stepping, room, stepper, self._packed(data))
         return kept
 
     def _stepper(self, stepping: Stepping, data: Data, batch_size: int, across: bool) -> Stepper:

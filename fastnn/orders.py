@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.forks import ForkSafeLock
 from fastnn.kernels.records import address_of
 
 Array = NDArray[Any]
@@ -23,8 +24,12 @@ class Orders(ABC):
     """Orders of samples for one epoch after the other, the same ones however many are asked for at a time."""
 
     @abstractmethod
+    def prepare(self) -> None:
+        """Have compiled what it takes."""
+
+    @abstractmethod
     def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
-        """The numbers from 0 to n - 1 in the next order, as int64; ``between`` is called before every piece of many."""
+        """The numbers from 0 to n - 1 in the next order, as int64; ``between`` may be called before pieces of many."""
 
     @abstractmethod
     def several(self, n: int, count: int) -> Array:
@@ -36,6 +41,9 @@ class NaturalOrder(Orders):
 
     def __init__(self) -> None:
         self._kept: Array = np.empty((0, 0), np.int64)
+
+    def prepare(self) -> None:
+        """Nothing is to be compiled."""
 
     def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
         """The numbers from 0 to n - 1."""
@@ -60,8 +68,14 @@ class RandomOrders(Orders):
     generator: np.random.Generator
     _kept: list[Array] = field(default_factory=list, repr=False, compare=False)
 
+    def prepare(self) -> None:
+        """Have compiled what it takes."""
+        from fastnn.kernels.shuffle import permute
+
+        permute.code(None)
+
     def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
-        """The next order."""
+        """The next order; ``between`` is called before every piece."""
         from fastnn.kernels.shuffle import permute
 
         order, draws, code = np.empty(n, np.int64), np.empty(min(n, _SHUFFLED_PER_CALL)), permute.code(None)
@@ -123,13 +137,22 @@ class NumpyShuffle:
     """
 
     def __init__(self, random_state: np.random.RandomState) -> None:
-        self._random_state, self._state = random_state, _state_of(random_state._bit_generator)
+        self._random_state = random_state
+        self._lock = ForkSafeLock(awaited=True)  # while a kernel draws, NumPy's own lock is held without Python's
+
+    def prepare(self) -> None:
+        """Have compiled what it takes."""
+        from fastnn.kernels.shuffle import shuffle
+
+        shuffle.code(None)
 
     def __call__(self, orders: Array) -> None:
         """Shuffle the first row of ``orders`` (count, n), n < 2^32, and make each other one from that before it."""
-        if self._state is not None:
-            with self._random_state._bit_generator.lock:
-                _shuffle(orders, self._state, highest_bits=False)
+        generator = self._random_state._bit_generator  # which somebody may have replaced since
+        state = _state_of(generator)
+        if state is not None:
+            with self._lock.here, generator.lock:
+                _shuffle(orders, state, highest_bits=False)
             return
         for row, order in enumerate(orders):
             if row:
@@ -141,7 +164,7 @@ _TwisterState = ctypes.c_uint32 * 625  # 624 words, and which of them comes next
 
 
 def _state_of(generator: Any) -> Array | None:
-    """A Mersenne Twister's state (625,) uint32, where NumPy has it; None of any other generator."""
+    """A Mersenne Twister's state (625,) uint32, where NumPy has it as long as it lives; None of any other generator."""
     if type(generator) is not np.random.MT19937 or not _is_state_known():
         return None
     return np.ctypeslib.as_array(_TwisterState.from_address(generator.ctypes.state_address))

@@ -26,6 +26,7 @@ from fastnn.inputs.reader import Batch, Reader
 from fastnn.inputs.streams import Pieces, Source
 from fastnn.interrupts import Hold, held
 from fastnn.kernels.buffers import Data
+from fastnn.notices import Compiling
 from fastnn.orders import ORDERED_TOGETHER, Orders, natural_order
 from fastnn.pacing import Pace
 from fastnn.samples import Outlook, pack_data
@@ -138,7 +139,7 @@ class FitSettings(NamedTuple):
     batch_sizes: tuple[tuple[int, int], ...]  # (size, samples): so many samples in batches of that size, then the next
     optimizer: Any  # an Optimizer, or LBFGS
     layers: tuple[LayerStep, ...]  # how each layer is stepped
-    order: Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
+    order: Orders | Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
     max_time: float
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool | None
@@ -503,6 +504,9 @@ class Training:
         # Compile or load the kernels, which is no part of the first epoch.
         for size in {size for size, _ in self._settings.batch_sizes}:
             self._engine.prepare(self._train.data, size, self._stepping, packs)
+        if isinstance(self._settings.order, Orders):
+            with held(), Compiling():
+                self._settings.order.prepare()
         if self._engine.trains_across(self._train.data, self._largest_batch, self._stepping):
             self._history.first_layer += ", samples across the registers"
         if self._copies_once:
@@ -641,7 +645,7 @@ class Training:
         make, n = self._settings.order, self._train.n
         if isinstance(make, Orders):
             return self._rows_in(make(n, self._check_clock))
-        with self._hold.released() if self._settings.order_is_theirs else contextlib.nullcontext():
+        with self._hold.released():  # it is the user's
             order = make(n)
         return self._rows_in(order)
 
@@ -660,8 +664,7 @@ class Training:
     def _next_orders(self, epochs: int) -> NDArray[np.int64]:
         """The orders of several epochs as rows."""
         order = self._settings.order
-        if not isinstance(order, Orders):
-            return np.stack([self._next_order() for _ in range(epochs)])
+        assert isinstance(order, Orders)  # a function of the user's is asked epoch by epoch
         orders = order.several(self._train.n, epochs)
         return orders if self._train.rows is None else self._train.rows[orders]
 

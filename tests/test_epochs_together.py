@@ -6,7 +6,7 @@ from states import state
 
 import fastnn
 from fastnn import SGD, Adam, Network, pacing, training
-from fastnn.orders import RandomOrders
+from fastnn.orders import NaturalOrder, RandomOrders
 from fastnn.training import Training
 
 X, y, Xt, yt = fastnn.datasets.load_digits()
@@ -250,3 +250,9 @@ def test_orders_are_the_same_however_many_are_asked_for_at_a_time():
     one, many = (RandomOrders(np.random.default_rng(1)) for _ in range(2))
     n = 10_000  # drawn in two pieces
     np.testing.assert_array_equal(np.concatenate([many.several(n, 2), many.several(n, 1)]), [one(n) for _ in range(3)])
+
+
+def test_the_natural_order_of_several_epochs() -> None:
+    order = NaturalOrder()
+    for n, count in ((5, 2), (5, 3), (5, 1), (7, 2)):
+        np.testing.assert_array_equal(order.several(n, count), np.tile(np.arange(n), (count, 1)))

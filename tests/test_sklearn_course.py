@@ -289,7 +289,7 @@ def test_the_course_of_samples_that_are_mostly_zero(solver, batch_size):
 
 
 @pytest.mark.parametrize("generator", [np.random.MT19937, np.random.PCG64])
-@pytest.mark.parametrize("n", [1, 2, 3, 17, 64, 65, 1000])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 17, 64, 65, 1000])
 def test_shuffles_are_numpys(n, generator):
     """Each order from the one before; what is drawn next is the same, too. 1,000 use up the words more than once."""
     expected, mine = (np.random.RandomState(generator(3)) for _ in range(2))
@@ -322,7 +322,18 @@ def test_any_random_state_will_do():
 
 
 @pytest.mark.parametrize(
-    "y", [[0, 1] * 9, [3, -1, 7] * 9, [True, False] * 9, [5] * 18, list(range(18)), [0, 1]], ids=str
+    "y",
+    [
+        [0, 1] * 9,
+        [3, -1, 7] * 9,
+        [True, False] * 9,
+        [5] * 18,
+        list(range(18)),
+        [0, 1],
+        [*range(11)] * 2,
+        [*range(10), *range(11)],
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
 def test_kinds_of_targets_are_scikit_learns(y, dtype):
@@ -330,3 +341,49 @@ def test_kinds_of_targets_are_scikit_learns(y, dtype):
     kind, classes = _classifier._look_at(y)
     assert kind == type_of_target(y)
     np.testing.assert_array_equal(classes, np.unique(y))
+
+
+def test_a_generator_that_was_replaced_is_drawn_from():
+    """As NumPy's global one may be, by ``np.random.set_bit_generator``."""
+    expected, mine = (np.random.RandomState(np.random.MT19937(5)) for _ in range(2))
+    shuffle, order, orders = NumpyShuffle(mine), np.arange(50), np.arange(50).reshape(1, 50)
+    shuffle(orders)
+    expected.shuffle(order)
+    for random_state in (expected, mine):
+        random_state.__init__(np.random.MT19937(6))
+    shuffle(orders)
+    expected.shuffle(order)
+    np.testing.assert_array_equal(orders[0], order)
+
+
+@pytest.mark.parametrize(
+    "y", [[0, 1, 1, 2], [True, False, True, True], ["a", "b", "b", "c"], [[0, 1], [1, 1], [0, 0], [1, 0]]], ids=str
+)
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 0.5, 3.0]])
+@pytest.mark.parametrize("form", [np.array, list])
+def test_scores_are_accuracies(y, weight, form):
+    X = np.eye(4)
+    found = ours.MLPClassifier((3,), max_iter=5, random_state=0).fit(X, y)
+    truth = found.predict(X)[::-1]
+    truth = truth if form is np.array else truth.tolist()
+    assert found.score(X, truth, weight) == ours.to_sklearn(found).score(X, truth, weight)
+
+
+def test_a_score_refuses_what_scikit_learn_refuses():
+    found = ours.MLPClassifier((3,), max_iter=5, random_state=0).fit(_X, _CLASSES)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        found.score(_X, _CLASSES[1:])
+    assert found.score(_X, _CLASSES.astype(np.int8)) == found.score(_X, _CLASSES)
+
+
+def test_names_of_parameters_are_each_classes_own():
+    class Wider(ours.MLPClassifier):
+        def __init__(self, width=3):
+            super().__init__((width,))
+            self.width = width
+
+    names = ours.MLPClassifier._get_param_names()
+    names.append("x")
+    assert "x" not in ours.MLPClassifier._get_param_names()
+    assert Wider._get_param_names() == ["width"]
+    assert Wider(5).get_params() == {"width": 5}

@@ -23,7 +23,10 @@ from fastnn.kernels.tiles import Matrix, TileShape, matrix_pointer, product
 
 
 def transposed(rows):
-    """Lane i of every vector in vector i, while code is generated; as many vectors as lanes."""
+    """Lane i of every vector in vector i, while code is generated; as many vectors as lanes.
+
+    Of fewer of them, 2^k, every group of so many lanes is a square of its own.
+    """
     rows, step = list(rows), 1
     while step < len(rows):
         for r in range(len(rows)):

@@ -31,7 +31,7 @@ class Layer(NamedTuple):
     delta: int  # offset in work of the (rows, stride) deltas dC/dZ
     stride: int
     slope: int  # offset in work of the (rows, stride) numbers that f'(Z) is made from: A, or f'(Z) itself
-    # Addresses of parts, see formulas.py; 0 for the identity, which has nothing to do.
+    # Addresses of parts, see formula_parts.py and across.py; 0 where there is nothing to do.
     activate: int  # Z -> A
     activate_sloped: int  # Z -> A and f'(Z), where that is not a function of A
     derivative: int  # delta *= f'(Z)
@@ -92,9 +92,9 @@ class Code(NamedTuple):
 
     product: int  # part, see tiles.py
     listed_product: int  # part, see skipping.py
-    forward_across: int  # parts, see across.py
+    forward_across: int  # part, see across.py
     drop_row: int  # part, see dropout.py
-    unit: int  # part: cost and delta of one output, see formulas.py
+    unit: int  # part: cost and delta of one output, see formula_parts.py
     # Stages, see epoch.py; 0 until a use of the network comes to them.
     first_dense: int
     first_sparse: int

@@ -128,9 +128,10 @@ def shuffle(orders: Int64s, count: int, n: int, state: UInt32s, room: UInt32s, h
     branch.
     """
     temper(state, moved(room, 2 * WORDS))
-    for row in range(0, count * n, n):
-        order = moved(orders, row)
+    for row in range(count):
+        order = moved(orders, row * n)
         if row > 0:
+            before = moved(orders, (row - 1) * n)
             for i in range(n):
-                order[i] = orders[row - n + i]
+                order[i] = before[i]
         shuffle_row(order, n, state, room, high)

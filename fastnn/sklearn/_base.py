@@ -6,7 +6,7 @@ import copy
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ from fastnn.notices import unless_closed
 from fastnn.orders import NaturalOrder
 from fastnn.regularisation import Wishes, layer_steps
 from fastnn.sklearn import _lbfgs
-from fastnn.sklearn._engine import Dataset, Order, Plan, forget_steps, full_batch, train
+from fastnn.sklearn._engine import Dataset, Plan, WeighedOrders, forget_steps, full_batch, train
 from fastnn.sklearn._epochs import Curve, EpochEnd, SameShuffle
 from fastnn.sklearn._mirror import Mirror, Shape
 from fastnn.sklearn._names import SOLVERS, Loss, draws_narrowly, engine_output, hidden_activations, known_activations
@@ -72,6 +72,7 @@ class BaseMLP(BaseEstimator):
     max_iter: Any
     random_state: Any
     solver: Any
+    _parameter_names: list[str]
     coefs_: list[Array]
     intercepts_: list[Array]
     loss_curve_: list[float]
@@ -115,11 +116,11 @@ class BaseMLP(BaseEstimator):
         self.__dict__.update({name: value for name, value in arguments.items() if name not in ("self", "__class__")})
 
     @classmethod
-    @cache
     def _get_param_names(cls) -> list[str]:
-        """As scikit-learn finds them in the constructor's signature, which takes its time in every fit."""
-        names: list[str] = super()._get_param_names()
-        return names
+        """As scikit-learn finds them in the constructor's signature; that takes its time, and every fit asks twice."""
+        if "_parameter_names" not in vars(cls):
+            cls._parameter_names = super()._get_param_names()
+        return list(cls._parameter_names)
 
     def __sklearn_tags__(self) -> Any:
         """Sparse matrices are welcome."""
@@ -319,7 +320,7 @@ class BaseMLP(BaseEstimator):
         data = _emphasised(checked.data, checked.emphasis)
         batch_size = self._batch_size(data.n)
         shuffle = SameShuffle(self._random_state, data.n) if self.shuffle else NaturalOrder()
-        order = Order(shuffle, data.n, batch_size, data.sample_weight)
+        order = WeighedOrders(shuffle, data.n, batch_size, data.sample_weight)
         score = None if scored is None else self._scorer(scored)
         end = EpochEnd(self, self._optimizer, self._curve(order, data, held_out), score)
         plan = Plan(
@@ -382,7 +383,7 @@ class BaseMLP(BaseEstimator):
     def _cost_share(self) -> float:
         return 1 / self.n_outputs_ if self._loss_row.mean_of_outputs else 1.0
 
-    def _curve(self, order: Order, data: Dataset, held_out: Dataset | None) -> Curve:
+    def _curve(self, order: WeighedOrders, data: Dataset, held_out: Dataset | None) -> Curve:
         left_out = None if held_out is None else self._left_out(held_out)
         constant = 0.0 if left_out is None else float(left_out.mean())
         return Curve(self.alpha, self._cost_share, order, self._left_out(data), constant)

@@ -448,7 +448,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
 def _accuracy(y_true: Any, y_pred: Array, sample_weight: Any = None) -> float:
     """scikit-learn's ``accuracy_score``; it looks at whole numbers for longer than a small network trains an epoch."""
-    plain = all(isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu" for y in (y_true, y_pred))
+    plain = all(type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biu" for y in (y_true, y_pred))
     if plain and sample_weight is None and len(y_true) == len(y_pred):
         return float((y_true == y_pred).mean())
     score: float = accuracy_score(y_true, y_pred, sample_weight=sample_weight)
@@ -464,7 +464,7 @@ def _look_at(y: Array) -> tuple[str, Array]:
     """scikit-learn's word for the kind of the targets, and their classes."""
     if y.ndim == 1 and y.dtype.kind in "biu":  # what it would say of most targets, after a longer look
         classes = np.unique(y)
-        if 2 * len(classes) <= len(y):  # else it warns
+        if 2 * len(classes) <= len(y):  # else some releases warn
             return "multiclass" if len(classes) > 2 else "binary", classes
     kind = type_of_target(y, input_name="y")
     if "multioutput" in kind:

@@ -46,7 +46,7 @@ class Plan(NamedTuple):
     batch_size: int
     alpha: float
     steps: Steps
-    order: "Order"
+    order: "WeighedOrders"
     max_time: float | None
     account: Account
     callbacks: tuple[Callable[[Network, History], Any], ...]
@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     seed: int  # of dropout
 
 
-class Order(Orders):
+class WeighedOrders(Orders):
     """The order of every epoch, and what its batches weigh.
 
     Parameters
@@ -96,9 +96,13 @@ class Order(Orders):
         """How often a batch's weighted mean counts for each of its weights."""
         return self._samples / self.sums
 
+    def prepare(self) -> None:
+        """Have compiled what it takes."""
+        self._shuffle.prepare()
+
     def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
         """The next epoch's order."""
-        order = self._shuffle(n)
+        order = self._shuffle(n, between)
         if self._given is not None:
             in_order = self._given[order]
             self.sums = np.add.reduceat(in_order, self._starts)
@@ -110,6 +114,7 @@ class Order(Orders):
 
     def several(self, n: int, count: int) -> Array:
         """Those of so many epochs, which are alike."""
+        assert self.is_alike
         return self._shuffle.several(n, count)
 
     def mean(self, values: Array) -> float:
@@ -123,9 +128,13 @@ class _Course(Orders):
     def __init__(self, network: Network, plan: Plan, samples: Samples) -> None:
         self._engine, self._plan, self._samples = network._engine, plan, samples
 
+    def prepare(self) -> None:
+        """Have compiled what it takes."""
+        self._plan.order.prepare()
+
     def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
         """The next epoch's."""
-        found = self._plan.order(n)
+        found = self._plan.order(n, between)
         if self._plan.order.weights is not None:
             self._samples.data.sample_weight[:] = self._plan.order.weights
         self._begin()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.orders import NumpyShuffle, Orders, natural_order
-from fastnn.sklearn._engine import Order
+from fastnn.sklearn._engine import WeighedOrders
 from fastnn.sklearn._steps import Steps
 
 Array = NDArray[Any]
@@ -28,6 +28,10 @@ class SameShuffle(Orders):
 
     def __init__(self, random_state: np.random.RandomState, n: int) -> None:
         self._shuffle, self._order = NumpyShuffle(random_state), natural_order(n)
+
+    def prepare(self) -> None:
+        """Have compiled what it takes."""
+        self._shuffle.prepare()
 
     def __call__(self, n: int, between: Callable[[], None] = lambda: None) -> Array:
         """Shuffle once more."""
@@ -48,7 +52,7 @@ class Curve(NamedTuple):
 
     alpha: float
     cost_share: float  # of the engine's cost
-    order: Order
+    order: WeighedOrders
     constants: Array | None  # (n,) what the cost of a sample leaves out
     held_out_constant: float
 
