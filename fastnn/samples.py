@@ -14,6 +14,7 @@ from fastnn.validation import UINT8, Features, InputScale, Targets
 Array = NDArray[Any]
 _INT64 = np.dtype(np.int64)
 _UNSCALED = InputScale()
+_NEAR_BYTES = 1 << 20  # of samples that a second-level cache may hold: there, asking ahead took longer than it spared
 _DENSITY_SAMPLES = 256
 _SPARSE_SHARE = 0.35
 _SPARSE_INPUTS = 64
@@ -64,7 +65,8 @@ def pack_data(X: Features, targets: Targets | None, sample_weight: Array | None,
     most = max(1, int(np.diff(X.starts).max())) if X.starts.size else 0
     classify = bool(targets and targets.classes)
     bits, blocks = empty(UINT8), int(most > 0)
-    return Data(pixels, *scale, features, *entries, *wanted, weights, classify, blocks, 0, most, bits, 0, empty(_INT64))
+    far, firsts = int(flat.nbytes > _NEAR_BYTES), empty(_INT64)
+    return Data(pixels, *scale, features, *entries, *wanted, weights, classify, blocks, 0, most, bits, 0, firsts, far)
 
 
 def dense_rows(data: Data, rows: Array, n_in: int, dtype: Any, columns: Array | None = None) -> Array:

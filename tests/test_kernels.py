@@ -398,7 +398,7 @@ def test_a_stretch_is_every_line_that_inputs_lie_on(n_in: int, dtype: str, kind:
     values, start, end = np.zeros(n * n_in, dtype), n_in // 3, n_in - n_in // 4
     bytes_, floats, integers, offsets = (np.empty(0, kind) for kind in ("u1", "f4", "i4", "i8"))
     labels = np.zeros(n, np.int64)
-    packed = bytes_, 0, offsets
+    packed = bytes_, 0, offsets, 1
     data = Data(
         bytes_, 255.0, floats, floats, floats, integers, offsets, labels, floats, floats, True, 1, 0, 0, *packed
     )

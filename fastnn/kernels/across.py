@@ -297,7 +297,7 @@ def gather_blocks(net, data, rows, scratch):
         block = Rows(rows.order, rows.start, first, min(first + lanes, rows.end))
         at = layer.input + first * layer.input_stride
         ahead = Rows(rows.order, rows.start, first + ROWS_AHEAD, min(block.end + ROWS_AHEAD, rows.end))
-        if not are_neighbours(ahead):
+        if data.far and not are_neighbours(ahead):
             fetch_samples(net, data, ahead)
         if not turns_targets(net.work, data, block):
             for r in range(first, block.end):

@@ -160,6 +160,7 @@ class Data(NamedTuple):
     bits: Bytes  # ``features`` as bytes: which inputs are not zero, the first in the lowest bit
     marks: int  # numbers that a sample's bits take the room of
     firsts: Int64s  # (n + 1,): where a sample begins in ``features``
+    far: int  # whether small samples are together more than the nearer caches hold, so that fetching them ahead pays
 
 
 class Batches(NamedTuple):

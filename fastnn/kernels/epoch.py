@@ -292,9 +292,9 @@ def update_across(
     following: int, size: int, team: Team,
 ) -> None:  # fmt: skip
     """The same where samples lie across the registers."""
-    mine = part_of(batch_at(order, n, following, size), team.member, team.size)
-    soon = Rows(mine.order, mine.start, mine.first, min(mine.end, mine.first + ROWS_AHEAD))
-    fetch_samples(net, data, soon)
+    if data.far:
+        mine = part_of(batch_at(order, n, following, size), team.member, team.size)
+        fetch_samples(net, data, Rows(mine.order, mine.start, mine.first, min(mine.end, mine.first + ROWS_AHEAD)))
     for index in range(net.depth - 1, -1, -1):
         update_layer_across(code, net, net.layers[index], target, samples, stepper, team)
 

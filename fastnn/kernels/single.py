@@ -52,7 +52,8 @@ def forward_row(net):
 def one_sample(net: Net, data: Data, order: Int64s, n: int, start: int, stepper: Stepper, totals: Float64s) -> float:
     """One step on the sample ``order[start]``, unless its cost is not finite; returns the cost."""
     rows, first_layer = Rows(order, start, 0, 1), net.layers[0]
-    fetch_samples(net, data, batch_at(order, n, start + _AHEAD, 1))
+    if data.far:
+        fetch_samples(net, data, batch_at(order, n, start + _AHEAD, 1))
     gather_input(data, sample_at(rows, 0), first_layer.n_in, net.work, first_layer.input)
     forward_row(net)
     measure(net, data, rows, 1, 1.0, totals)
