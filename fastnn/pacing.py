@@ -1,6 +1,7 @@
 """How many batches the next kernel call takes, and on how many threads."""
 
 from collections import deque
+from typing import ClassVar
 
 STRETCH_SECONDS = 0.05
 """How long a kernel call should last: Ctrl-C and the clock are looked at in between."""
@@ -10,7 +11,8 @@ _LOOKS_TOGETHER, _LOOKS_ALONE = 6, 2
 asleep makes several slower: hypervisors were seen to take a fifth of a second until two cores were two."""
 _CALL_SECONDS, _SLOWEST = 2e-6, 2e8
 """What a batch takes beside its products, and products a second, there and back, of a processor ten times as slow as
-those that this was measured on: the first call is to be short there too."""
+those that this was measured on: the first call of a process is to be short there too."""
+_LIKELY_SHARE = 0.25  # of the latest training's products a second: the next one's network may be another
 _LOOKS_BETWEEN_TRIALS, _MOST_BETWEEN_TRIALS = 24, 400
 
 
@@ -44,12 +46,15 @@ class Pace:
     (1, 5)
     """
 
+    _speed: ClassVar[float] = _SLOWEST  # products a second, as far as trainings in this process have shown
+
     def __init__(
         self, threads: int, products: int | None = None, like: "Pace | None" = None, same_samples: bool = False
     ) -> None:
         first = 1
         if products is not None:
-            first = max(1, int(STRETCH_SECONDS / _MAX_GROWTH / (_CALL_SECONDS + products / _SLOWEST)))
+            first = max(1, int(STRETCH_SECONDS / _MAX_GROWTH / (_CALL_SECONDS + products / Pace._speed)))
+        self._products = products or 0
         self._batches = dict.fromkeys((threads, 1), first)  # for each number of threads, the batches of its next call
         # And what one batch took, in its latest looks: calls of together some milliseconds, which are enough to tell.
         self._seconds = {
@@ -87,5 +92,6 @@ class Pace:
         if looked_for > STRETCH_SECONDS / _MAX_GROWTH:
             self._seconds[threads].append(looked_for / looked_at)
             self._looks += 1
+            Pace._speed = max(_SLOWEST, _LIKELY_SHARE * self._products * looked_at / looked_for)
             looked_at, looked_for = 0, 0.0
         self._open[threads] = looked_at, looked_for
