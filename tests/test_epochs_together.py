@@ -145,6 +145,8 @@ def test_members_go_on_at_the_pace_of_those_before_them(together, monkeypatch):
     """How much fits into a call is found out once for all networks of a kind on the same samples."""
     monkeypatch.setattr(pacing, "STRETCH_SECONDS", 1e6)  # all that the first guess, and then its growth, allow
     monkeypatch.setattr(pacing, "_SLOWEST", 2.0)  # products a second, so that the guess is an epoch or two
+    monkeypatch.setattr(pacing, "_LIKELY_SHARE", 0.0)  # and stays so
+    monkeypatch.setattr(pacing.Pace, "_speed", 2.0)
     kinds = [[64, 9, 10], [64, 9, 10], [64, 9, 10], [64, 8, 10], [64, 9, 10]]
     many, alone = ([network(sizes=sizes, seed=i) for i, sizes in enumerate(kinds)] for _ in range(2))
     fit = {"epochs": 100, "batch_size": 1, "optimizer": SGD(0.1)}
@@ -157,6 +159,18 @@ def test_members_go_on_at_the_pace_of_those_before_them(together, monkeypatch):
     fastnn.fit_many(many, X[:20], y[:20], n_jobs=1, **fit)
     assert len(together) == sum(alone_calls) - 3  # the first of either kind takes as many as alone
     assert [state(net)[1] for net in many] == [state(net)[1] for net in alone]
+
+
+def test_the_first_call_goes_by_the_latest_training(monkeypatch):
+    """By a quarter of its speed; by the slowest processor's before there was one, and where it was slower still."""
+    monkeypatch.setattr(pacing.Pace, "_speed", pacing._SLOWEST)
+    (_, slow), earlier = pacing.Pace(1, 10**5).next_call(), pacing.Pace(1, 10**5)
+    earlier.record(1, 1000, seconds=0.05)  # 2e9 products a second
+    assert pacing.Pace._speed == pytest.approx(5e8)
+    _, fast = pacing.Pace(1, 10**5).next_call()
+    assert slow < fast < 3 * slow
+    earlier.record(1, 1, seconds=10.0)
+    assert pacing.Pace(1, 10**5).next_call() == (1, slow)
 
 
 def test_looks_are_paid_for_by_all_epochs(together):
