@@ -658,7 +658,6 @@ class Network:
             optimizer=steps,
             layers=layers,
             order=validation.check_shuffle(given.shuffle, by_chance, in_order),
-            order_is_theirs=callable(given.shuffle),
             max_time=validation.check_limit("max_time", given.max_time),
             callbacks=validation.check_callbacks(given.callbacks),
             progress=None if progress is None else validation.check_flag("progress", progress),

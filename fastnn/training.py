@@ -42,6 +42,7 @@ _PATIENCE = 0.1  # seconds that a look may take after the time is up
 _ROWS_TOGETHER = 1 << 21  # looked up without a look at the clock
 _LARGE_STATE = 32 << 20  # bytes of weights and what an optimizer keeps for them, of which two copies are too many
 _NUMBERS_TOGETHER = 1 << 18
+_NO_NUMBERS = np.empty((0, 0))
 
 
 class DivergenceError(ArithmeticError):
@@ -139,12 +140,12 @@ class FitSettings(NamedTuple):
     batch_sizes: tuple[tuple[int, int], ...]  # (size, samples): so many samples in batches of that size, then the next
     optimizer: Any  # an Optimizer, or LBFGS
     layers: tuple[LayerStep, ...]  # how each layer is stepped
-    order: Orders | Callable[[int], NDArray[np.int64]]  # the samples of the next epoch, out of so many
+    # The samples of the next epoch, out of so many; a function of the user's may take any time.
+    order: Orders | Callable[[int], NDArray[np.int64]]
     max_time: float
     callbacks: tuple[Callable[..., Any], ...]
     progress: bool | None
     threads: int  # 0: as many as are worth it
-    order_is_theirs: bool = False  # a function of the user's, which may take any time
     company: Company | None = None  # None: it is alone, and whatever is found is warned of at once
     seed: int = 0  # of dropout
     schedule: Schedule | None = None  # None: the learning rate is the optimizer's
@@ -721,7 +722,7 @@ class Training:
     def _epochs_together(self) -> int:
         """How many epochs fit into the next kernel call, where nobody wants to be asked in between."""
         settings = self._settings
-        asked = settings.callbacks or settings.order_is_theirs or self._bar is not None
+        asked = settings.callbacks or not isinstance(settings.order, Orders) or self._bar is not None
         asked = asked or self._validation is not None or self._plateau is not None or self._source is not None
         if asked or len(settings.batch_sizes) > 1:
             return 1
@@ -790,13 +791,12 @@ class Training:
         n = sum(samples for _, samples in batch_sizes)
         done = 0
         for size, samples in batch_sizes:
-            part = Stretch(order[done : done + samples], size, 0, -(-samples // size), self._numbers_of(1))
+            part = Stretch(order[done : done + samples], size, 0, -(-samples // size), _NO_NUMBERS)
             pace = self._pace(size)
             while part.first < part.last:
                 threads, count = pace.next_call()
-                stretch = part._replace(last=min(part.first + count, part.last))
-                if self._varies:
-                    stretch = stretch._replace(steps=self._numbers_of(stretch.last - stretch.first))
+                last = min(part.first + count, part.last)
+                stretch = part._replace(last=last, steps=self._numbers_of(last - part.first))
                 call_began = time.perf_counter()
                 seen = self._run_stretch(stretch, threads, tally)
                 pace.record(threads, stretch.last - stretch.first, time.perf_counter() - call_began)

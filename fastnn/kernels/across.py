@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.formulas.expressions import Expression
-from fastnn.kernels.backward import transposed, transposed_quarters
+from fastnn.kernels.backward import store_rows, transposed, transposed_quarters
 from fastnn.kernels.buffers import HYPER_SIZE, Rows
 from fastnn.kernels.compile import inlined, kernel
 from fastnn.kernels.elementary import keep_first
@@ -38,7 +38,6 @@ from fastnn.kernels.simd import (
     load_first_of,
     splat,
     store,
-    store_at,
 )
 from fastnn.kernels.steps import Across, update_lanes
 from fastnn.kernels.team import part_start, share_out
@@ -221,8 +220,7 @@ def turn_samples(_, features, n_in, order, place, column, target):
     def codegen(context, builder, signature, args):
         turned = matrix_pointer(builder, target, args[-1])
         rows = _sample_rows(builder, turned.vector.lanes, signature.args, args, turned)
-        for j, row in enumerate(transposed([Vector(builder, turned.vector, row) for row in rows])):
-            store_at(turned.vector_at(j, 0), row)
+        store_rows(turned, transposed([Vector(builder, turned.vector, row) for row in rows]))
         return context.get_dummy_value()
 
     return types.none(features, n_in, order, place, column, target), codegen
@@ -236,8 +234,7 @@ def turn_few_inputs(_, features, n_in, order, place, column, target):
         turned = matrix_pointer(builder, target, args[-1])
         if lanes := turned.vector.lanes // 4:
             rows = _sample_rows(builder, lanes, signature.args, args, turned)
-            for j, row in enumerate(transposed_quarters(builder, turned.vector, rows)):
-                store_at(turned.vector_at(j, 0), row)
+            store_rows(turned, transposed_quarters(builder, turned.vector, rows))
         return context.get_dummy_value()
 
     return types.none(features, n_in, order, place, column, target), codegen

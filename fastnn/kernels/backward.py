@@ -42,6 +42,12 @@ def transposed_quarters(builder, vector, rows):
     return transposed([join_quarters(builder, vector, rows[r::count]) for r in range(count)])
 
 
+def store_rows(target, rows):
+    """One vector a row, to where a ``Pointer`` points."""
+    for r, row in enumerate(rows):
+        store_at(target.vector_at(r, 0), row)
+
+
 @intrinsic
 def transpose_block(_, source, target):
     """``target[j, i] = source[i, j]`` on one block of lanes x lanes, inside the registers."""
@@ -50,8 +56,7 @@ def transpose_block(_, source, target):
         a, b = (matrix_pointer(builder, kind, value) for kind, value in zip(signature.args, args, strict=True))
         lanes = a.vector.lanes
         rows = transposed([load_at(builder, a.vector, a.vector_at(r, 0)) for r in range(lanes)])
-        for r, row in enumerate(rows):
-            store_at(b.vector_at(r, 0), row)
+        store_rows(b, rows)
         return context.get_dummy_value()
 
     return types.none(source, target), codegen
@@ -67,8 +72,7 @@ def turn_quarter(_, source, target):
             kind = ir.VectorType(ir_float(a.vector.dtype), count).as_pointer()
             places = [builder.bitcast(a.vector_at(r, 0), kind) for r in range(a.vector.lanes)]
             rows = [builder.load(place, align=a.vector.dtype.bitwidth // 8) for place in places]
-            for j, column in enumerate(transposed_quarters(builder, a.vector, rows)):
-                store_at(b.vector_at(j, 0), column)
+            store_rows(b, transposed_quarters(builder, a.vector, rows))
         return context.get_dummy_value()
 
     return types.none(source, target), codegen
