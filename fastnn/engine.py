@@ -5,6 +5,7 @@ Kernels are imported when the first network is made, not when ``fastnn`` is: imp
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -64,6 +65,7 @@ _PRODUCTS_PER_THREAD = 500_000  # multiply-adds in a batch that pay for a thread
 _FAR_BYTES = 8 << 20  # of samples that are more than the nearer caches hold
 _EPOCHS_TO_PACK = 4  # in which packing pays
 _PACKED_PER_CALL = 1 << 24  # numbers; some hundredths of a second
+_COPIED_SHARE = 0.1  # of a batch's products, there and back: what threads may do once more each, and not wait
 _COPIED_TOGETHER = 1 << 24  # numbers: some hundredths of a second
 _AT_REST = nullcontext()
 
@@ -234,6 +236,11 @@ def _with_own_place(scratch: Scratch, member: int) -> Scratch:
     )
 
 
+def _round_counter() -> Array:
+    """A number at zero, alone on its cache line."""
+    return layout.aligned_zeros(CACHE_LINE // 8, np.dtype(np.int64))
+
+
 class Place(NamedTuple):
     """A network with scratch memory for some use of it, as one thread sees it."""
 
@@ -242,11 +249,29 @@ class Place(NamedTuple):
     scratch: Scratch
     lists: Lists
     packed: Packed  # the ``Net`` record
+    later: Packed  # the same, or one with parameters of its own for all layers but the first
+    copy: Array  # those
 
     @property
     def layers(self) -> list[Layer]:
         """The layers' records."""
         return [Layer(*row) for row in self.table.tolist()]
+
+
+class Way(Enum):
+    """How several threads share the work of a batch."""
+
+    TOGETHER = "some rows each, and then some weights"
+    COPIED = "some inputs of the first layer each, and all else as if alone"  # see ``kernels.epoch.run``
+    APART = "some samples each, whose gradients are added up"
+
+
+class _Shared(NamedTuple):
+    """What the threads have in common, beside the weights."""
+
+    partial: Array  # two places for the sums of the first layer over each block of its inputs
+    copied: bool
+    first: Place | None = None  # the first thread's, if this is for others, with parameters of their own
 
 
 def _samples_per_call(products: int, most: int = _MOST_CHUNKS_PER_CALL * layout.CHUNK_ROWS) -> int:
@@ -300,9 +325,10 @@ class Engine:
         self.params = layout.aligned_zeros(plan.params_size, dtype)
         self.memory = Memory("sgd", 0, layout.aligned_zeros(0, dtype), 0)
         self._scales = np.ones((len(plan.layers) + len(plan.scale)) * self.lanes, dtype)
-        self._places: dict[tuple[layout.Room, bool], list[Place]] = {}  # the last ones made
+        self._places: dict[tuple[layout.Room, Way], list[Place]] = {}  # the last ones made
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
+        self._states: Array = np.empty(0, dtype)  # copies of the optimizer's memory
         self._kept: _Common | None = None  # while a training runs
         self._predicting: _Predicting | None = None
         self._skips = False  # whether samples that came to be predicted had zeros to skip
@@ -319,17 +345,21 @@ class Engine:
     def _plan(self, room: layout.Room) -> layout.Layout:
         return layout.plan_layout(self.sizes, self.program.sloped, room, self.dtype, self._scaled)
 
-    def _make_places(self, room: layout.Room, threads: int) -> list[Place]:
-        """Scratch for a room, and for each of so many threads its view of that."""
+    def _make_places(self, room: layout.Room, shared: _Shared) -> list[Place]:
+        """Scratch for a room, and for each of its threads a view of that."""
         plan = self._plan(room)
-        table = pack_table((*plan.layers, *plan.scale))
         work = layout.aligned_zeros(plan.work_size, self.dtype)
-        self.program.fill(table)
-        lists = layout.new_lists(self.sizes[0], room)
-        places = []
-        for thread in range(threads):
-            scratch = _with_own_place(plan.scratch, thread)
-            own = lists._replace(share=lists.share + thread * lists.count_stride) if room.skips else lists
+        squares = None if shared.first is None else shared.first.lists.squares
+        places: list[Place] = []
+        for thread in range(room.threads):
+            scratch, below = _with_own_place(plan.scratch, thread), plan.layers[0]
+            if room.by_inputs:
+                below = below._replace(input=below.input + thread * room.rows * below.input_stride)
+            table = pack_table((below, *plan.layers[1:], *plan.scale))
+            self.program.fill(table)
+            lists = layout.new_lists(self.sizes[0], room)
+            squares = lists.squares if squares is None else squares
+            lists = lists._replace(squares=squares)
             net = Net(
                 layers=table,
                 depth=len(plan.layers),
@@ -339,14 +369,22 @@ class Engine:
                 params_size=self.params.size,
                 work=work,
                 scratch=scratch,
-                lists=own,
+                partial=shared.partial,
+                partial_size=shared.partial.size // 2,
+                copied=shared.copied,
+                lists=lists,
                 code=self.program.code,
                 softmax=self.program.softmax,
                 cut=self.program.cut,
                 scales=self._scales,
                 unit_constants=self.program.unit_constants,
             )
-            places.append(Place(table, work, scratch, lists, Packed(net)))
+            packed = later = Packed(net)
+            params = self.params
+            if shared.first is not None:
+                params = layout.aligned_zeros(self.params.size, self.dtype)
+                later = Packed(net._replace(params=params))
+            places.append(Place(table, work, scratch, lists, packed, later, params))
         return places
 
     def _room(self, rows: int, data: Data) -> layout.Room:
@@ -355,22 +393,24 @@ class Engine:
         across = not data.blocks and not data.skips and layout.pays_across(self.sizes, rows, self.lanes)
         return layout.Room(rows, blocks=data.blocks, skips=data.skips, entries=entries, across=across)
 
-    def _places_for(self, room: layout.Room, apart: bool = False) -> list[Place]:
-        """For every thread the network with scratch for exactly that; the last ones made are kept.
-
-        All threads work on the same rows, unless they go ``apart``.
-        """
-        if (room, apart) not in self._places:
+    def _places_for(self, room: layout.Room, way: Way = Way.TOGETHER) -> list[Place]:
+        """For every thread the network with scratch for exactly that; the last ones made are kept."""
+        if (room, way) not in self._places:
             self._predicting = None  # it would keep the memory of its own
             while len(self._places) >= _ROOMS_KEPT:
                 del self._places[next(iter(self._places))]
-            if apart:
-                self._places[room, apart] = [
-                    self._make_places(room._replace(threads=1), 1)[0] for _ in range(room.threads)
-                ]
+            partial = layout.aligned_zeros(2 * layout.partial_size(self.sizes, room, self.lanes), self.dtype)
+            shared = _Shared(partial, way is Way.COPIED)
+            if way is Way.TOGETHER:
+                places = self._make_places(room, shared)
             else:
-                self._places[room, apart] = self._make_places(room, room.threads)
-        return self._places[room, apart]
+                places = []
+                for _ in range(room.threads):
+                    places += self._make_places(room._replace(threads=1), shared)
+                    if way is Way.COPIED:
+                        shared = shared._replace(first=places[0])
+            self._places[room, way] = places
+        return self._places[room, way]
 
     @property
     def latest(self) -> list[Place]:
@@ -405,7 +445,9 @@ class Engine:
             self._kept = None
 
     def _new_team(self, member: int, size: int) -> Team:
-        return Team(member, size, np.zeros(SYNC_SIZE, np.int64), np.zeros(PARTS))
+        """One of some threads, all of which share what belongs to none of them."""
+        sync = layout.aligned_zeros(SYNC_SIZE, np.dtype(np.int64)) if size > 1 else np.zeros(SYNC_SIZE, np.int64)
+        return Team(member, size, sync, _round_counter(), np.zeros(PARTS))
 
     # --- parameters ---
 
@@ -729,7 +771,8 @@ class Engine:
             apart = stepping.keeps_gradient(stretch.size)
             spans = self._parts(stretch, apart, threads)
             # Between parts a handler of Ctrl-C may use the network: with other scratch than the batch stands in.
-            places = self._places_for(room, apart or (most == 1 and len(spans) > 1))
+            way = self._way(room, stepping, apart, len(spans))
+            places = self._places_for(room, way)
             gradients = self._room_for_gradients(data, stretch.size, stepping, most)
             factors = self._set_layers(stepping, places)
             stepper = stepper._replace(
@@ -742,6 +785,7 @@ class Engine:
             seed, step = stepping.seed if stepping.dropped else 0, self.memory.steps + 1
             parts = [Packed(stretch.packed(seed, step, span)) for span in spans]
             team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
+            states = [self.memory.state, *self._copied_states(places[1:threads], way)]
             totals[:, 0, TOTAL_COST], totals[:, 0, TOTAL_SQUARES] = before.cost, before.squares
             shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
             nets, calls = [], []
@@ -749,12 +793,11 @@ class Engine:
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
                 own = stepper._replace(gradient=gradients[t], hyper=hyper, shrink=shrinks[t])
-                records = Packed(own), Packed(team._replace(member=t)), Packed(self._new_team(0, 1))
+                teams = team._replace(member=t, rounds=_round_counter()), self._new_team(0, 1)
+                records = [Packed(each) for each in (own, own._replace(state=states[t]), *teams)]
                 keeps.append(records)
-                steps, together, alone = (record.address for record in records)
-                net = places[t].packed.address
-                calls.append((steps, together, alone, address_of(totals[t])))
-                nets.append((net, samples.address))
+                calls.append((*(record.address for record in records), address_of(totals[t])))
+                nets.append((places[t].packed.address, places[t].later.address, samples.address))
             kernel = self._entry("run")
             try:
                 for part in parts:
@@ -769,10 +812,35 @@ class Engine:
             finally:  # Ctrl-C shows when the kernel returns, and the steps have been taken
                 done = int(totals[0, :, TOTAL_BATCHES].sum())
                 self.memory = self.memory._replace(steps=self.memory.steps + done, shrink=float(shrinks[0, 0]))
-        hits = totals[:, :, TOTAL_HITS].sum(axis=0)
+        counted = totals[:1] if way is Way.COPIED else totals  # else every thread has seen samples of its own
+        hits = counted[:, :, TOTAL_HITS].sum(axis=0)
         costs, batches, squares = totals[0, :, TOTAL_COST], totals[0, :, TOTAL_BATCHES], totals[0, :, TOTAL_SQUARES]
         found = costs, hits, batches.astype(np.int64), squares
         return list(map(Seen._make, zip(*(column.tolist() for column in found), strict=True)))
+
+    def _way(self, room: layout.Room, stepping: Stepping, apart: bool, parts: int) -> Way:
+        """How the threads of a room share the work of a batch that is taken in some parts."""
+        if apart or (room.threads == 1 and parts > 1):
+            return Way.APART
+        if not room.by_inputs or parts > 1 or stepping.limited or self._scaled:
+            return Way.TOGETHER
+        later = self.products - self.layers[0].n_in * self.layers[0].n_out
+        return Way.COPIED if (room.threads - 1) * later <= _COPIED_SHARE * self.products else Way.TOGETHER
+
+    def _copied_states(self, places: list[Place], way: Way) -> list[Array]:
+        """The optimizer's memory for the threads of these places, as it is, and with it their parameters."""
+        if way is not Way.COPIED or not places:
+            return [self.memory.state] * len(places)
+        shape, size = (len(places), self.memory.states, self.params.size), self.memory.state.size * len(places)
+        if self._states.size != size:
+            self._states = layout.aligned_zeros(size, self.dtype)
+        copies = self._states.reshape(shape)
+        if len(self.layers) > 1:
+            later = self.layers[1].weights
+            for place in places:
+                place.copy[later:] = self.params[later:]
+            copies[:, :, later:] = self.memory.state.reshape(shape[1:])[:, later:]
+        return [copy.reshape(-1) for copy in copies]
 
     def _parts(self, stretch: Stretch, apart: bool, threads: int) -> list[range]:
         """What every thread does in each call for a stretch: pieces of a batch that takes long, else all there is.

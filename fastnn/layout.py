@@ -49,6 +49,12 @@ def row_stride(columns: int, lanes: int) -> int:
     return (padded(columns, lanes) // lanes | 1) * lanes
 
 
+def partial_size(sizes: tuple[int, ...], room: "Room", lanes: int) -> int:
+    """Room for the sums of the first layer over each block of its inputs, and a row, where several threads add up."""
+    blocks = max(room.blocks, room.skips)
+    return (blocks * room.rows + 1) * row_stride(sizes[1], lanes) if room.by_inputs else 0
+
+
 def rows_for(batch_size: int) -> int:
     """How many samples ``work`` holds at a time for batches of this size."""
     return batch_size if batch_size <= MAX_ROWS else CHUNK_ROWS
@@ -107,6 +113,11 @@ class Room(NamedTuple):
     entries: int = 0  # of a CSR matrix that a sample may have; 0: the data are dense
     across: bool = False  # whether samples lie across the registers
 
+    @property
+    def by_inputs(self) -> bool:
+        """Whether a thread of several has some inputs of all rows, and not all inputs of some rows."""
+        return self.threads > 1 and (self.blocks > 0 or self.skips > 1)
+
 
 def block_size(n_in: int, blocks: int) -> int:
     """Inputs in a block: whole registers of bytes whatever their width, and whole words of bits."""
@@ -124,35 +135,35 @@ def room_for_entries(most: int) -> int:
     return 1 << (most - 1).bit_length() if most else 0
 
 
-def list_share(n_in: int, room: Room) -> int:
-    """Room for a sample's entries in the blocks of one thread; 0 where every block may as well have room for all."""
-    return room.entries if room.threads * room.entries < n_in else 0
+def _are_packed(n_in: int, room: Room) -> bool:
+    """Whether the lists of a sample's blocks follow on one another; else every block may as well have room for all."""
+    return 0 < room.entries < n_in
 
 
 def list_stride(n_in: int, room: Room) -> int:
     """Room for the lists of one sample."""
-    entries = room.threads * list_share(n_in, room) or room.blocks * block_size(n_in, room.blocks)
+    entries = room.entries if _are_packed(n_in, room) else room.blocks * block_size(n_in, room.blocks)
     return entries + room.blocks * LIST_SLACK
 
 
 def new_lists(n_in: int, room: Room) -> Lists:
-    """Empty lists, and no memory at all for a dense first layer."""
+    """A thread's empty lists, and no memory at all for a dense first layer."""
     if room.skips:
         return _places(n_in, room)
     stride, size = (list_stride(n_in, room), block_size(n_in, room.blocks)) if room.blocks else (0, 0)
     count_stride = padded(room.rows, CACHE_LINE // np.dtype(np.int64).itemsize)
     counts, shifts = (aligned_zeros(room.blocks * count_stride, np.dtype(np.int64)) for _ in range(2))
-    indices, share = np.zeros(room.rows * stride, np.int32), list_share(n_in, room)
+    indices, packed = np.zeros(room.rows * stride, np.int32), _are_packed(n_in, room)
     squares = aligned_zeros(room.blocks * SQUARES_STRIDE, np.dtype(np.float64))
-    return Lists(indices, stride, counts, shifts, count_stride, room.blocks, size, share, squares)
+    return Lists(indices, stride, counts, shifts, count_stride, room.blocks, size, packed, squares)
 
 
 def _places(n_in: int, room: Room) -> Lists:
-    """Room for every thread's list of inputs, or of a word's samples and their marks, see skipping.py."""
+    """Room for a thread's list of inputs, or of a word's samples and their marks, see skipping.py."""
     rows, groups = padded(room.rows, WIDTH), BITS_PER_WORD // SKIPPED_INPUTS
     own = max(n_in, BITS_PER_WORD + groups * (rows + WIDTH) + rows) + WIDTH
     none = np.zeros(0, np.int64)
-    return Lists(np.zeros(room.threads * own, np.int32), rows, none, none, own, 0, 0, 0, np.zeros(0))
+    return Lists(np.zeros(own, np.int32), rows, none, none, 0, 0, 0, 0, np.zeros(0))
 
 
 def _spread(size: int, itemsize: int) -> int:
@@ -188,7 +199,8 @@ def plan_layout(
     strides = [row_stride(inputs, lanes), *(row_stride(size, lanes) for size in sizes[1:])]
     # Transpositions read whole squares: of weights up to a panel past a layer's last row, of outputs and targets up to
     # a register's lanes of rows past the last one. They must find memory there.
-    outputs = [work.take(rows * stride) for stride in strides]
+    many = threads if room.by_inputs else 1  # what several threads have for themselves of the inputs
+    outputs = [work.take(many * rows * strides[0]), *(work.take(rows * stride) for stride in strides[1:])]
     deltas = [work.take(rows * stride) for stride in strides[1:]]
     slopes = [
         work.take(rows * stride) if keeps else output
@@ -234,7 +246,6 @@ def plan_layout(
         rows_size=rows_size,
         turned=work.take(threads * turned_size),
         turned_size=turned_size,
-        partial=work.take(max(blocks, room.skips) * rows * strides[1] if threads > 1 else 0),
         zeros=work.take(panel),
     )
     return Layout(layers, scale, scratch, _spread(params.size + panel * panel, dtype.itemsize), work.size)

@@ -25,7 +25,7 @@ class Layer(NamedTuple):
     n_in: int
     n_out: int
     weights: int  # offset in params of panel 0
-    input: int  # offset in work of the (rows, input_stride) inputs
+    input: int  # offset in work of the (rows, input_stride) inputs; every thread's own where it has some of all rows
     input_stride: int
     output: int  # offset in work of the (rows, stride) activations A
     delta: int  # offset in work of the (rows, stride) deltas dC/dZ
@@ -59,14 +59,13 @@ class Scratch(NamedTuple):
     # across the registers, the inputs of a block of them, (lanes, input_stride).
     turned: int
     turned_size: int
-    partial: int  # (blocks, rows, stride of the first layer), where threads add up their own inputs' share of it
     zeros: int  # one panel's width of zeros
 
 
 class Lists(NamedTuple):
     """A batch's inputs that are not zero, see lists.py; the values beside the numbers are in ``work``.
 
-    Of skipping.py: ``indices`` alone, of which a thread has ``count_stride``, from ``share`` on, for ``stride`` rows.
+    Every thread has its own. Of skipping.py: ``indices`` alone, for ``stride`` rows.
     """
 
     indices: Int32s  # flat (rows * stride): numbers of inputs within their block
@@ -76,8 +75,8 @@ class Lists(NamedTuple):
     count_stride: int
     blocks: int  # into which the inputs are cut
     block_size: int  # inputs in a block; the last one may be smaller
-    share: int  # of a sample's room a thread's, where one block's list follows on another's; 0: each has room for all
-    squares: Float64s  # (blocks * SQUARES_STRIDE,): of each block's weights after the latest step, where that is wanted
+    packed: int  # whether one block's list follows on another's; else each has room for all
+    squares: Float64s  # (blocks * SQUARES_STRIDE,), shared: of each block's weights after the latest step, if wanted
 
 
 SQUARES_STRIDE = CACHE_LINE // 8
@@ -127,6 +126,11 @@ class Net(NamedTuple):
     params_size: int
     work: Numbers  # flat scratch
     scratch: Scratch
+    # Shared, and twice: (blocks, rows, stride of the first layer), where threads add up their own inputs' share of its
+    # sums, and a row for its biases.
+    partial: Numbers
+    partial_size: int  # of one of the two
+    copied: int  # whether every thread goes through all rows from the first layer's sums on, with weights of its own
     lists: Lists
     code: Annotated[Any, Code]
     softmax: int  # whether the outputs are one distribution
@@ -241,6 +245,7 @@ class Team(NamedTuple):
     member: int
     size: int
     sync: Int64s  # (SYNC_SIZE,), zero at first, shared
+    rounds: Int64s  # (1,), zero at first: how often this thread has waited for the others
     costs: Float64s  # (PARTS,), shared: the costs of the parts of a large batch
 
 

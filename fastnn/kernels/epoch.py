@@ -82,7 +82,7 @@ from fastnn.kernels.sparse import (
     tally_blocks,
     update_sparse,
 )
-from fastnn.kernels.team import part_start, share_out, wait_for_all
+from fastnn.kernels.team import part_start, partial_sums, share_out, wait_for_all
 from fastnn.kernels.tiles import Matrix
 from fastnn.kernels.update import layer_squares, limit_columns, step_layer, update_layer
 
@@ -94,6 +94,13 @@ class Span(NamedTuple):
 
     begin: int
     end: int
+
+
+class Trained(NamedTuple):
+    """A network and its optimizer, as some layers are trained."""
+
+    net: Net
+    stepper: Stepper
 
 
 SMALLEST_SHRINK = 1e-3  # below it the stored weights are made smaller, before they lose range
@@ -135,14 +142,15 @@ def first_sparse(
     if data.bits:
         call_list_packed(net.code.list_packed, net, data, order, start, samples, blocks.first, blocks.end)
     else:
-        list_inputs(data, batch, net.layers[0], net, blocks, team.member)
+        list_inputs(data, batch, net.layers[0], net, blocks)
     if key != 0 and net.layers[0].dropout != 0:
         call_drop_sparse(net.code.drop_sparse, net, data, start, samples, blocks.first, blocks.end, key)
-    sum_lists(net, samples, group_of(data), number(net.work, shrink), blocks, team.size)
+    sum_lists(net, samples, group_of(data), number(net.work, shrink), blocks, team)
     if team.size == 1:
         return 1
+    partial = partial_sums(net, team)
     together = wait_for_all(team)
-    join_sums(net, Rows(order, start, first, end), shrink)
+    join_sums(net, Rows(order, start, first, end), shrink, partial)
     return int(together)
 
 
@@ -234,13 +242,15 @@ def sum_costs(net, samples, member, threads):
 
 
 @kernel
-def pass_over(net, data, order, start, samples, scale, shrink, key, part, team, totals):
+def pass_over(net, later, data, order, start, samples, scale, shrink, key, part, team, alone, totals):
     """Everything that goes sample by sample: forward, cost, and the deltas of all layers; returns the summed cost.
 
-    Every thread takes some rows, of which this is for a ``part``. The cost of a team that was called off is NaN.
+    Every thread takes some rows, of which this is for a ``part``, or behind the sums of the first layer all of them,
+    see ``run``. The cost of a team that was called off is NaN.
     """
-    share, grain = share_rows(net, samples, team.size), grain_of(net)
-    first, end = row_at(net, share, team.member, samples), row_at(net, share, team.member + 1, samples)
+    sharing = alone if net.copied else team
+    share, grain = share_rows(net, samples, sharing.size), grain_of(net)
+    first, end = row_at(net, share, sharing.member, samples), row_at(net, share, sharing.member + 1, samples)
     begin = min(first + grains_in(net, part.begin) * grain, end)
     stop = min(first + grains_in(net, part.end) * grain, end)
     code = net.code.by_blocks if net.across else net.code.by_rows
@@ -249,10 +259,10 @@ def pass_over(net, data, order, start, samples, scale, shrink, key, part, team, 
     fresh = goes_by_inputs(data) and part.begin == 0
     if fresh and not forward_first(net, data, order, start, samples, first, end, shrink, key, team):
         return np.nan
-    call_by_rows(code, net, data, order, start, samples, begin, stop, scale, TRAIN, key, totals)
-    if not wait_for_all(team) or part.end < ALL:
+    call_by_rows(code, later, data, order, start, samples, begin, stop, scale, TRAIN, key, totals)
+    if not wait_for_all(sharing) or part.end < ALL:
         return np.nan
-    return sum_costs(net, samples, team.member, team.size)
+    return sum_costs(net, samples, sharing.member, sharing.size)
 
 
 # --- by weights ---
@@ -364,7 +374,7 @@ def accumulate_gradient(net, data, order, n, first, samples, key, wanted, steppe
                 continue
             rows, adds = min(chunk, end - start), own.end > chunk
             own = Span(own.begin, ALL if adds else own.end)
-            cost = pass_over(net, data, order, start, rows, scale, 1.0, key, own, alone, totals)
+            cost = pass_over(net, net, data, order, start, rows, scale, 1.0, key, own, alone, alone, totals)
             if not adds:
                 continue
             team.costs[part] += cost
@@ -523,16 +533,18 @@ def is_for_one_stage(net, data, key, team):
 
 
 @woven
-def run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals):
-    """One batch whose samples all fit into ``work``; returns its cost."""
+def run_small(net, later, data, batches, batch, order, n, first, samples, stepper, team, alone, totals):
+    """One batch whose samples all fit into ``work``; returns its cost. ``later`` is what ``run`` says."""
     scale, key, part = 1.0 / samples, key_of(batches, batch), Span(batches.begin, batches.end)
     if batches.size == 1 and is_for_one_stage(net, data, key, team):
         return call_one_sample(net.code.one_sample, net, data, order, n, first, stepper, totals)
-    cost = pass_over(net, data, order, first, samples, scale, stepper.shrink[0], key, part, team, totals)
+    shrink = stepper.shrink[0]
+    cost = pass_over(net, later.net, data, order, first, samples, scale, shrink, key, part, team, alone, totals)
     if math.isfinite(cost):
         following, size = first + samples, batches.size
         call_update(
-            update_code(net), stepper.update, net, data, net.params, samples, stepper, order, n, following, size, team
+            update_code(net), stepper.update, later.net, data, later.net.params, samples, later.stepper, order, n,
+            following, size, alone if net.copied else team,
         )  # fmt: skip
         if data.blocks:
             factor = 1.0
@@ -555,7 +567,7 @@ def run_small(net, data, batches, batch, order, n, first, samples, stepper, team
 
 
 @kernel
-def run_stretch(net, data, batches, stepper, team, alone, totals):
+def run_stretch(net, later, data, batches, stepper, team, alone, totals):
     """See ``run``."""
     each = (batches.epoch + batches.size - 1) // batches.size  # batches in an epoch
     start = batches.first // each * batches.epoch
@@ -572,7 +584,7 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
             if team.member == 0:
                 squares = call_sum_squares(net.code.sum_squares, net, by_blocks, int(batch == batches.first))
         if not stepper.whole:
-            cost = run_small(net, data, batches, batch, order, n, first, samples, stepper, team, totals)
+            cost = run_small(net, later, data, batches, batch, order, n, first, samples, stepper, team, alone, totals)
         else:
             cost = call_whole(
                 net.code.whole_batch, net, data, order, n, first, samples, key_of(batches, batch), batches.begin,
@@ -599,7 +611,10 @@ def run_stretch(net, data, batches, stepper, team, alone, totals):
 
 
 @entry
-def run(net: Net, data: Data, batches: Batches, stepper: Stepper, team: Team, alone: Team, totals: Float64s) -> None:
+def run(
+    net: Net, later_net: Net, data: Data, batches: Batches, stepper: Stepper, later_stepper: Stepper, team: Team,
+    alone: Team, totals: Float64s,
+) -> None:  # fmt: skip
     """Train on a stretch of batches of one epoch, or of some whole epochs, each of which has ``totals`` of its own.
 
     It stops before the step of a batch whose cost is not finite, or of which this call is for a part that is not the
@@ -607,12 +622,18 @@ def run(net: Net, data: Data, batches: Batches, stepper: Stepper, team: Team, al
     thread of the team calls it, with ``totals`` of its own, and a ``net`` and a ``stepper`` with scratch of its own;
     ``alone`` is a team of this thread only.
 
+    Where the first layer has most of the work and goes by inputs, every thread takes all rows through the later layers,
+    and steps these, by itself (``net.copied``): what it would have to fetch from another core takes longer. So every
+    thread has parameters and optimizer's memory of its own for them, in ``later_net`` and ``later_stepper``, but for
+    the first one, whose are those of all; else these are ``net`` and ``stepper`` once more. They all come to the same
+    bits.
+
     Under plain gradient descent l2 shrinks every weight in every step, also those that no sample touches. A sparse
     first layer keeps W / shrink instead of W, so that shrinking all of it is one multiplication. It is undone at the
     end of an epoch, not of a call: how long a call is must not show in the bits.
     """
     word = flush_subnormals()
-    run_stretch(net, data, batches, stepper, team, alone, totals)
+    run_stretch(net, Trained(later_net, later_stepper), data, batches, stepper, team, alone, totals)
     restore_subnormals(word)
 
 

@@ -69,7 +69,7 @@ def block_inputs(lists, block, n_in):
 def list_place(lists, layer, row, block):
     """Where the list that begins with sample ``row`` has its entries of a block."""
     shift = block * (lists.block_size + LIST_SLACK)
-    if lists.share != 0:
+    if lists.packed:
         shift = lists.shifts[count_at(lists, row, block)]
     return Place(row * lists.stride + shift, layer.input + row * layer.input_stride + shift, layer.input_stride)
 
@@ -338,12 +338,11 @@ def end_list(samples, count, work, indices, place):
 
 
 @kernel
-def list_row(data, sample, row, layer, net, blocks, member):
+def list_row(data, sample, row, layer, net, blocks):
     """The lists of a sample of a sparse matrix, block by block.
 
-    Where a sparse matrix's largest row tells that there are few entries, each thread has room for a sample's, and one
-    block's follow on another's. Threads must not share it: one may be at the next batch while another one still reads
-    its lists of this one.
+    Where a sparse matrix's largest row tells that there are few entries, there is room for a sample's, and one block's
+    follow on another's.
     """
     lists, begin = net.lists, 0
     for block in range(blocks.first, blocks.end):
@@ -351,8 +350,8 @@ def list_row(data, sample, row, layer, net, blocks, member):
         entries = block_entries(data, sample, inputs)
         if block == blocks.first:
             begin = entries.first
-        if lists.share != 0:
-            lists.shifts[at] = member * lists.share + block * LIST_SLACK + entries.first - begin
+        if lists.packed:
+            lists.shifts[at] = block * LIST_SLACK + entries.first - begin
         place = list_place(lists, layer, row, block)
         lists.counts[at] = copy_entries(data, entries, inputs, net.work, lists.indices, place)
         end_list(1, lists.counts[at], net.work, lists.indices, place)
@@ -378,11 +377,11 @@ def list_pair(data, sample, other, samples, row, layer, net, blocks):
 
 
 @kernel
-def list_inputs(data, rows, layer, net, blocks, member):
+def list_inputs(data, rows, layer, net, blocks):
     """List the inputs of rows ``rows.first`` to ``rows.end`` that are not zero, block by block."""
     if data.starts:
         for r in range(rows.first, rows.end):
-            list_row(data, sample_at(rows, r), r, layer, net, blocks, member)
+            list_row(data, sample_at(rows, r), r, layer, net, blocks)
         return
     for r in range(rows.first, rows.end, SAMPLES_PER_LIST):
         samples = min(SAMPLES_PER_LIST, rows.end - r)

@@ -30,7 +30,7 @@ from fastnn.kernels.rows import batch_at, fetch_inputs, gather_inputs, sample_at
 from fastnn.kernels.simd import Vector, VectorType, in_all_lanes, lane_count, lane_sum, load, load_at, splat, store
 from fastnn.kernels.sparse import part_of
 from fastnn.kernels.steps import Listed, update_listed
-from fastnn.kernels.team import part_start, share_out, wait_for_all
+from fastnn.kernels.team import part_start, partial_sums, share_out, wait_for_all
 from fastnn.kernels.tiles import (
     Matrix,
     Panels,
@@ -272,7 +272,7 @@ def multiply_block(net, layer, rows, inputs, out, biased, added, ahead):
     ``rows`` is a ``Tile``; ``ahead`` is how far behind it the next ones lie, or 0.
     """
     params, lanes = net.params, lane_count(net.params)
-    places = moved(net.lists.indices, net.lists.share)
+    places = net.lists.indices
     depth = list_seen(rows.matrix, rows.size, inputs, places)
     for column in range(0, layer.n_out, SKIPPED_VECTORS * lanes):
         vectors = min(SKIPPED_VECTORS, (layer.n_out - column + lanes - 1) // lanes)
@@ -323,15 +323,15 @@ def multiply_rows_seen(net, data, rows, key):
 
 
 @kernel
-def join_blocks(net, blocks, rows):
-    """``Z`` of some rows from the sums over each block, added up as one thread alone would."""
+def join_blocks(net, blocks, rows, partial):
+    """``Z`` of some rows from the sums over each block in ``net.partial``, added up as one thread alone would."""
     layer, work, lanes = net.layers[0], net.work, lane_count(net.work)
     apart, weighted = net.scratch.rows * layer.stride, weighted_of_first(net)
     for r in range(rows.first, rows.end):
         for column in range(r * layer.stride, r * layer.stride + layer.n_out, lanes):
-            z = load(work, net.scratch.partial + column)
+            z = load(net.partial, partial + column)
             for block in range(1, blocks):
-                z = z + load(work, net.scratch.partial + block * apart + column)
+                z = z + load(net.partial, partial + block * apart + column)
             store(work, weighted + column, z)
 
 
@@ -348,15 +348,14 @@ def first_skipping(
     if data.skips == 1 or team.size == 1:
         multiply_rows_seen(net, data, Rows(order, start, first, end), key)
         return 1
-    blocks = blocks_of(data, team)
+    blocks, partial, apart = blocks_of(data, team), partial_sums(net, team), net.scratch.rows * layer.stride
     if blocks.first < blocks.end:
         mine = inputs_in(words_in(data, layer.n_in, blocks), layer.n_in)
         gather_some(net, data, Rows(order, start, 0, samples), mine)
         inputs = Matrix(net.work, layer.input, layer.input_stride)
-        partial = Matrix(net.work, net.scratch.partial, layer.stride)
-        multiply_seen(net, data, layer, inputs, partial, samples, blocks, net.scratch.rows * layer.stride)
+        multiply_seen(net, data, layer, inputs, Matrix(net.partial, partial, layer.stride), samples, blocks, apart)
     together = wait_for_all(team)
-    join_blocks(net, data.skips, Rows(order, start, first, end))
+    join_blocks(net, data.skips, Rows(order, start, first, end), partial)
     return int(together)
 
 
@@ -399,7 +398,7 @@ def update_skipping(
     ``listed`` steps its weights, ``code`` its biases.
     """
     layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
-    places = moved(lists.indices, lists.share)
+    places = lists.indices
     ahead, needed = batch_at(order, n, following, size), Inputs(0, layer.n_in)
     words = words_in(data, layer.n_in, blocks_of(data, team))
     if data.skips == 1:

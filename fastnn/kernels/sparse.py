@@ -13,8 +13,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import CACHE_LINE, HYPER_SIZE, LIST_TAIL, SAMPLES_PER_LIST, SQUARES_STRIDE, Rows
-from fastnn.kernels.compile import kernel, woven
-from fastnn.kernels.forward import panel_vectors, weighted_of_first, weights_at
+from fastnn.kernels.compile import inlined, kernel, woven
+from fastnn.kernels.forward import panel_vectors, weighted_of_first
 from fastnn.kernels.host import PANEL_VECTORS
 from fastnn.kernels.lists import Inputs, block_inputs, count_at, group_of, list_place
 from fastnn.kernels.pointers import element_pointer, moved, number
@@ -35,7 +35,7 @@ from fastnn.kernels.simd import (
     store_at,
 )
 from fastnn.kernels.steps import Run, step_run
-from fastnn.kernels.team import part_start, share_out
+from fastnn.kernels.team import part_start, partial_sums, share_out
 from fastnn.kernels.tiles import Matrix, TileShape, for_each_shape, keep_rolled, matrix_pointer
 from fastnn.kernels.update import step_biases
 
@@ -178,45 +178,64 @@ def my_blocks(lists, team):
     return Inputs(part_start(share, team.member), part_start(share, team.member + 1))
 
 
+@inlined
+def steps_biases(lists, blocks):
+    """Whether a thread with these blocks steps the first layer's biases."""
+    return blocks.first < blocks.end and blocks.end == lists.blocks
+
+
+@inlined
+def biases_at(net, partial):
+    """Where the first layer's biases go, behind the sums over all blocks."""
+    return partial + net.lists.blocks * net.scratch.rows * net.layers[0].stride
+
+
 @kernel
-def sum_lists(net, samples, group, scale, blocks, threads):
+def sum_lists(net, samples, group, scale, blocks, team):
     """``Z = scale * X @ W + b`` of the first layer, (rows, n_out); of several threads the sums over each block.
 
-    Those are for ``join_sums``, and no thread needs another one's weights.
+    Those are for ``join_sums``, with the biases behind, and no thread needs another one's weights.
     """
     layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
-    weighted, alone = weighted_of_first(net), threads == 1
+    weighted, alone, partial = weighted_of_first(net), team.size == 1, partial_sums(net, team)
+    target = net.work if alone else net.partial
     zeros, one = Matrix(net.work, net.scratch.zeros, 0), number(net.work, 1)
     for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
         vectors = panel_vectors(layer.n_out - column, lanes)
         width = vectors * lanes
         at = layer.weights + column * (layer.n_in + 1)
         biases = Matrix(net.params, at + layer.n_in * width, 0)
+        if not alone and steps_biases(lists, blocks):  # perhaps before all others have read them
+            for beside in range(0, width, lanes):
+                store(target, biases_at(net, partial) + column + beside, load(net.params, biases.at + beside))
         for block in range(blocks.first, blocks.end):
             weights = Matrix(net.params, at + block * lists.block_size * width, width)
-            sums = weighted if alone else net.scratch.partial + block * net.scratch.rows * layer.stride
+            sums = weighted if alone else partial + block * net.scratch.rows * layer.stride
             for r in range(0, samples, group):
                 place = list_place(lists, layer, r, block)
                 shape = TileShape(min(group, samples - r), vectors, lists.counts[count_at(lists, r, block)])
                 values = Matrix(net.work, place.at, place.stride)
-                out = Matrix(net.work, sums + r * layer.stride + column, layer.stride)
+                out = Matrix(target, sums + r * layer.stride + column, layer.stride)
                 begin = (biases if block == 0 else out) if alone else zeros
                 factor = scale if alone else one
                 list_product(shape, values, lists.indices, place.numbers, weights, begin, factor, out)
 
 
 @kernel
-def join_sums(net, rows, scale):
-    """``Z = scale * X @ W + b`` of some rows from the sums over each block, added up as one thread alone would."""
+def join_sums(net, rows, scale, partial):
+    """``Z = scale * X @ W + b`` of some rows from the sums over each block, added up as one thread alone would.
+
+    ``partial`` is where in ``net.partial`` those are.
+    """
     layer, lanes, lists = net.layers[0], lane_count(net.work), net.lists
     weighted, factor = weighted_of_first(net), splat(net.work, scale)
     for column in range(0, layer.n_out, lanes):
-        bias = load(net.params, weights_at(layer, lanes, layer.n_in, column))
+        bias = load(net.partial, biases_at(net, partial) + column)
         for r in range(rows.first, rows.end):
             z = bias
             for block in range(lists.blocks):
-                partial = net.scratch.partial + (block * net.scratch.rows + r) * layer.stride + column
-                z = multiply_add(load(net.work, partial), factor, z)
+                own = partial + (block * net.scratch.rows + r) * layer.stride + column
+                z = multiply_add(load(net.partial, own), factor, z)
             store(net.work, weighted + r * layer.stride + column, z)
 
 
@@ -309,7 +328,7 @@ def update_sparse(code, net, data, target, samples, stepper, straight, factor, a
                 )  # fmt: skip
                 if stepper.tallied:
                     note_squares(lists, block, panel, squares)
-        if mine.first < mine.end and mine.end == lists.blocks:
+        if steps_biases(lists, mine):
             step_biases(code, net, layer, target, column, samples, stepper)
 
 

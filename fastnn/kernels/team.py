@@ -44,13 +44,14 @@ def part_start(share, part):
 
 @intrinsic
 def _arrive(_, sync):
-    """Count this thread in; returns how many had arrived before."""
+    """Count this thread in."""
 
     def codegen(context, builder, signature, args):
         pointer = element_pointer(builder, sync, args[0], _I64(ARRIVALS))
-        return builder.atomic_rmw("add", pointer, _I64(1), "seq_cst")
+        builder.atomic_rmw("add", pointer, _I64(1), "seq_cst")
+        return context.get_dummy_value()
 
-    return types.int64(sync), codegen
+    return types.none(sync), codegen
 
 
 @intrinsic
@@ -84,13 +85,20 @@ _give_way = _plain_call("SwitchToThread" if sys.platform == "win32" else "sched_
 _breathe = _plain_call("llvm.x86.sse2.pause", ir.VoidType()) if X86 else _give_way
 
 
+@inlined
+def partial_sums(net, team):
+    """Where in ``net.partial`` this round's sums go; the other place is where slower threads may still be reading."""
+    return (team.rounds[0] & 1) * net.partial_size
+
+
 @kernel
 def wait_for_all(team):
     """Wait until every thread of the team is here; False if the team was called off."""
     if team.size == 1:
         return True
-    goal = (_arrive(team.sync) // team.size + 1) * team.size
-    waited = 0
+    team.rounds[0] += 1
+    goal, waited = team.rounds[0] * team.size, 0
+    _arrive(team.sync)
     while _look(team.sync, ARRIVALS) < goal:
         if _look(team.sync, ABORT) != 0:
             return False
