@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.kernels.buffers import BITS_PER_WORD, CACHE_LINE, LIST_SLACK, SQUARES_STRIDE, Layer, Lists, Scratch
-from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, WIDTH, lanes_of
+from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, WIDTH, lanes_of
 
 MAX_ROWS = 256
 """A batch of up to this many samples is taken in one piece."""
@@ -235,7 +235,12 @@ def plan_layout(
         scale = own, own._replace(n_in=0, n_out=sizes[0], weights=params.take(padded(sizes[0], lanes)))
     widest = max(padded(size, lanes) for size in sizes[1:])
     rows_size = padded(rows + lanes, CACHE_LINE // dtype.itemsize)
-    turned_size = max(widest * panel, padded(sizes[-1], lanes) * 3 * lanes, room.across * lanes * strides[0])
+    turned_size = max(
+        widest * panel,
+        padded(sizes[-1], lanes) * 3 * lanes,
+        room.across * lanes * strides[0],
+        min(room.skips, 1) * SKIPPED_SAMPLES * strides[1],
+    )
     scratch = Scratch(
         rows=room.rows,
         weighted=work.take(rows * strides[-1]),

@@ -56,7 +56,7 @@ class Scratch(NamedTuple):
     rows_size: int  # rows, and a register more
     # And one of ``turned_size``: a panel of weights transposed, (widest padded layer, panel), or the block of
     # outputs, targets and deltas, three times (padded n_out, lanes), see outputs.py; before that, where samples lie
-    # across the registers, the inputs of a block of them, (lanes, input_stride).
+    # across the registers, the inputs of a block of them, (lanes, input_stride), or sums of skipping.py.
     turned: int
     turned_size: int
     zeros: int  # one panel's width of zeros

@@ -18,7 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastnn.kernels.buffers import BITS_PER_WORD, CACHE_LINE, HYPER_SIZE, Data, Net, Rows, Stepper, Team
-from fastnn.kernels.compile import caller, kernel, stage
+from fastnn.kernels.compile import caller, inlined, kernel, stage
 from fastnn.kernels.elementary import if_equal
 from fastnn.kernels.forward import bring_in, weighted_of_first
 from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, SKIPPED_VECTORS, WIDTH
@@ -284,12 +284,27 @@ def multiply_block(net, layer, rows, inputs, out, biased, added, ahead):
         ahead = 0
 
 
+@inlined
+def is_added(block, first):
+    """Whether a block's sums are added to those of the one before; a thread has the blocks from ``first`` on."""
+    return block % 2 == 1 and block > first
+
+
+@kernel
+def add_rows(source, rows, columns, out):
+    """``out += source``."""
+    for r in range(rows):
+        for column in range(0, columns, lane_count(out.data)):
+            at, other = out.at + r * out.stride + column, source.at + r * source.stride + column
+            store(out.data, at, load(out.data, at) + load(source.data, other))
+
+
 @kernel
 def multiply_seen(net, data, layer, inputs, out, rows, blocks, apart):
     """``out = inputs @ W + b`` of the first layer, (rows, n_in) by (n_in, n_out) to (rows, n_out).
 
-    Block by block, each of which begins with zero but for the first one. If sums are kept ``apart``, those of each
-    block stay by themselves, ``apart`` behind the ones of the block before.
+    Block by block, and two by two: the sums of blocks 0 and 1, then those of 2 and 3, and so on. If sums are kept
+    ``apart``, those of two blocks, or of a thread's only one of two, stay by themselves.
     """
     tiles = (rows + SKIPPED_SAMPLES - 1) // SKIPPED_SAMPLES
     share = share_out(rows, tiles)
@@ -299,10 +314,15 @@ def multiply_seen(net, data, layer, inputs, out, rows, blocks, apart):
         own = Tile(Matrix(inputs.data, inputs.at + row * inputs.stride, inputs.stride), count)
         ahead = count * inputs.stride if tile + 1 < tiles and data.skips == 1 else 0
         for block in range(blocks.first, blocks.end):
-            sums = Matrix(out.data, out.at + block * apart + row * out.stride, out.stride)
-            added = apart == 0 and block > 0
+            added = is_added(block, blocks.first)
+            sums = Matrix(out.data, out.at + (block - added) * apart + row * out.stride, out.stride)
+            aside = apart == 0 and block > 1
+            if aside:
+                sums = Matrix(net.work, net.scratch.turned, out.stride)
             mine = inputs_in(words_in(data, layer.n_in, Blocks(block, block + 1)), layer.n_in)
             multiply_block(net, layer, own, mine, sums, block == 0, added, ahead)
+            if aside and (added or block + 1 == blocks.end):
+                add_rows(sums, count, layer.n_out, Matrix(out.data, out.at + row * out.stride, out.stride))
 
 
 @kernel
@@ -323,16 +343,30 @@ def multiply_rows_seen(net, data, rows, key):
 
 
 @kernel
-def join_blocks(net, blocks, rows, partial):
-    """``Z`` of some rows from the sums over each block in ``net.partial``, added up as one thread alone would."""
+def begins_share(block, blocks, threads):
+    """Whether it is the first block that some thread has."""
+    share, found = share_out(blocks, threads), False
+    for thread in range(threads):
+        found |= part_start(share, thread) == block
+    return found
+
+
+@kernel
+def join_blocks(net, blocks, rows, partial, team):
+    """``Z`` of some rows from the sums over the blocks in ``net.partial``, added up as one thread alone would."""
     layer, work, lanes = net.layers[0], net.work, lane_count(net.work)
     apart, weighted = net.scratch.rows * layer.stride, weighted_of_first(net)
-    for r in range(rows.first, rows.end):
-        for column in range(r * layer.stride, r * layer.stride + layer.n_out, lanes):
-            z = load(net.partial, partial + column)
-            for block in range(1, blocks):
-                z = z + load(net.partial, partial + block * apart + column)
-            store(work, weighted + column, z)
+    for block in range(0, blocks, 2):
+        both = block + 1 < blocks and begins_share(block + 1, blocks, team.size)
+        for r in range(rows.first, rows.end):
+            for column in range(r * layer.stride, r * layer.stride + layer.n_out, lanes):
+                place = partial + block * apart + column
+                z = load(net.partial, place)
+                if both:
+                    z = z + load(net.partial, place + apart)
+                if block > 0:
+                    z = load(work, weighted + column) + z
+                store(work, weighted + column, z)
 
 
 @stage
@@ -355,7 +389,7 @@ def first_skipping(
         inputs = Matrix(net.work, layer.input, layer.input_stride)
         multiply_seen(net, data, layer, inputs, Matrix(net.partial, partial, layer.stride), samples, blocks, apart)
     together = wait_for_all(team)
-    join_blocks(net, data.skips, Rows(order, start, first, end), partial)
+    join_blocks(net, data.skips, Rows(order, start, first, end), partial, team)
     return int(together)
 
 
