@@ -149,7 +149,7 @@ def recur_rows(net, layer, below, start, rows):
         block = Matrix(work, below.delta + start * below.stride + column, below.stride)
         sources = Matrix(work, below.slope + start * below.stride + column, below.stride)
         shape = TileShape(rows, vectors, layer.n_out)
-        product(net.code.product, shape, deltas, moved(work, turned), zeros, block)
+        product(net.code.product, shape, 0, deltas, moved(work, turned), zeros, block)
         times_derivative(below.derivative, rows, vectors, block, sources, layer.n_in - column)
 
 

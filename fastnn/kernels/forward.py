@@ -44,7 +44,8 @@ def activate_columns(layer, block, slopes, rows, vectors, sloped):
 def forward_layer(net, layer, inputs, out, first, rows, activated, sloped):
     """``out = inputs @ W + b`` of one layer, then f, panel by panel; (rows, n_in) by (n_in, n_out) to (rows, n_out).
 
-    ``first`` is the row of ``work`` that the rows begin with.
+    ``first`` is the row of ``work`` that the rows begin with. Beside a panel it fetches the one behind, be it the next
+    layer's: other than those of the first layer's first panel, the inputs are near.
     """
     params, lanes = net.params, lane_count(net.params)
     for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
@@ -53,7 +54,9 @@ def forward_layer(net, layer, inputs, out, first, rows, activated, sloped):
         at = layer.weights + column * (layer.n_in + 1)
         biases = Matrix(params, at + layer.n_in * width, 0)
         block = Matrix(out.data, out.at + column, out.stride)
-        product(net.code.product, TileShape(rows, vectors, layer.n_in), inputs, moved(params, at), biases, block)
+        behind = (layer.n_in + 1) * width if column + layer.weights > 0 else 0
+        shape = TileShape(rows, vectors, layer.n_in)
+        product(net.code.product, shape, behind, inputs, moved(params, at), biases, block)
         if activated:
             slopes = Matrix(net.work, layer.slope + first * layer.stride + column, layer.stride)
             activate_columns(layer, block, slopes, rows, vectors, sloped)

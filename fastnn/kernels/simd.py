@@ -453,15 +453,15 @@ def item_size(_, array):
     return types.int64(array), codegen
 
 
-_NEAREST, _SECOND = 3, 2  # LLVM's names of the caches that a line may be asked into
+NEAREST, _SECOND = 3, 2  # LLVM's names of the caches that a line may be asked into
 
 
-def prefetch_at(builder: Any, pointer: Any, cache: int = _SECOND) -> None:
+def prefetch_at(builder: Any, pointer: Any, cache: int = _SECOND, for_writing: bool = False) -> None:
     """Ask for the cache line of an element pointer ahead of its use; harmless at any address."""
     line = builder.bitcast(pointer, _I8.as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [line.type, _I32, _I32, _I32])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [line, _I32(0), _I32(cache), _I32(1)])  # for reading, data
+    builder.call(function, [line, _I32(int(for_writing)), _I32(cache), _I32(1)])  # the last one: data
 
 
 @intrinsic
@@ -480,7 +480,7 @@ def prefetch_soon(_, array, index):
     """The same into the nearest cache, for what is used soon and is not much."""
 
     def codegen(context, builder, signature, args):
-        prefetch_at(builder, element_pointer(builder, signature.args[0], *args), _NEAREST)
+        prefetch_at(builder, element_pointer(builder, signature.args[0], *args), NEAREST)
         return context.get_dummy_value()
 
     return types.none(array, types.int64), codegen

@@ -19,6 +19,7 @@ from fastnn.kernels.formula_parts import compute
 from fastnn.kernels.host import REGISTERS, SKIPPED_INPUTS, SKIPPED_VECTORS, UPDATE_ROWS
 from fastnn.kernels.parts import MOST_REMEMBERED, Part, part_caller
 from fastnn.kernels.simd import (
+    NEAREST,
     Vector,
     VectorType,
     broadcast,
@@ -26,13 +27,16 @@ from fastnn.kernels.simd import (
     ir_vector,
     lane_sums,
     load_at,
+    prefetch_at,
     store_at,
 )
 from fastnn.kernels.tiles import (
+    FETCH_DEPTH,
     Panels,
     Pointer,
     accumulate,
     add_rows_in_chains,
+    elements_of_line,
     empty_sums,
     for_each_shape,
     for_each_tile,
@@ -82,6 +86,15 @@ class _Cells:
         wanted = [*range(len(rule.numbers))]
         wanted += [place for place, on in ((L1, rule.l1), (L2, rule.l2), (CLIP, rule.clipped)) if on]
         return {i: broadcast(builder, self.vector, builder.load(builder.gep(numbers, [_I64(i)]))) for i in wanted}
+
+    def fetch(self, at: Any, elements: Any) -> None:
+        """Ask for so many numbers and their memory, to be written: another core may have them."""
+        builder, line = self.builder, elements_of_line(self.vector)
+        with cgutils.for_range(builder, builder.udiv(elements, _I64(line)), intp=_I64) as each:
+            keep_rolled(builder)
+            for start in self.starts:
+                place = builder.gep(start, [builder.add(at, builder.mul(each.index, _I64(line)))])
+                prefetch_at(builder, place, NEAREST, for_writing=True)
 
     def step(self, at: Any, g: Vector, hyper: Mapping[int, Vector]) -> Vector:
         """Step the register ``at`` elements from the start by its gradient; returns the new parameters."""
@@ -133,6 +146,10 @@ def update_part(rule: Rule) -> Part:
             return lambda r, v: builder.add(at, _I64(r * width + v * vector.lanes))
 
         def tile(first: Any, count: Any) -> None:
+            with builder.if_then(builder.icmp_signed(">=", depth, _I64(FETCH_DEPTH))):
+                width = builder.mul(vectors, _I64(vector.lanes))
+                cells.fetch(builder.mul(first, width), builder.mul(count, width))
+
             def emit_shape(r_count: int, v_count: int) -> None:
                 slots = empty_sums(builder, vector, r_count, v_count)
 

@@ -19,7 +19,11 @@ from fastnn.kernels.pointers import element_pointer
 from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, ir_vector, load_at, prefetch_at, store_at
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
-_FETCH_DEPTH = 128  # from so many products in a sum on, reading its inputs from afar takes longer than asking for them
+FETCH_DEPTH = 128  # from so many products in a sum on, reading from afar takes longer than asking for it
+
+
+_SMALLER = 2  # rows that a tile may have less, where there are several
+_ROWS_SHIFT = PRODUCT_ROWS.bit_length()  # 2 to this power is somewhat more than the rows of a tile
 
 
 class Matrix(NamedTuple):
@@ -68,6 +72,11 @@ class Pointer:
     def afresh(self) -> "Pointer":
         """The same, see ``afresh``."""
         return Pointer(self.builder, self.vector, self.start, afresh(self.builder, self.stride))
+
+
+def elements_of_line(vector: VectorType) -> int:
+    """How many numbers a cache line holds."""
+    return 8 * CACHE_LINE // int(vector.dtype.bitwidth)
 
 
 class Panels:
@@ -277,13 +286,17 @@ def add_rows_in_chains(slots: list[Any], depth: Any, right: Pointer, chains: int
             builder.store((total + total.wrap(builder.load(part))).value, slot)
 
 
-def _emit_product(builder: Any, vector: VectorType, rows: Any, vectors: Any, depth: Any, *pointers: Any) -> None:
+def _emit_product(
+    builder: Any, vector: VectorType, rows: Any, vectors: Any, depth: Any, next_right: Any, *pointers: Any
+) -> None:  # fmt: skip
     """``out[r, :] = start[r, :] + sum_k left[r, k] * right[k, :]`` for any number of rows, tile by tile.
 
     left: (rows, depth); right: (depth, vectors * lanes), without gaps; start, out: (rows, vectors * lanes), where a
-    ``start`` of stride 0 gives every row the same start, such as the bias.
+    ``start`` of stride 0 gives every row the same start, such as the bias. The first tiles fetch what lies
+    ``next_right`` behind ``right``, if that is not 0: as much as that holds; the others the next rows of ``left``.
     """
     left, left_stride, right, start, start_stride, out, out_stride = pointers
+    line = _I64(elements_of_line(vector))
     whole = [Pointer(builder, vector, left, left_stride), Pointer(builder, vector, start, start_stride)]
     target = Pointer(builder, vector, out, out_stride)
 
@@ -293,10 +306,13 @@ def _emit_product(builder: Any, vector: VectorType, rows: Any, vectors: Any, dep
             b = Pointer(builder, vector, right, _I64(v_count * vector.lanes))
             slots = load_sums(s.vector_at, s, r_count, v_count)
             run = partial(accumulate, slots, depth, Walk(a, r_count), b)
-            if r_count == PRODUCT_ROWS:  # the next rows may follow in memory
-                following = afresh(builder, a.element(_I64(r_count), _I64(0)))
-                line = _I64(8 * CACHE_LINE // vector.dtype.bitwidth)
-                with builder.if_else(builder.icmp_signed(">=", depth, _I64(_FETCH_DEPTH))) as (long, short):
+            if r_count >= PRODUCT_ROWS - _SMALLER:
+                lines = builder.lshr(builder.mul(first, depth), _I64(_ROWS_SHIFT))  # that the tiles before have fetched
+                wanted = builder.icmp_signed("<", lines, builder.mul(depth, _I64(v_count)))
+                wanted = builder.and_(wanted, builder.icmp_signed("!=", next_right, _I64(0)))
+                behind = builder.gep(right, [builder.add(next_right, builder.mul(lines, line))])
+                following = afresh(builder, builder.select(wanted, behind, a.element(_I64(r_count), _I64(0))))
+                with builder.if_else(builder.icmp_signed(">=", depth, _I64(FETCH_DEPTH))) as (long, short):
                     with long:
                         run(lambda step: builder.gep(following, [builder.mul(step, line)]))
                     with short:
@@ -310,7 +326,9 @@ def _emit_product(builder: Any, vector: VectorType, rows: Any, vectors: Any, dep
     for_each_tile(builder, rows, PRODUCT_ROWS, tile)
 
 
-_PRODUCT = "iiipippipi"
+_PRODUCT = "iiiipippipi"
 PRODUCT = Part("product", _PRODUCT, _emit_product)
-product = part_caller("product", ["shape", "left", "right", "start", "out"], _PRODUCT)
-"""In kernels: ``product(address, shape, left, right, start, out)``, see ``_emit_product``; ``right`` is an array."""
+product = part_caller("product", ["shape", "next_right", "left", "right", "start", "out"], _PRODUCT)
+"""In kernels: ``product(address, shape, next_right, left, right, start, out)``, see ``_emit_product``.
+
+``right`` is an array."""
