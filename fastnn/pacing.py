@@ -13,6 +13,7 @@ _CALL_SECONDS, _SLOWEST = 2e-6, 2e8
 """What a batch takes beside its products, and products a second, there and back, of a processor ten times as slow as
 those that this was measured on: the first call of a process is to be short there too."""
 _LIKELY_SHARE = 0.25  # of the latest training's products a second: the next one's network may be another
+_TRIAL_SECONDS = 0.01  # of a call that is to show how fast one thread is by itself: somewhat more than a look takes
 _LOOKS_BETWEEN_TRIALS, _MOST_BETWEEN_TRIALS = 24, 400
 
 
@@ -72,7 +73,10 @@ class Pace:
         """Threads and batches."""
         unknown = [count for count, seen in self._seconds.items() if len(seen) != seen.maxlen]
         threads = unknown[0] if unknown else self._take_turns()
-        return threads, self._batches[threads]
+        batches = self._batches[threads]
+        if threads == 1 and not unknown and self._faster != 1:  # a trial, for which a look is enough
+            batches = min(batches, 1 + int(_TRIAL_SECONDS / min(self._seconds[1])))
+        return threads, batches
 
     def _take_turns(self) -> int:
         """The faster way for some time, then the slower one for as many looks as it is judged by."""

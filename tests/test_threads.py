@@ -178,6 +178,18 @@ def test_pace_takes_the_faster_way_and_changes_its_mind() -> None:
     assert threads_of_calls(pace, together_is_twice_as_fast, 40)[-1] == 2
 
 
+def test_pace_is_short_about_trying_one_thread() -> None:
+    pace, alone = pacing.Pace(2), []
+    threads_of_calls(pace, together_is_twice_as_fast, 20)
+    for _ in range(100):
+        threads, batches = pace.next_call()
+        seconds = batches * together_is_twice_as_fast(threads)
+        pace.record(threads, batches, seconds)
+        alone += [seconds] * (threads == 1)
+    assert len(alone) > 2
+    assert max(alone) < pacing.STRETCH_SECONDS / 4
+
+
 def test_pace_waits_for_a_core_that_was_asleep() -> None:
     pace, running = pacing.Pace(2), 0
 
