@@ -17,7 +17,7 @@ from fastnn.kernels.host import PANEL_VECTORS, SKIPPED_INPUTS, SKIPPED_SAMPLES, 
 MAX_ROWS = 256
 """A batch of up to this many samples is taken in one piece."""
 CHUNK_ROWS = 128
-"""A larger one in chunks of this many."""
+"""A larger one in chunks of up to this many."""
 BLOCK_BYTES = 16 << 20
 """Of a block of an array in a file, as the network takes it."""
 
@@ -56,8 +56,11 @@ def partial_size(sizes: tuple[int, ...], room: "Room", lanes: int) -> int:
 
 
 def rows_for(batch_size: int) -> int:
-    """How many samples ``work`` holds at a time for batches of this size."""
-    return batch_size if batch_size <= MAX_ROWS else CHUNK_ROWS
+    """How many samples ``work`` holds at a time for batches of this size: chunks of one size, for threads to share."""
+    if batch_size <= MAX_ROWS:
+        return batch_size
+    chunks = -(-batch_size // CHUNK_ROWS)
+    return -(-batch_size // chunks)
 
 
 def rows_in_block(n_in: int, dtype: np.dtype[Any]) -> int:

@@ -485,7 +485,7 @@ def test_divisions_and_roots_of_steps_are_right_to_two_units_in_the_last_place(d
     g, p = variable("g"), variable("p")
     part = steps.step_part(steps.Rule((g / p, ops.sqrt(p)), ("root",), ()), clears=False)
     i64, pointer = ctypes.c_int64, ctypes.c_void_p
-    kind = ctypes.CFUNCTYPE(None, i64, i64, pointer, pointer, i64, i64, pointer, i64, pointer)
+    kind = ctypes.CFUNCTYPE(None, i64, pointer, pointer, i64, i64, pointer, i64, pointer)
     step = kind(parts.address(part, getattr(types, dtype)))
     rng, n, lanes = np.random.default_rng(0), 1 << 16, lanes_of(np.dtype(dtype).itemsize)
     top = np.float64(2.0) ** (62 if dtype == "float32" else 500)  # quotients must be normal numbers, too
@@ -495,13 +495,13 @@ def test_divisions_and_roots_of_steps_are_right_to_two_units_in_the_last_place(d
     params, states, hyper = below.copy(), np.zeros(n, dtype), np.zeros(1, dtype)
     addresses = (array.ctypes.data for array in (params, above, states, hyper))
     p_at, g_at, s_at, h_at = addresses
-    step(n // lanes, lanes, p_at, g_at, 1, 0, s_at, 0, h_at)
+    step(n // lanes, p_at, g_at, 1, 0, s_at, 0, h_at)
     for found, wanted in (
         (params, above.astype(np.longdouble) / below),
         (states, np.sqrt(below.astype(np.longdouble))),
     ):
         assert (abs(found - wanted) <= 2 * np.spacing(abs(wanted).astype(dtype))).all()
     params[:], states[:] = 0, 1
-    step(n // lanes, lanes, p_at, g_at, 1, 0, s_at, 0, h_at)
+    step(n // lanes, p_at, g_at, 1, 0, s_at, 0, h_at)
     assert not states.any()  # the root of 0 is 0
     assert not np.isfinite(params).any()

@@ -34,7 +34,7 @@ from fastnn.kernels.simd import (
     store,
     store_at,
 )
-from fastnn.kernels.steps import Run, step_run
+from fastnn.kernels.steps import step_run
 from fastnn.kernels.team import part_start, partial_sums, share_out
 from fastnn.kernels.tiles import Matrix, TileShape, for_each_shape, keep_rolled, matrix_pointer
 from fastnn.kernels.update import step_biases
@@ -321,10 +321,10 @@ def update_sparse(code, net, data, target, samples, stepper, straight, factor, a
             else:
                 sums = Matrix(stepper.gradient, 0, width)
                 add_lists(layer, net, data, samples, one, block, column, sums, part)
-                run = Run((inputs.end - inputs.first) * width // lanes, lanes)
+                count = (inputs.end - inputs.first) * width // lanes
                 params, state = moved(target, first), moved(stepper.state, first)
                 squares = step_run(
-                    stepper.step_and_clear, run, params, stepper.gradient, 1, 0, state, net.params_size, hyper
+                    stepper.step_and_clear, count, params, stepper.gradient, 1, 0, state, net.params_size, hyper
                 )  # fmt: skip
                 if stepper.tallied:
                     note_squares(lists, block, panel, squares)

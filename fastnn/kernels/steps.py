@@ -329,19 +329,19 @@ update_listed = part_caller(
 )
 """In kernels: ``update_listed(address, shape, inputs, deltas, listed, params, state, state_size, hyper)``."""
 
-_STEP = ">iippiipip"
+_STEP = ">ippiipip"
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
 def step_part(rule: Rule, clears: bool, tallies: bool = False) -> Part:
-    """Step ``count`` registers, ``stride`` elements apart, by gradients in memory, which it leaves alone or ``clears``.
+    """Step ``count`` registers by gradients in memory, which it leaves alone or ``clears``.
 
     The gradient is the sum of ``parts`` buffers ``part_size`` elements apart, added up in order. Returns the squares of
     the new parameters, added up lane by lane, if it ``tallies`` them, or else zero.
     """
 
     def emit(
-        builder: Any, vector: VectorType, count: Any, stride: Any, p: Any, g: Any, parts: Any, part_size: Any,
+        builder: Any, vector: VectorType, count: Any, p: Any, g: Any, parts: Any, part_size: Any,
         s: Any, state_size: Any, hyper: Any,
     ) -> Vector:  # fmt: skip
         cells = _Cells(builder, vector, rule, p, s, state_size)
@@ -357,7 +357,7 @@ def step_part(rule: Rule, clears: bool, tallies: bool = False) -> Part:
 
         with cgutils.for_range(builder, count, intp=_I64) as each:
             keep_rolled(builder)
-            at = builder.mul(each.index, stride)
+            at = builder.mul(each.index, _I64(vector.lanes))
             first = builder.gep(g, [at])
             builder.store(taken(first).value, slot)
             with cgutils.for_range_slice(builder, _I64(1), parts, _I64(1), _I64) as (part, _):
@@ -372,16 +372,9 @@ def step_part(rule: Rule, clears: bool, tallies: bool = False) -> Part:
 
 
 step_run = part_caller(
-    "step_run", ["run", "params", "gradient", "parts", "part_size", "state", "state_size", "hyper"], _STEP
+    "step_run", ["count", "params", "gradient", "parts", "part_size", "state", "state_size", "hyper"], _STEP
 )
-"""In kernels: ``step_run(address, run, params, gradient, parts, part_size, state, state_size, hyper)``; a register."""
-
-
-class Run(NamedTuple):
-    """Registers to step: how many, and elements from one to the next."""
-
-    registers: int
-    stride: int
+"""In kernels: ``step_run(address, count, params, gradient, parts, part_size, state, state_size, hyper)``, see above."""
 
 
 def number_type(dtype: Any) -> Any:

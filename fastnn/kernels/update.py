@@ -10,7 +10,7 @@ from fastnn.kernels.host import PANEL_VECTORS, UPDATE_ROWS
 from fastnn.kernels.pointers import moved
 from fastnn.kernels.rows import fetch_inputs
 from fastnn.kernels.simd import lane_count, lane_sum, load, multiply_add, splat, square_root, store
-from fastnn.kernels.steps import Run, step_run, update_weights
+from fastnn.kernels.steps import step_run, update_weights
 from fastnn.kernels.team import part_start, share_out
 from fastnn.kernels.tiles import Matrix, TileShape
 
@@ -72,23 +72,28 @@ def update_layer(code, net, layer, target, samples, stepper, data, ahead, team):
 
 
 @kernel
+def step_registers(net, stepper, at, count, hyper):
+    """Step so many registers of parameters from a place on by ``stepper.gradient``, by the numbers of a block."""
+    step_run(
+        stepper.step, count, moved(net.params, at), moved(stepper.gradient, at),
+        stepper.gradient_size // net.params_size, net.params_size, moved(stepper.state, at), net.params_size,
+        moved(stepper.hyper, hyper * HYPER_SIZE),
+    )  # fmt: skip
+
+
+@kernel
 def step_layer(net, layer, stepper, team):
-    """Step one layer by ``stepper.gradient``; the columns, a register wide each, are shared out over the team."""
-    lanes, gradient = lane_count(net.params), stepper.gradient
-    parts = stepper.gradient_size // net.params_size
-    mine = share_out((layer.n_out + lanes - 1) // lanes, team.size)
-    for number in range(part_start(mine, team.member), part_start(mine, team.member + 1)):
-        width, at = panel_width(layer, lanes, number * lanes), weights_at(layer, lanes, 0, number * lanes)
-        weights, biases = layer.hyper * HYPER_SIZE, layer.hyper_biases * HYPER_SIZE
-        step_run(
-            stepper.step, Run(layer.n_in, width), moved(net.params, at), moved(gradient, at), parts, net.params_size,
-            moved(stepper.state, at), net.params_size, moved(stepper.hyper, weights),
-        )  # fmt: skip
-        at += layer.n_in * width
-        step_run(
-            stepper.step, Run(1, width), moved(net.params, at), moved(gradient, at), parts, net.params_size,
-            moved(stepper.state, at), net.params_size, moved(stepper.hyper, biases),
-        )  # fmt: skip
+    """Step one layer by ``stepper.gradient``; its inputs are shared out over the team, the last thread has the biases.
+
+    So what a thread writes lies together: of lines in turn, the processor would fetch the other ones as well.
+    """
+    lanes, mine = lane_count(net.params), share_out(layer.n_in, team.size)
+    first, end = part_start(mine, team.member), part_start(mine, team.member + 1)
+    for column in range(0, layer.n_out, PANEL_VECTORS * lanes):
+        vectors, at = panel_vectors(layer.n_out - column, lanes), layer.weights + column * (layer.n_in + 1)
+        step_registers(net, stepper, at + first * vectors * lanes, (end - first) * vectors, layer.hyper)
+        if team.member == team.size - 1:
+            step_registers(net, stepper, at + layer.n_in * vectors * lanes, vectors, layer.hyper_biases)
 
 
 @kernel
