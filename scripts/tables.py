@@ -83,7 +83,12 @@ def estimators() -> str:
     return (speeds.FIGURES / "sklearn.md").read_text(encoding="utf-8").strip()
 
 
-SECTIONS = {"tables": tables, "estimators": estimators, "speeds": speeds.tables}
+def threads() -> str:
+    """What ``compare_threads.py`` found."""
+    return (speeds.FIGURES / "threads.md").read_text(encoding="utf-8").strip()
+
+
+SECTIONS = {"tables": tables, "estimators": estimators, "speeds": speeds.tables, "threads": threads}
 """What makes the text between a section's lines."""
 
 

@@ -1,5 +1,6 @@
 """Several threads on one network: the same bits, no hang beside busy processes, and no harm from forks."""
 
+import itertools
 import multiprocessing
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import children
 import numpy as np
@@ -15,7 +17,8 @@ from numpy.typing import NDArray
 from states import state
 
 import fastnn
-from fastnn import pacing
+from fastnn import network, pacing, samples
+from fastnn.engine import Way
 
 RNG = np.random.default_rng(0)
 X = RNG.random((700, 100), np.float32)
@@ -64,6 +67,47 @@ def test_same_bits_where_threads_own_blocks_of_inputs(batch_size: int, optimizer
     assert nets[0]._engine.latest[0].lists.blocks > 1
     assert same_bits(nets[0], nets[1])
     assert same_bits(nets[0], nets[2])
+
+
+DEEP, FLAT = (1000, 70, 300, 10), (1000, 70, 10)  # where the layers behind the first one have much to do, and little
+SETTINGS: dict[str, dict[str, Any]] = {
+    "plain": {"optimizer": fastnn.SGD(0.3), "l2": 1e-3},
+    "momentum": {"optimizer": fastnn.SGD(0.1, 0.9), "l1": 1e-4},
+    "adam": {"optimizer": fastnn.Adam(1e-3), "l2": 1e-3},
+    "average": {"optimizer": fastnn.Adam(1e-3), "weight_average": 0.9},
+    "dropout": {"optimizer": fastnn.SGD(0.3), "dropout": 0.2},
+    "clipped": {"optimizer": fastnn.Adam(1e-3), "clip_value": 1e-3},
+    "limited": {"optimizer": fastnn.SGD(0.3), "max_norm": 1.0},
+}
+
+
+@pytest.fixture
+def taking_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call on one thread, the next one on all."""
+    calls = itertools.count()
+    monkeypatch.setattr(pacing.Pace, "next_call", lambda self: ((1, max(self._batches))[next(calls) % 2], 3))
+
+
+@pytest.mark.usefixtures("taking_turns")
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("sizes", [DEEP, FLAT], ids=["deep", "flat"])
+@pytest.mark.parametrize("skips", [0, 4], ids=["lists", "in-common"])
+def test_same_bits_when_threads_come_and_go(
+    monkeypatch: pytest.MonkeyPatch, skips: int, sizes: tuple[int, ...], settings: dict[str, Any]
+) -> None:
+    """Where every thread has small later layers for itself, no call may begin with those of an earlier one."""
+    if skips:
+        monkeypatch.setattr(network, "plan_first_layer", lambda *_: samples.Plan(0, "settled", skips))
+    values = RNG.random((211, sizes[0]), np.float32) * (RNG.random((211, sizes[0])) < 0.2)
+    nets = [fastnn.Network(list(sizes), seed=1) for _ in range(3)]
+    for threads, net in enumerate(nets, 1):
+        net.fit(values, Y[:211], 3, 20, threads=threads, **settings)
+        net.fit(values, Y[:211], 1, 20, threads=threads, **settings)
+    copied = sizes == FLAT and "max_norm" not in settings
+    assert (Way.COPIED in {way for _, way in nets[1]._engine._places}) == copied
+    for net in nets[1:]:
+        assert same_bits(nets[0], net)
+        assert net.history.train_accuracy == nets[0].history.train_accuracy
 
 
 def test_auto_is_one_of_them() -> None:
