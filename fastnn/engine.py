@@ -250,7 +250,7 @@ class Place(NamedTuple):
     lists: Lists
     packed: Packed  # the ``Net`` record
     later: Packed  # the same, or one with parameters of its own for all layers but the first
-    copy: Array  # those
+    copy: Array  # those; or none
 
     @property
     def layers(self) -> list[Layer]:
@@ -328,7 +328,8 @@ class Engine:
         self._places: dict[tuple[layout.Room, Way], list[Place]] = {}  # the last ones made
         self._stepped: tuple[Any, ...] = ()  # the last stepping with its places and numbers
         self._gradient: Array = np.empty((1, 0), dtype)
-        self._states: Array = np.empty(0, dtype)  # copies of the optimizer's memory
+        self._second_layer = plan.layers[1].weights if len(plan.layers) > 1 else plan.params_size
+        self._states: Array = np.empty(0, dtype)  # copies of the optimizer's memory, from there on
         self._kept: _Common | None = None  # while a training runs
         self._predicting: _Predicting | None = None
         self._skips = False  # whether samples that came to be predicted had zeros to skip
@@ -380,11 +381,11 @@ class Engine:
                 unit_constants=self.program.unit_constants,
             )
             packed = later = Packed(net)
-            params = self.params
+            copy = empty(self.dtype)
             if shared.first is not None:
-                params = layout.aligned_zeros(self.params.size, self.dtype)
-                later = Packed(net._replace(params=params))
-            places.append(Place(table, work, scratch, lists, packed, later, params))
+                copy = layout.aligned_zeros(self.params.size - self._second_layer, self.dtype)
+                later = Packed(net._replace(params=self._behind_first(copy), params_size=copy.size))
+            places.append(Place(table, work, scratch, lists, packed, later, copy))
         return places
 
     def _room(self, rows: int, data: Data) -> layout.Room:
@@ -445,9 +446,9 @@ class Engine:
             self._kept = None
 
     def _new_team(self, member: int, size: int) -> Team:
-        """One of some threads, all of which share what belongs to none of them."""
+        """The member of a team; with the counter of one that has no others."""
         sync = layout.aligned_zeros(SYNC_SIZE, np.dtype(np.int64)) if size > 1 else np.zeros(SYNC_SIZE, np.int64)
-        return Team(member, size, sync, _round_counter(), np.zeros(PARTS))
+        return Team(member, size, sync, np.zeros(1, np.int64), np.zeros(PARTS))
 
     # --- parameters ---
 
@@ -793,8 +794,10 @@ class Engine:
             for t in range(threads):
                 hyper = layout.aligned_zeros(HYPER_SIZE * stepper.blocks, self.dtype)
                 own = stepper._replace(gradient=gradients[t], hyper=hyper, shrink=shrinks[t])
-                teams = team._replace(member=t, rounds=_round_counter()), self._new_team(0, 1)
-                records = [Packed(each) for each in (own, own._replace(state=states[t]), *teams)]
+                steps = Packed(own)
+                later = steps if states[t] is own.state else Packed(own._replace(state=states[t]))
+                together = team if threads == 1 else team._replace(member=t, rounds=_round_counter())
+                records = steps, later, Packed(together), Packed(self._new_team(0, 1))
                 keeps.append(records)
                 calls.append((*(record.address for record in records), address_of(totals[t])))
                 nets.append((places[t].packed.address, places[t].later.address, samples.address))
@@ -827,20 +830,22 @@ class Engine:
         later = self.products - self.layers[0].n_in * self.layers[0].n_out
         return Way.COPIED if (room.threads - 1) * later <= _COPIED_SHARE * self.products else Way.TOGETHER
 
-    def _copied_states(self, places: list[Place], way: Way) -> list[Array]:
+    def _copied_states(self, places: list[Place], way: Way) -> list[Any]:
         """The optimizer's memory for the threads of these places, as it is, and with it their parameters."""
         if way is not Way.COPIED or not places:
             return [self.memory.state] * len(places)
-        shape, size = (len(places), self.memory.states, self.params.size), self.memory.state.size * len(places)
-        if self._states.size != size:
-            self._states = layout.aligned_zeros(size, self.dtype)
-        copies = self._states.reshape(shape)
-        if len(self.layers) > 1:
-            later = self.layers[1].weights
-            for place in places:
-                place.copy[later:] = self.params[later:]
-            copies[:, :, later:] = self.memory.state.reshape(shape[1:])[:, later:]
-        return [copy.reshape(-1) for copy in copies]
+        state = self.memory.state.reshape(self.memory.states, self.params.size)[:, self._second_layer :]
+        shape = len(places), *state.shape
+        if self._states.shape != shape:
+            self._states = layout.aligned_zeros(len(places) * state.size, self.dtype).reshape(shape)
+        self._states[:] = state
+        for place in places:
+            place.copy[:] = self.params[self._second_layer :]
+        return [self._behind_first(copy) for copy in self._states]
+
+    def _behind_first(self, copy: Array) -> Any:
+        """What kernels take for a buffer like the parameters, of which there is only what is behind the first layer."""
+        return address_of(copy) - self._second_layer * self.dtype.itemsize
 
     def _parts(self, stretch: Stretch, apart: bool, threads: int) -> list[range]:
         """What every thread does in each call for a stretch: pieces of a batch that takes long, else all there is.
