@@ -19,6 +19,7 @@ from arguments import add_output, names_from, output_folder, positive
 environment.pin_threads(1)
 
 import markup  # noqa: E402  (NumPy must find the threads pinned)
+from limits import Multiplication  # noqa: E402
 from peers import report  # noqa: E402
 from peers.cases import ALL_CASES, CASES, Task, load_data, start_layers  # noqa: E402
 from peers.measure import Probe, Steady, Timing, measure  # noqa: E402
@@ -26,6 +27,8 @@ from peers.ours import FastNN  # noqa: E402
 
 from fastnn.cores import usable_cores  # noqa: E402
 
+_ROUNDS = 6_000_000  # of multiply-adds on all cores, some milliseconds: a probe of whether they are ours
+_PATIENCE = 10.0  # seconds for each case, to wait until they are
 _WIDE = ["A", "B", "C", "D", "I", "keras", "tabular"]  # the others' batches are over before threads have met
 
 
@@ -49,13 +52,21 @@ def prepared(task: Task) -> Steady:
     return Steady(str(task.threads), lambda count: peer.epochs(count, lambda: None))
 
 
-def compare(case: str, threads: int, repeats: int, samples: int | None, probe: Probe) -> Row:
+class Effort(NamedTuple):
+    """How much is measured of a case."""
+
+    samples: int | None
+    repeats: int
+    patience: float
+
+
+def compare(case: str, threads: int, effort: Effort, probe: Probe) -> Row:
     """Measure one case."""
-    subjects = [prepared(Task(case, threads=count, samples=samples)) for count in (1, threads)]
+    subjects = [prepared(Task(case, threads=count, samples=effort.samples)) for count in (1, threads)]
     for subject in subjects:
         subject.sample()  # the first one compiles or loads
         subject.sample()  # and the second one tells how long an epoch takes
-    timings, _ = measure(subjects, repeats, probe)
+    timings, _ = measure(subjects, effort.repeats, probe, effort.patience)
     return Row(case, *timings.values())
 
 
@@ -93,15 +104,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="two repeats on some samples: does it work?")
     add_output(parser)
     options = parser.parse_args(arguments)
-    samples, repeats = (2_000, 2) if options.quick else (None, options.repeats)
-    probe, rows = Probe(), []
+    effort = Effort(2_000, 2, 0) if options.quick else Effort(None, options.repeats, _PATIENCE)
+    loop, rows = Multiplication(1 if options.busy else options.threads), []
+    probe = Probe(lambda: loop.run(_ROUNDS))
     with ExitStack() as stack:
         if options.busy:
             other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
             stack.callback(other.wait)
             stack.callback(other.kill)
         for case in options.cases:
-            rows.append(compare(case, options.threads, repeats, samples, probe))
+            rows.append(compare(case, options.threads, effort, probe))
             print(f"{case}: {rows[-1].ratio:.2f} times as fast", flush=True)
     path = output_folder(options) / ("threads-busy.md" if options.busy else "threads.md")
     path.write_text(markdown(rows, options.threads, options.busy), encoding="utf-8")
