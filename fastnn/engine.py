@@ -333,7 +333,7 @@ class Engine:
         self._kept: _Common | None = None  # while a training runs
         self._predicting: _Predicting | None = None
         self._skips = False  # whether samples that came to be predicted had zeros to skip
-        self._alone = Packed(self._new_team(0, 1))
+        self._alone = Packed(self._new_team(1))
         self.paces: dict[tuple[int, int], Pace] = {}  # the latest trainings' by threads and batch size
         self.products = sum(layer.n_in * layer.n_out for layer in self.layers)  # of one sample, forward
         # No more than are in a block of an array in a file: sums over blocks are then the same bits as over an array.
@@ -445,10 +445,10 @@ class Engine:
         with self._lock.here:
             self._kept = None
 
-    def _new_team(self, member: int, size: int) -> Team:
-        """The member of a team; with the counter of one that has no others."""
+    def _new_team(self, size: int) -> Team:
+        """A team as its first member sees it, with the counter of one that has no others."""
         sync = layout.aligned_zeros(SYNC_SIZE, np.dtype(np.int64)) if size > 1 else np.zeros(SYNC_SIZE, np.int64)
-        return Team(member, size, sync, np.zeros(1, np.int64), np.zeros(PARTS))
+        return Team(0, size, sync, np.zeros(1, np.int64), np.zeros(PARTS))
 
     # --- parameters ---
 
@@ -785,7 +785,7 @@ class Engine:
             )
             seed, step = stepping.seed if stepping.dropped else 0, self.memory.steps + 1
             parts = [Packed(stretch.packed(seed, step, span)) for span in spans]
-            team, totals = self._new_team(0, threads), np.zeros((threads, stretch.epochs, N_TOTALS))
+            team, totals = self._new_team(threads), np.zeros((threads, stretch.epochs, N_TOTALS))
             states = [self.memory.state, *self._copied_states(places[1:threads], way)]
             totals[:, 0, TOTAL_COST], totals[:, 0, TOTAL_SQUARES] = before.cost, before.squares
             shrinks = np.full((threads, CACHE_LINE // 8), self.memory.shrink)
@@ -797,7 +797,7 @@ class Engine:
                 steps = Packed(own)
                 later = steps if states[t] is own.state else Packed(own._replace(state=states[t]))
                 together = team if threads == 1 else team._replace(member=t, rounds=_round_counter())
-                records = steps, later, Packed(together), Packed(self._new_team(0, 1))
+                records = steps, later, Packed(together), Packed(self._new_team(1))
                 keeps.append(records)
                 calls.append((*(record.address for record in records), address_of(totals[t])))
                 nets.append((places[t].packed.address, places[t].later.address, samples.address))

@@ -10,14 +10,14 @@ part.
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import environment
 from arguments import add_output, names_from, output_folder, positive
 
 if TYPE_CHECKING:
     from peers.cases import Task
-    from peers.measure import Probe
+    from peers.measure import Effort, Probe
     from peers.report import Result
 
 _QUICK_SAMPLES = 2000
@@ -72,15 +72,7 @@ def _unusual(options: argparse.Namespace) -> list[str]:
     return [name for name in names if name not in {None, "float32", "native", ""}]
 
 
-class _Effort(NamedTuple):
-    """What is invested in a case."""
-
-    samples: int | None
-    repeats: int
-    patience: float
-
-
-def _compare(task: "Task", names: list[str], effort: _Effort, probe: "Probe") -> "Result":
+def _compare(task: "Task", names: list[str], effort: "Effort", probe: "Probe") -> "Result":
     """One case: start and check everybody, then time in turn."""
     from peers import participants
     from peers.cases import ALL_CASES
@@ -146,7 +138,7 @@ def main(arguments: list[str]) -> int:
     environment.pin_threads(options.threads)
     from peers import OURS, report, requirements
     from peers.cases import ALL_CASES, CASES, Task
-    from peers.measure import Probe
+    from peers.measure import Effort, Probe
 
     if folder is not None:
         environment.install(
@@ -155,7 +147,7 @@ def main(arguments: list[str]) -> int:
     where = report.machine(options.isa)
     print(report.machine_line(where), flush=True)
     probe = Probe()
-    effort = _Effort(_QUICK_SAMPLES, 2, 0) if options.quick else _Effort(None, options.repeats, options.patience)
+    effort = Effort(_QUICK_SAMPLES, 2, 0) if options.quick else Effort(None, options.repeats, options.patience)
     results = []
     # Prediction knows no optimizers: it is part of the usual run only.
     for case in options.cases or (CASES if options.optimizer else ALL_CASES):

@@ -22,7 +22,7 @@ import markup  # noqa: E402  (NumPy must find the threads pinned)
 from limits import Multiplication  # noqa: E402
 from peers import report  # noqa: E402
 from peers.cases import ALL_CASES, CASES, Task, load_data, start_layers  # noqa: E402
-from peers.measure import Probe, Steady, Timing, measure  # noqa: E402
+from peers.measure import Effort, Probe, Steady, Timing, measure  # noqa: E402
 from peers.ours import FastNN  # noqa: E402
 
 from fastnn.cores import usable_cores  # noqa: E402
@@ -52,20 +52,11 @@ def prepared(task: Task) -> Steady:
     return Steady(str(task.threads), lambda count: peer.epochs(count, lambda: None))
 
 
-class Effort(NamedTuple):
-    """How much is measured of a case."""
-
-    samples: int | None
-    repeats: int
-    patience: float
-
-
 def compare(case: str, threads: int, effort: Effort, probe: Probe) -> Row:
     """Measure one case."""
     subjects = [prepared(Task(case, threads=count, samples=effort.samples)) for count in (1, threads)]
     for subject in subjects:
-        subject.sample()  # the first one compiles or loads
-        subject.sample()  # and the second one tells how long an epoch takes
+        subject.warm_up()
     timings, _ = measure(subjects, effort.repeats, probe, effort.patience)
     return Row(case, *timings.values())
 

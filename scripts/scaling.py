@@ -93,8 +93,7 @@ def study(name: str, sizes: list[int], repeats: int, probe: Probe) -> list[Timin
     """Time an epoch for every size, in turn."""
     subjects = [prepared(Setting()._replace(**{name: size})) for size in sizes]
     for subject in subjects:
-        subject.sample()  # the first one loads the kernels
-        subject.sample()  # and the second one tells how long one takes
+        subject.warm_up()
     return list(measure(subjects, repeats, probe)[0].values())
 
 

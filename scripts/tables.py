@@ -7,6 +7,7 @@ lines ``<!-- tables -->`` and ``<!-- end of tables -->``, and the like.
 import argparse
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +79,17 @@ def tables() -> str:
     return "\n\n".join(parts)
 
 
-def estimators() -> str:
-    """What ``compare_sklearn.py`` found."""
-    return (speeds.FIGURES / "sklearn.md").read_text(encoding="utf-8").strip()
+def report(name: str) -> str:
+    """What another script found."""
+    return (speeds.FIGURES / name).read_text(encoding="utf-8").strip()
 
 
-def threads() -> str:
-    """What ``compare_threads.py`` found."""
-    return (speeds.FIGURES / "threads.md").read_text(encoding="utf-8").strip()
-
-
-SECTIONS = {"tables": tables, "estimators": estimators, "speeds": speeds.tables, "threads": threads}
+SECTIONS = {
+    "tables": tables,
+    "estimators": partial(report, "sklearn.md"),
+    "speeds": speeds.tables,
+    "threads": partial(report, "threads.md"),
+}
 """What makes the text between a section's lines."""
 
 

@@ -20,8 +20,6 @@ from fastnn.kernels.simd import Vector, VectorType, broadcast, fma, ir_vector, l
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 FETCH_DEPTH = 128  # from so many products in a sum on, reading from afar takes longer than asking for it
-
-
 _SMALLER = 2  # rows that a tile may have less, where there are several
 _ROWS_SHIFT = PRODUCT_ROWS.bit_length()  # 2 to this power is somewhat more than the rows of a tile
 

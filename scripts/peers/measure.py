@@ -22,6 +22,14 @@ class WorkerError(Exception):
     """A worker cannot do what it was asked; the text says why."""
 
 
+class Effort(NamedTuple):
+    """What is invested in a case."""
+
+    samples: int | None
+    repeats: int
+    patience: float
+
+
 class Sample(NamedTuple):
     """One measurement: seconds of one piece of work, and how many processors were at it."""
 
@@ -53,6 +61,11 @@ class Steady:
 
     def __init__(self, name: str, work: Callable[[int], object], share: float = 1.0) -> None:
         self.name, self._work, self._share, self._count = name, work, share, 1
+
+    def warm_up(self) -> None:
+        """Two samples that do not count: the first compiles or loads, the second one tells how long a piece takes."""
+        self.sample()
+        self.sample()
 
     def sample(self) -> Sample:
         """See Measurable."""

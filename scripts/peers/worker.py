@@ -51,8 +51,7 @@ def serve(name: str) -> None:
         found = ready(name, task)
         subject = found.subject
         if subject:
-            subject.sample()  # the first one compiles
-            subject.sample()  # and the second one tells how long one takes
+            subject.warm_up()
         source = str(Path(fastnn.__file__).parents[1])
         answer({"error": found.error, "tolerance": found.tolerance, "note": found.note, "source": source})
         for _ in sys.stdin:
